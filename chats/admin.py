@@ -1,0 +1,82 @@
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+
+from chats.models import Conversation, Message, User
+
+
+class UserCreationForm(AdminUserCreationForm):
+    class Meta:
+        model = User
+        fields = ["email"]
+        field_classes = {}
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    add_form = UserCreationForm
+    ordering = ["email"]
+    list_display = ["email", "first_name", "last_name", "role", "is_active", "is_staff"]
+    list_filter = ["role", "is_active", "is_staff"]
+    search_fields = ["email", "first_name", "last_name"]
+    readonly_fields = ["user_id", "last_login", "created_at"]
+    fieldsets = [
+        (None, {"fields": ["user_id", "email", "password"]}),
+        ("Person", {"fields": ["first_name", "last_name", "phone_number", "role"]}),
+        (
+            "Permissions",
+            {
+                "fields": [
+                    "is_active",
+                    "is_staff",
+                    "is_superuser",
+                    "groups",
+                    "user_permissions",
+                ]
+            },
+        ),
+        ("Dates", {"fields": ["last_login", "created_at"]}),
+    ]
+    add_fieldsets = [
+        (
+            None,
+            {
+                "classes": ["wide"],
+                "fields": [
+                    "email",
+                    "first_name",
+                    "last_name",
+                    "role",
+                    "usable_password",
+                    "password1",
+                    "password2",
+                ],
+            },
+        ),
+    ]
+
+
+@admin.register(Conversation)
+class ConversationAdmin(admin.ModelAdmin):
+    ordering = ["-updated_at"]
+    list_display = ["conversation_id", "created_at", "updated_at"]
+    search_fields = ["conversation_id", "participants__email"]
+    autocomplete_fields = ["participants"]
+    readonly_fields = ["conversation_id", "created_at", "updated_at"]
+
+
+@admin.register(Message)
+class MessageAdmin(admin.ModelAdmin):
+    """Messages are read and deleted here, not written."""
+
+    ordering = ["-sent_at"]
+    list_display = ["message_id", "conversation", "sender", "sent_at"]
+    list_select_related = ["conversation", "sender"]
+    search_fields = ["message_body", "sender__email"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False

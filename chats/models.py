@@ -1,0 +1,413 @@
+import uuid
+from datetime import timedelta
+
+from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.core.validators import RegexValidator
+from django.db import models, transaction
+from django.db.models.functions import Lower
+from django.db.models.signals import m2m_changed
+from django.dispatch import receiver
+from django.utils import timezone
+
+MAX_PARTICIPANTS = 256
+EMAIL_TAKEN = "A user with this e-mail address already exists."
+# Fixed for good: ids derived with them are in the database.
+MESSAGE_KEYS = uuid.UUID("5f0b4ad4-6b3f-4c53-9d55-30fd6ab7f3a5")
+CONVERSATION_KEYS = uuid.UUID("c3e1b9e0-0a5d-4c0f-8d1c-8f2b3a1f6b7d")
+
+
+class OrderedQuerySet(models.QuerySet):
+    def reversed(self):
+        """In the opposite order, as names in `query.order_by`; `reverse()` leaves those alone."""
+        return self.order_by(
+            *(
+                name[1:] if name.startswith("-") else f"-{name}"
+                for name in self.query.order_by
+            )
+        )
+
+
+class UnknownUsers(Exception):
+    """`user_ids` are no active users'."""
+
+    def __init__(self, user_ids):
+        super().__init__(user_ids)
+        self.user_ids = user_ids
+
+
+class ConversationFull(Exception):
+    """The conversation has MAX_PARTICIPANTS participants already."""
+
+
+class IdempotencyKeyReused(Exception):
+    """The key was used before, with another message body."""
+
+
+class UserQuerySet(OrderedQuerySet):
+    def active(self):
+        return self.filter(is_active=True)
+
+    def contacts_of(self, user):
+        """The others with whom the user shares a conversation."""
+        shared = Conversation.participants.through.objects.filter(
+            conversation__in=Conversation.objects.for_user(user)
+        )
+        return self.filter(pk__in=shared.values("user")).exclude(pk=user.pk)
+
+    def unknown(self, user_ids):
+        """Those of the ids that are no active user's. One query."""
+        return set(user_ids) - set(
+            self.active().filter(pk__in=user_ids).values_list("pk", flat=True)
+        )
+
+    def lock_active(self, user_ids):
+        """The users, who until the transaction ends are neither deleted nor deactivated.
+
+        Raises UnknownUsers for ids that are no active user's. One query.
+        """
+        users = list(
+            self.active()
+            .filter(pk__in=user_ids)
+            .select_for_update(no_key=True)
+            .order_by("pk")
+        )
+        if unknown := set(user_ids) - {user.pk for user in users}:
+            raise UnknownUsers(unknown)
+        return users
+
+    def delete(self):
+        with transaction.atomic():
+            Conversation.objects.filter(participants__in=self).move_clocks()
+            return super().delete()
+
+    delete.alters_data = True
+    delete.queryset_only = True
+
+
+class UserManager(BaseUserManager.from_queryset(UserQuerySet)):
+    def create_user(self, email, password=None, **fields):
+        user = self.model(email=email, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email, password=None, **fields):
+        staff = {"role": User.Role.ADMIN, "is_staff": True, "is_superuser": True}
+        return self.create_user(email, password, **staff, **fields)
+
+    def get_by_natural_key(self, email):
+        return self.get(email=email.lower())
+
+
+class User(AbstractUser):
+    class Role(models.TextChoices):
+        GUEST = "guest"
+        HOST = "host"
+        ADMIN = "admin"
+
+    user_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    username = None
+    date_joined = None
+    email = models.EmailField(unique=True, error_messages={"unique": EMAIL_TAKEN})
+    first_name = models.CharField(max_length=150)
+    last_name = models.CharField(max_length=150)
+    phone_number = models.CharField(
+        max_length=16,
+        blank=True,
+        validators=[
+            RegexValidator(
+                r"\A\+[1-9][0-9]{1,14}\Z",
+                "Write the number as E.164 has it: +, country code and number, "
+                "15 digits at most, nothing between them, such as +14155552671.",
+            )
+        ],
+    )
+    role = models.CharField(max_length=5, choices=Role, default=Role.GUEST)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = ["first_name", "last_name"]
+
+    class Meta:
+        # The order of a conversation's participants.
+        ordering = ["user_id"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                name="user_email_any_case",
+                violation_error_message=EMAIL_TAKEN,
+            ),
+        ]
+
+    def __str__(self):
+        return self.email
+
+    def save(self, *args, **kwargs):
+        self.email = self.email.lower()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args, **kwargs):
+        with transaction.atomic():
+            Conversation.objects.for_user(self).move_clocks()
+            return super().delete(*args, **kwargs)
+
+    delete.alters_data = True
+
+
+class ConversationQuerySet(OrderedQuerySet):
+    def for_user(self, user):
+        return self.filter(participants=user)
+
+    def latest_activity_first(self):
+        return self.order_by("-updated_at", "-conversation_id")
+
+    def with_last_message_id(self):
+        messages = Message.objects.filter(
+            conversation=models.OuterRef("pk")
+        ).newest_first()
+        return self.annotate(last_message_id=models.Subquery(messages.values("pk")[:1]))
+
+    def lock(self):
+        """These rows, locked in the order of their keys. One query."""
+        return list(self.select_for_update(no_key=True, of=("self",)).order_by("pk"))
+
+    def move_clocks(self, locked=None):
+        """Lock these conversations and move their clocks strictly forward.
+
+        Every write that a reader can see calls this before it writes, in its transaction.
+        Returns the new clocks by primary key, and moves none when the rows no longer meet this
+        queryset's conditions once they are locked: PostgreSQL looks at a locked row again when
+        its wait for it is over, but not at the rows joined to it.
+
+        Two queries, or one with the rows that the caller has `locked` already.
+        """
+        now = timezone.now()
+        clocks = {
+            conversation.pk: max(
+                now, conversation.updated_at + timedelta(microseconds=1)
+            )
+            for conversation in (self.lock() if locked is None else locked)
+        }
+        if not clocks:
+            return {}
+        clock = models.Case(*(models.When(pk=pk, then=clocks[pk]) for pk in clocks))
+        return clocks if self.filter(pk__in=clocks).update(updated_at=clock) else {}
+
+    move_clocks.alters_data = True
+    move_clocks.queryset_only = True
+
+    def start(self, creator, user_ids, key=None):
+        """Start a conversation between `creator` and the users of `user_ids`.
+
+        Returns it and whether it is new: with a `key` that the creator has used for the same
+        set of people it is the one from then. Raises UnknownUsers.
+        """
+        user_ids = {creator.pk, *user_ids}
+        people = " ".join(sorted(map(str, user_ids)))
+        pk = (
+            uuid.uuid5(CONVERSATION_KEYS, f"{creator.pk} {people} {key}")
+            if key
+            else uuid.uuid4()
+        )
+        with transaction.atomic():
+            conversation, created = self.get_or_create(pk=pk)
+            if created:
+                through = Conversation.participants.through
+                through.objects.bulk_create(
+                    through(conversation=conversation, user=user)
+                    for user in User.objects.lock_active(user_ids)
+                )
+            return conversation, created
+
+
+class Conversation(models.Model):
+    conversation_id = models.UUIDField(
+        primary_key=True, default=uuid.uuid4, editable=False
+    )
+    participants = models.ManyToManyField(User, related_name="conversations")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # The clock: ConversationQuerySet.move_clocks() alone moves it.
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ConversationQuerySet.as_manager()
+
+    def __str__(self):
+        return str(self.conversation_id)
+
+    def save(self, *args, **kwargs):
+        """As Django's, but for the clock of a row that exists, which stays as it is there."""
+        if self._state.adding:
+            kwargs["force_insert"] = True
+        else:
+            fields = kwargs.get("update_fields")
+            kwargs["update_fields"] = (
+                {"created_at"} if fields is None else {*fields} - {"updated_at"}
+            )
+        super().save(*args, **kwargs)
+
+    def has_participant(self, user):
+        """Takes the prefetched participants where there are any."""
+        return any(participant.pk == user.pk for participant in self.participants.all())
+
+    def add_participant(self, user_id, by):
+        """Let the user in, on behalf of the participant `by`; nothing changes if they are in.
+
+        Raises UnknownUsers, ConversationFull, and DoesNotExist if `by` does not take part.
+        """
+        with transaction.atomic():
+            Conversation.objects.filter(pk=self.pk).lock()
+            participant_ids = set(self.participants.values_list("pk", flat=True))
+            if by.pk not in participant_ids:
+                raise Conversation.DoesNotExist
+            [user] = User.objects.lock_active([user_id])
+            if user.pk in participant_ids:
+                return
+            if len(participant_ids) >= MAX_PARTICIPANTS:
+                raise ConversationFull
+            self.participants.add(user)
+
+    def send(self, sender, message_body, key=None):
+        """Write a message.
+
+        Returns it and whether it is new: with a `key` that the sender has used in this
+        conversation it is the one from then. Raises DoesNotExist if `sender` does not take
+        part, and IdempotencyKeyReused if the body was another one then.
+        """
+        pk = (
+            uuid.uuid5(MESSAGE_KEYS, f"{sender.pk} {self.pk} {key}")
+            if key
+            else uuid.uuid4()
+        )
+        message = Message(
+            pk=pk, sender=sender, conversation=self, message_body=message_body
+        )
+        conversations = Conversation.objects.for_user(sender).filter(pk=self.pk)
+        with transaction.atomic():
+            locked = conversations.lock()
+            if key and locked and (sent := Message.objects.filter(pk=pk).first()):
+                if sent.message_body != message_body:
+                    raise IdempotencyKeyReused
+                sent.sender = sender
+                return sent, False
+            clocks = conversations.move_clocks(locked)
+            if not clocks:
+                raise Conversation.DoesNotExist
+            message.sent_at = clocks[self.pk]
+            # save() would lock and move the clock a second time.
+            Message.objects.bulk_create([message])
+            return message, True
+
+
+@receiver(m2m_changed, sender=Conversation.participants.through)
+def move_clocks_of_changed_conversations(instance, action, reverse, pk_set, **kwargs):
+    """`pk_set` is None on a clear, and empty when those to be added are in already."""
+    if action not in {"pre_add", "pre_remove", "pre_clear"} or pk_set == set():
+        return
+    if not reverse:
+        Conversation.objects.filter(pk=instance.pk).move_clocks()
+    elif pk_set is None:
+        Conversation.objects.for_user(instance).move_clocks()
+    else:
+        Conversation.objects.filter(pk__in=pk_set).move_clocks()
+
+
+class MessageQuerySet(OrderedQuerySet):
+    def for_user(self, user):
+        return self.filter(conversation__participants=user)
+
+    def newest_first(self):
+        return self.order_by("-sent_at", "-message_id")
+
+    def oldest_first(self):
+        return self.order_by("sent_at", "message_id")
+
+    def narrow(self, user, count):
+        """Of these ordered messages of `user`'s, some that include the first `count`.
+
+        They lie in the `count` conversations with the foremost first messages, and not beyond
+        any of these conversations' own message number `count`. One query, of a few index
+        entries in each of the user's conversations, however long their histories.
+        """
+        descending = self.query.order_by[0].startswith("-")
+        messages = self.filter(conversation=models.OuterRef("pk"))
+        numbered = Conversation.objects.for_user(user).annotate(
+            first_at=models.Subquery(messages.values("sent_at")[:1]),
+            first_id=models.Subquery(messages.values("pk")[:1]),
+            last_at=models.Subquery(messages.values("sent_at")[count - 1 : count]),
+        )
+        order = [models.F("first_at"), models.F("first_id")]
+        numbered = numbered.order_by(
+            *(
+                f.desc(nulls_last=True) if descending else f.asc(nulls_last=True)
+                for f in order
+            )
+        )
+        rows = [
+            row
+            for row in numbered.values_list("pk", "first_at", "last_at")[:count]
+            if row[1]
+        ]
+        narrowed = self.filter(conversation__in=[pk for pk, _, _ in rows])
+        bounds = [last_at for _, _, last_at in rows if last_at]
+        if not bounds:
+            return narrowed
+        if descending:
+            return narrowed.filter(sent_at__gte=max(bounds))
+        return narrowed.filter(sent_at__lte=min(bounds))
+
+    def delete(self):
+        with transaction.atomic():
+            conversation_ids = set(
+                self.order_by().values_list("conversation_id", flat=True)
+            )
+            Conversation.objects.filter(pk__in=conversation_ids).move_clocks()
+            # Of what was sent to others in the meantime, no clock has moved.
+            messages = self.filter(conversation__in=conversation_ids)
+            return super(MessageQuerySet, messages).delete()
+
+    delete.alters_data = True
+    delete.queryset_only = True
+
+
+class Message(models.Model):
+    message_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # People are erased, not deleted: what they wrote is the others' history too.
+    sender = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="sent_messages"
+    )
+    # No index of its own: the constraint's begins with it.
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="messages", db_index=False
+    )
+    message_body = models.TextField()
+    sent_at = models.DateTimeField(editable=False)
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            # The message list reads by it.
+            models.UniqueConstraint(
+                fields=["conversation", "sent_at"],
+                name="message_sent_at_once_a_conversation",
+            ),
+        ]
+
+    def __str__(self):
+        return str(self.message_id)
+
+    def save(self, *args, **kwargs):
+        with transaction.atomic():
+            clocks = Conversation.objects.filter(pk=self.conversation_id).move_clocks()
+            if self._state.adding:
+                self.sent_at = clocks[self.conversation_id]
+            super().save(*args, **kwargs)
+
+    def delete(self, *args, **kwargs):
+        with transaction.atomic():
+            Conversation.objects.filter(pk=self.conversation_id).move_clocks()
+            return super().delete(*args, **kwargs)
+
+    delete.alters_data = True

@@ -1,0 +1,214 @@
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import IntegrityError, models, transaction
+from rest_framework import serializers
+from rest_framework.fields import empty
+from rest_framework.validators import UniqueValidator
+
+from chats.models import (
+    EMAIL_TAKEN,
+    MAX_PARTICIPANTS,
+    Conversation,
+    ConversationFull,
+    Message,
+    UnknownUsers,
+    User,
+)
+
+MESSAGE_BODY_MAX_CHARACTERS = 10_000
+
+
+class StringField(serializers.CharField):
+    """A JSON string: DRF's field takes numbers for strings."""
+
+    def run_validation(self, data=empty):
+        if data is not empty and data is not None and not isinstance(data, str):
+            self.fail("invalid")
+        return super().run_validation(data)
+
+
+class EmailField(StringField, serializers.EmailField):
+    """An e-mail address, in lower case."""
+
+    def to_internal_value(self, data):
+        return super().to_internal_value(data).lower()
+
+
+class PasswordField(StringField):
+    def __init__(self, **kwargs):
+        super().__init__(trim_whitespace=False, write_only=True, **kwargs)
+
+
+class UserIdField(serializers.UUIDField):
+    """A user_id as a JSON string: DRF's field takes integers for UUIDs."""
+
+    default_error_messages = {"invalid": "“{value}” is not a user_id."}
+
+    def to_internal_value(self, data):
+        if not isinstance(data, str):
+            self.fail("invalid", value=type(data).__name__)
+        return super().to_internal_value(data)
+
+
+class PublicProfileSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = User
+        fields = ["user_id", "first_name", "last_name", "role"]
+
+
+class ProfileSerializer(serializers.ModelSerializer):
+    """A person's own profile; staff set the role."""
+
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.CharField: StringField,
+    }
+
+    class Meta:
+        model = User
+        fields = [
+            "user_id",
+            "email",
+            "first_name",
+            "last_name",
+            "phone_number",
+            "role",
+            "created_at",
+        ]
+        read_only_fields = ["user_id", "email", "role", "created_at"]
+
+
+class RegistrationSerializer(ProfileSerializer):
+    email = EmailField(
+        max_length=254,
+        validators=[UniqueValidator(User.objects.all(), message=EMAIL_TAKEN)],
+    )
+    password = PasswordField()
+
+    class Meta(ProfileSerializer.Meta):
+        fields = [*ProfileSerializer.Meta.fields, "password"]
+        read_only_fields = ["user_id", "role", "created_at"]
+
+    def validate(self, attrs):
+        person = {name: value for name, value in attrs.items() if name != "password"}
+        try:
+            validate_password(attrs["password"], User(**person))
+        except DjangoValidationError as error:
+            raise serializers.ValidationError({"password": error.messages}) from error
+        return attrs
+
+    def create(self, validated_data):
+        try:
+            with transaction.atomic():
+                return User.objects.create_user(**validated_data)
+        except IntegrityError as error:
+            # Somebody else registered the address after it was validated.
+            raise serializers.ValidationError({"email": [EMAIL_TAKEN]}) from error
+
+
+class MessageSerializer(serializers.ModelSerializer):
+    sender = PublicProfileSerializer(read_only=True)
+    message_body = StringField(
+        trim_whitespace=False, max_length=MESSAGE_BODY_MAX_CHARACTERS
+    )
+
+    class Meta:
+        model = Message
+        fields = ["message_id", "conversation", "sender", "message_body", "sent_at"]
+        read_only_fields = ["message_id", "conversation", "sent_at"]
+
+    def validate_message_body(self, message_body):
+        if not message_body.strip():
+            raise serializers.ValidationError(
+                "This field may not be only white space.", "blank"
+            )
+        return message_body
+
+
+class ConversationListSerializer(serializers.ModelSerializer):
+    participants = PublicProfileSerializer(many=True)
+    last_message = MessageSerializer()
+
+    class Meta:
+        model = Conversation
+        fields = [
+            "conversation_id",
+            "participants",
+            "last_message",
+            "created_at",
+            "updated_at",
+        ]
+
+
+class ConversationSerializer(ConversationListSerializer):
+    """With the first page of the message list."""
+
+    messages = MessageSerializer(many=True, source="newest_messages")
+
+    class Meta(ConversationListSerializer.Meta):
+        fields = [*ConversationListSerializer.Meta.fields, "messages"]
+
+
+class NewConversationSerializer(serializers.Serializer):
+    participants = serializers.ListField()
+
+    def validate_participants(self, values):
+        """The user_ids as a set, without the caller's."""
+        user_ids, errors = set(), {}
+        for value in values:
+            try:
+                user_ids.add(UserIdField().run_validation(value))
+            except serializers.ValidationError as error:
+                errors.update(dict.fromkeys(error.detail))
+        user_ids.discard(self.context["request"].user.pk)
+        if len(user_ids) + len(errors) >= MAX_PARTICIPANTS:
+            raise serializers.ValidationError(
+                f"A conversation has at most {MAX_PARTICIPANTS} participants, you included."
+            )
+        if errors:
+            raise serializers.ValidationError(
+                [*errors, *unknown_users(User.objects.unknown(user_ids))]
+            )
+        if not user_ids:
+            raise serializers.ValidationError(
+                "Name at least one person other than yourself."
+            )
+        return user_ids
+
+    def start(self, creator, key):
+        """The conversation and whether it is new."""
+        try:
+            return Conversation.objects.start(
+                creator, self.validated_data["participants"], key
+            )
+        except UnknownUsers as error:
+            raise serializers.ValidationError(
+                {"participants": unknown_users(error.user_ids)}
+            ) from error
+
+
+class NewParticipantSerializer(serializers.Serializer):
+    user_id = UserIdField()
+
+    def add_to(self, conversation, by):
+        try:
+            conversation.add_participant(self.validated_data["user_id"], by)
+        except UnknownUsers as error:
+            raise serializers.ValidationError(
+                {"user_id": unknown_users(error.user_ids)}
+            ) from error
+        except ConversationFull as error:
+            raise serializers.ValidationError(
+                {
+                    "user_id": [
+                        f"The conversation has {MAX_PARTICIPANTS} participants; it is full."
+                    ]
+                }
+            ) from error
+
+
+def unknown_users(user_ids):
+    return [
+        f"“{user_id}” is not the user_id of an active user."
+        for user_id in sorted(user_ids)
+    ]

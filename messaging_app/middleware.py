@@ -1,0 +1,49 @@
+import json
+from http import HTTPStatus
+
+from django.conf import settings
+from django.http import HttpResponse
+
+JSON = "application/json"
+
+
+class ApiMiddleware:
+    """What holds for every answer under /api/, whoever gives it: it is JSON, in DEBUG too, and
+    nobody keeps it for others.
+
+    Requests that Django or DRF would misread are refused here: WSGI shows a chunked body as an
+    empty one, and a charset in the Content-Type is applied to the query string too.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        if not request.path_info.startswith("/api/"):
+            return self.get_response(request)
+        response = self.refuse(request) or self.get_response(request)
+        if response.status_code >= 400 and response.headers.get("Content-Type") != JSON:
+            set_error(response, HTTPStatus(response.status_code).phrase)
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+        return response
+
+    def refuse(self, request):
+        if "Transfer-Encoding" in request.headers:
+            return set_error(HttpResponse(status=411), "Send the body with a Content-Length.")
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not (length.isascii() and length.isdigit()):
+            return set_error(HttpResponse(status=400), "The Content-Length is not a number.")
+        limit = settings.API_REQUEST_MAX_BYTES
+        # int() refuses a number of thousands of digits.
+        if len(length) > len(str(limit)) or int(length) > limit:
+            return set_error(HttpResponse(status=413), f"A body has at most {limit} bytes.")
+        if request.content_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+            return set_error(HttpResponse(status=415), "Send the body in UTF-8.")
+        return None
+
+
+def set_error(response, detail):
+    """In place: Django has marked the response as logged."""
+    response.content = json.dumps({"detail": detail}, separators=(",", ":"))
+    response.headers["Content-Type"] = JSON
+    return response
