@@ -43,9 +43,7 @@ class TokenVerifySerializer(serializers.Serializer):
 
     def validate(self, attrs):
         token_type = UntypedToken(attrs["token"]).get("token_type")
-        token_class = (
-            RefreshToken if token_type == RefreshToken.token_type else AccessToken
-        )
+        token_class = RefreshToken if token_type == RefreshToken.token_type else AccessToken
         JWTAuthentication().get_user(token_class(attrs["token"]))
         return {}
 

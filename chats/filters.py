@@ -29,9 +29,7 @@ class QueryParameterBackend(filters.DjangoFilterBackend):
             max_values = getattr(declared, "max_values", 1)
             if name not in known:
                 [nearest] = difflib.get_close_matches(name, known, n=1, cutoff=0)
-                errors[name] = [
-                    f"There is no such parameter here; the nearest is “{nearest}”."
-                ]
+                errors[name] = [f"There is no such parameter here; the nearest is “{nearest}”."]
             elif len(values) > max_values:
                 errors[name] = [f"Give at most {max_values}, not {len(values)}."]
             elif "" in values and not isinstance(declared, SearchFilter):
@@ -46,7 +44,7 @@ class DateTimeField(forms.DateTimeField):
 
     default_error_messages = {
         "invalid": "Enter an ISO 8601 date and time, such as 2026-01-31T12:00:00Z "
-        "(in a URL, a + is written %2B).",
+        "(a plus sign in a URL has to be escaped).",
         "overflow": "In UTC this is outside the years 1 to 9999.",
     }
 
@@ -55,9 +53,7 @@ class DateTimeField(forms.DateTimeField):
         try:
             return moment and moment.astimezone(UTC)
         except OverflowError as error:
-            raise FormValidationError(
-                self.error_messages["overflow"], "overflow"
-            ) from error
+            raise FormValidationError(self.error_messages["overflow"], "overflow") from error
 
 
 class DateTimeFilter(filters.Filter):
@@ -128,9 +124,7 @@ class MessageFilter(filters.FilterSet):
         fields = []
 
     def order(self, queryset, name, value):
-        return (
-            queryset.oldest_first() if value == "sent_at" else queryset.newest_first()
-        )
+        return queryset.oldest_first() if value == "sent_at" else queryset.newest_first()
 
 
 class UserFilter(filters.FilterSet):

@@ -20,10 +20,7 @@ class OrderedQuerySet(models.QuerySet):
     def reversed(self):
         """In the opposite order, as names in `query.order_by`; `reverse()` leaves those alone."""
         return self.order_by(
-            *(
-                name[1:] if name.startswith("-") else f"-{name}"
-                for name in self.query.order_by
-            )
+            *(name[1:] if name.startswith("-") else f"-{name}" for name in self.query.order_by)
         )
 
 
@@ -66,10 +63,7 @@ class UserQuerySet(OrderedQuerySet):
         Raises UnknownUsers for ids that are no active user's. One query.
         """
         users = list(
-            self.active()
-            .filter(pk__in=user_ids)
-            .select_for_update(no_key=True)
-            .order_by("pk")
+            self.active().filter(pk__in=user_ids).select_for_update(no_key=True).order_by("pk")
         )
         if unknown := set(user_ids) - {user.pk for user in users}:
             raise UnknownUsers(unknown)
@@ -164,9 +158,7 @@ class ConversationQuerySet(OrderedQuerySet):
         return self.order_by("-updated_at", "-conversation_id")
 
     def with_last_message_id(self):
-        messages = Message.objects.filter(
-            conversation=models.OuterRef("pk")
-        ).newest_first()
+        messages = Message.objects.filter(conversation=models.OuterRef("pk")).newest_first()
         return self.annotate(last_message_id=models.Subquery(messages.values("pk")[:1]))
 
     def lock(self):
@@ -185,9 +177,7 @@ class ConversationQuerySet(OrderedQuerySet):
         """
         now = timezone.now()
         clocks = {
-            conversation.pk: max(
-                now, conversation.updated_at + timedelta(microseconds=1)
-            )
+            conversation.pk: max(now, conversation.updated_at + timedelta(microseconds=1))
             for conversation in (self.lock() if locked is None else locked)
         }
         if not clocks:
@@ -206,11 +196,7 @@ class ConversationQuerySet(OrderedQuerySet):
         """
         user_ids = {creator.pk, *user_ids}
         people = " ".join(sorted(map(str, user_ids)))
-        pk = (
-            uuid.uuid5(CONVERSATION_KEYS, f"{creator.pk} {people} {key}")
-            if key
-            else uuid.uuid4()
-        )
+        pk = uuid.uuid5(CONVERSATION_KEYS, f"{creator.pk} {people} {key}") if key else uuid.uuid4()
         with transaction.atomic():
             conversation, created = self.get_or_create(pk=pk)
             if created:
@@ -223,9 +209,7 @@ class ConversationQuerySet(OrderedQuerySet):
 
 
 class Conversation(models.Model):
-    conversation_id = models.UUIDField(
-        primary_key=True, default=uuid.uuid4, editable=False
-    )
+    conversation_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     participants = models.ManyToManyField(User, related_name="conversations")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     # The clock: ConversationQuerySet.move_clocks() alone moves it.
@@ -275,14 +259,8 @@ class Conversation(models.Model):
         conversation it is the one from then. Raises DoesNotExist if `sender` does not take
         part, and IdempotencyKeyReused if the body was another one then.
         """
-        pk = (
-            uuid.uuid5(MESSAGE_KEYS, f"{sender.pk} {self.pk} {key}")
-            if key
-            else uuid.uuid4()
-        )
-        message = Message(
-            pk=pk, sender=sender, conversation=self, message_body=message_body
-        )
+        pk = uuid.uuid5(MESSAGE_KEYS, f"{sender.pk} {self.pk} {key}") if key else uuid.uuid4()
+        message = Message(pk=pk, sender=sender, conversation=self, message_body=message_body)
         conversations = Conversation.objects.for_user(sender).filter(pk=self.pk)
         with transaction.atomic():
             locked = conversations.lock()
@@ -339,16 +317,9 @@ class MessageQuerySet(OrderedQuerySet):
         )
         order = [models.F("first_at"), models.F("first_id")]
         numbered = numbered.order_by(
-            *(
-                f.desc(nulls_last=True) if descending else f.asc(nulls_last=True)
-                for f in order
-            )
+            *(f.desc(nulls_last=True) if descending else f.asc(nulls_last=True) for f in order)
         )
-        rows = [
-            row
-            for row in numbered.values_list("pk", "first_at", "last_at")[:count]
-            if row[1]
-        ]
+        rows = [row for row in numbered.values_list("pk", "first_at", "last_at")[:count] if row[1]]
         narrowed = self.filter(conversation__in=[pk for pk, _, _ in rows])
         bounds = [last_at for _, _, last_at in rows if last_at]
         if not bounds:
@@ -359,9 +330,7 @@ class MessageQuerySet(OrderedQuerySet):
 
     def delete(self):
         with transaction.atomic():
-            conversation_ids = set(
-                self.order_by().values_list("conversation_id", flat=True)
-            )
+            conversation_ids = set(self.order_by().values_list("conversation_id", flat=True))
             Conversation.objects.filter(pk__in=conversation_ids).move_clocks()
             # Of what was sent to others in the meantime, no clock has moved.
             messages = self.filter(conversation__in=conversation_ids)
@@ -374,9 +343,7 @@ class MessageQuerySet(OrderedQuerySet):
 class Message(models.Model):
     message_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # People are erased, not deleted: what they wrote is the others' history too.
-    sender = models.ForeignKey(
-        User, on_delete=models.PROTECT, related_name="sent_messages"
-    )
+    sender = models.ForeignKey(User, on_delete=models.PROTECT, related_name="sent_messages")
     # No index of its own: the constraint's begins with it.
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="messages", db_index=False

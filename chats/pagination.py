@@ -22,8 +22,7 @@ class KeysetPagination(BasePagination):
     def paginate_queryset(self, queryset, request, view=None):
         self.url = request.build_absolute_uri()
         self.fields = [
-            queryset.model._meta.get_field(name.lstrip("-"))
-            for name in queryset.query.order_by
+            queryset.model._meta.get_field(name.lstrip("-")) for name in queryset.query.order_by
         ]
         self.signer = Signer(salt=" ".join(map(str, self.fields)))
         page_size = self.get_page_size(request)
@@ -61,9 +60,7 @@ class KeysetPagination(BasePagination):
         try:
             backwards, *position = self.signer.unsign_object(value)
         except BadSignature as error:
-            message = (
-                "Not a cursor of this list: follow its “next” and “previous” links."
-            )
+            message = "Not a cursor of this list: follow its “next” and “previous” links."
             raise ValidationError({"cursor": [message]}) from error
         return backwards, position
 
@@ -83,9 +80,7 @@ class KeysetPagination(BasePagination):
         condition = Q()
         for field, value in reversed(list(zip(self.fields, position, strict=True))):
             further = Q((f"{field.name}__{compare}", value))
-            condition = (
-                further | Q((field.name, value)) & condition if condition else further
-            )
+            condition = further | Q((field.name, value)) & condition if condition else further
         return Q((f"{self.fields[0].name}__{compare}e", position[0])) & condition
 
     def get_paginated_response(self, data):

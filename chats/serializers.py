@@ -108,9 +108,7 @@ class RegistrationSerializer(ProfileSerializer):
 
 class MessageSerializer(serializers.ModelSerializer):
     sender = PublicProfileSerializer(read_only=True)
-    message_body = StringField(
-        trim_whitespace=False, max_length=MESSAGE_BODY_MAX_CHARACTERS
-    )
+    message_body = StringField(trim_whitespace=False, max_length=MESSAGE_BODY_MAX_CHARACTERS)
 
     class Meta:
         model = Message
@@ -119,9 +117,7 @@ class MessageSerializer(serializers.ModelSerializer):
 
     def validate_message_body(self, message_body):
         if not message_body.strip():
-            raise serializers.ValidationError(
-                "This field may not be only white space.", "blank"
-            )
+            raise serializers.ValidationError("This field may not be only white space.", "blank")
         return message_body
 
 
@@ -170,17 +166,13 @@ class NewConversationSerializer(serializers.Serializer):
                 [*errors, *unknown_users(User.objects.unknown(user_ids))]
             )
         if not user_ids:
-            raise serializers.ValidationError(
-                "Name at least one person other than yourself."
-            )
+            raise serializers.ValidationError("Name at least one person other than yourself.")
         return user_ids
 
     def start(self, creator, key):
         """The conversation and whether it is new."""
         try:
-            return Conversation.objects.start(
-                creator, self.validated_data["participants"], key
-            )
+            return Conversation.objects.start(creator, self.validated_data["participants"], key)
         except UnknownUsers as error:
             raise serializers.ValidationError(
                 {"participants": unknown_users(error.user_ids)}
@@ -194,21 +186,12 @@ class NewParticipantSerializer(serializers.Serializer):
         try:
             conversation.add_participant(self.validated_data["user_id"], by)
         except UnknownUsers as error:
-            raise serializers.ValidationError(
-                {"user_id": unknown_users(error.user_ids)}
-            ) from error
+            raise serializers.ValidationError({"user_id": unknown_users(error.user_ids)}) from error
         except ConversationFull as error:
             raise serializers.ValidationError(
-                {
-                    "user_id": [
-                        f"The conversation has {MAX_PARTICIPANTS} participants; it is full."
-                    ]
-                }
+                {"user_id": [f"The conversation has {MAX_PARTICIPANTS} participants; it is full."]}
             ) from error
 
 
 def unknown_users(user_ids):
-    return [
-        f"“{user_id}” is not the user_id of an active user."
-        for user_id in sorted(user_ids)
-    ]
+    return [f"“{user_id}” is not the user_id of an active user." for user_id in sorted(user_ids)]

@@ -51,11 +51,7 @@ class UserViewSet(CreateModelMixin, ListModelMixin, GenericViewSet):
         return users.order_by("user_id")
 
     def get_serializer_class(self):
-        return (
-            RegistrationSerializer
-            if self.action == "create"
-            else PublicProfileSerializer
-        )
+        return RegistrationSerializer if self.action == "create" else PublicProfileSerializer
 
     def get_permissions(self):
         return [AllowAny()] if self.action == "create" else super().get_permissions()
@@ -108,9 +104,7 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def create(self, request, *args, **kwargs):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        conversation, created = serializer.start(
-            request.user, get_idempotency_key(request)
-        )
+        conversation, created = serializer.start(request.user, get_idempotency_key(request))
         prefetch_related_objects([conversation], "participants")
         self.check_object_permissions(request, conversation)
         return created_or_replayed(full(conversation, created), created)
@@ -162,9 +156,7 @@ class MessageViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     def list(self, request, *args, **kwargs):
         """`cache_page` under a key that every change moves; to the client, never `max-age`."""
-        cached = cache_page(
-            MESSAGE_LIST_CACHE_SECONDS, key_prefix=self.get_cache_key_prefix()
-        )
+        cached = cache_page(MESSAGE_LIST_CACHE_SECONDS, key_prefix=self.get_cache_key_prefix())
         response = cached(self.get_page)(request)
         response.headers["Cache-Control"] = "private, no-cache"
         for header in ("Age", "Expires"):
@@ -186,11 +178,7 @@ class MessageViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         if self.conversation:
             return self.conversation.updated_at.isoformat()
         user = self.request.user
-        clocks = (
-            Conversation.objects.for_user(user)
-            .order_by("pk")
-            .values_list("pk", "updated_at")
-        )
+        clocks = Conversation.objects.for_user(user).order_by("pk").values_list("pk", "updated_at")
         return hashlib.sha256(repr([user.pk, *clocks]).encode()).hexdigest()
 
     def create(self, request, *args, **kwargs):
@@ -216,9 +204,7 @@ class RootView(APIView):
     def get(self, request):
         names = {"users": "user-list", "token": "token-obtain"}
         names |= {"conversations": "conversation-list", "messages": "message-list"}
-        return Response(
-            {name: reverse(view, request=request) for name, view in names.items()}
-        )
+        return Response({name: reverse(view, request=request) for name, view in names.items()})
 
 
 class UnknownPathView(APIView):
@@ -236,9 +222,7 @@ class UnknownPathView(APIView):
             raise NotFound(f"Not found: the path ends with a slash, {path}.")
 
     def get(self, request, *args, **kwargs):
-        return HttpResponsePermanentRedirect(
-            request.get_full_path(force_append_slash=True)
-        )
+        return HttpResponsePermanentRedirect(request.get_full_path(force_append_slash=True))
 
 
 def full(conversation, is_new=False):

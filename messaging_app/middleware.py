@@ -22,7 +22,10 @@ class ApiMiddleware:
         if not request.path_info.startswith("/api/"):
             return self.get_response(request)
         response = self.refuse(request) or self.get_response(request)
-        if response.status_code >= 400 and response.headers.get("Content-Type") != JSON:
+        if (
+            response.status_code >= HTTPStatus.BAD_REQUEST
+            and response.headers.get("Content-Type") != JSON
+        ):
             set_error(response, HTTPStatus(response.status_code).phrase)
         response.headers.setdefault("Cache-Control", "private, no-cache")
         return response
@@ -46,4 +49,5 @@ def set_error(response, detail):
     """In place: Django has marked the response as logged."""
     response.content = json.dumps({"detail": detail}, separators=(",", ":"))
     response.headers["Content-Type"] = JSON
+    response.headers["Content-Length"] = str(len(response.content))
     return response

@@ -4,7 +4,7 @@ from django.db import transaction
 
 from chats.models import Conversation, User
 
-PASSWORD = "correct-horse-battery"
+PASSWORD = "correct-horse-battery"  # noqa: S105
 PEOPLE = ["Alice Archer", "Bob Baker", "Carol Chen"]
 CONVERSATIONS = [
     (
@@ -44,9 +44,7 @@ class Command(BaseCommand):
 
     def handle(self, *args, **options):
         if not settings.DEBUG:
-            raise CommandError(
-                "Demo people have a known password: this runs with DEBUG=1 alone."
-            )
+            raise CommandError("Demo people have a known password: this runs with DEBUG=1 alone.")
         if not User.objects.filter(email="alice@example.com").exists():
             self.make()
         emails = User.objects.filter(email__endswith="@example.com").order_by("email")
@@ -73,8 +71,6 @@ class Command(BaseCommand):
         )
         for names, messages in CONVERSATIONS:
             creator, *others = (people[name] for name in names)
-            conversation, _ = Conversation.objects.start(
-                creator, {user.pk for user in others}
-            )
+            conversation, _ = Conversation.objects.start(creator, {user.pk for user in others})
             for name, message_body in messages:
                 conversation.send(people[name], message_body)

@@ -1,0 +1,80 @@
+"""The cast: Alice and Bob talk, Carol joins them at times, Mallory is signed in and outside."""
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.core.cache import cache
+from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import AccessToken
+
+from chats.models import Conversation, User
+
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture(scope="session")
+def hashed_password():
+    return make_password(PASSWORD)
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache():
+    cache.clear()
+
+
+@pytest.fixture
+def make_user(db, hashed_password):
+    def make_user(name, **fields):
+        defaults = {
+            "email": f"{name.lower()}@example.com",
+            "first_name": name,
+            "last_name": "Test",
+            "password": hashed_password,
+        }
+        return User.objects.create(**defaults | fields)
+
+    return make_user
+
+
+@pytest.fixture
+def alice(make_user):
+    return make_user("Alice", phone_number="+14155552671")
+
+
+@pytest.fixture
+def bob(make_user):
+    return make_user("Bob", phone_number="+14155552672")
+
+
+@pytest.fixture
+def carol(make_user):
+    return make_user("Carol")
+
+
+@pytest.fixture
+def mallory(make_user):
+    return make_user("Mallory")
+
+
+@pytest.fixture
+def conversation(alice, bob):
+    conversation, _ = Conversation.objects.start(alice, {bob.pk})
+    return conversation
+
+
+@pytest.fixture
+def message(conversation, alice):
+    message, _ = conversation.send(alice, "Hello, Bob")
+    return message
+
+
+@pytest.fixture
+def api():
+    """`api(alice)` is a client with a real access token of hers; `api()` has none."""
+
+    def api(user=None):
+        client = APIClient()
+        if user is not None:
+            client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+        return client
+
+    return api

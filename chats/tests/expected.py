@@ -1,0 +1,67 @@
+"""The JSON that the contract promises, written out."""
+
+
+def timestamp(moment):
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def public_profile(user):
+    return {
+        "user_id": str(user.user_id),
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "role": user.role,
+    }
+
+
+def own_profile(user):
+    return {
+        "user_id": str(user.user_id),
+        "email": user.email,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "phone_number": user.phone_number,
+        "role": user.role,
+        "created_at": timestamp(user.created_at),
+    }
+
+
+def message_json(message):
+    return {
+        "message_id": str(message.message_id),
+        "conversation": str(message.conversation_id),
+        "sender": public_profile(message.sender),
+        "message_body": message.message_body,
+        "sent_at": timestamp(message.sent_at),
+    }
+
+
+def light_conversation(conversation):
+    """As the list has it; reads the row again."""
+    conversation.refresh_from_db()
+    last_message = conversation.messages.order_by("-sent_at").first()
+    return {
+        "conversation_id": str(conversation.conversation_id),
+        "participants": [
+            public_profile(user) for user in conversation.participants.order_by("user_id")
+        ],
+        "last_message": last_message and message_json(last_message),
+        "created_at": timestamp(conversation.created_at),
+        "updated_at": timestamp(conversation.updated_at),
+    }
+
+
+def full_conversation(conversation):
+    messages = conversation.messages.order_by("-sent_at")[:20]
+    return light_conversation(conversation) | {"messages": [message_json(m) for m in messages]}
+
+
+def page(*results):
+    return {"next": None, "previous": None, "results": list(results)}
+
+
+NOT_FOUND = {"detail": "Not found."}
+NOT_AUTHENTICATED = {
+    "detail": "Authentication credentials were not provided.",
+    "code": "not_authenticated",
+}

@@ -1,0 +1,135 @@
+"""Who may call what: every route has its rows here."""
+
+import json
+
+import pytest
+from django.urls import get_resolver
+
+from chats.models import Conversation
+from chats.tests.expected import NOT_AUTHENTICATED, NOT_FOUND
+
+C = "/api/conversations/{conversation}/"
+M = "{message}/"
+
+# method, path, route, anonymous, outsider, participant
+ACCESS = [
+    ("GET", "/api/", "root", 200, 200, 200),
+    ("POST", "/api/", "root", 405, 405, 405),
+    ("POST", "/api/token/", "token-obtain", 400, 400, 400),
+    ("GET", "/api/token/", "token-obtain", 405, 405, 405),
+    ("POST", "/api/token/refresh/", "token-refresh", 400, 400, 400),
+    ("POST", "/api/token/verify/", "token-verify", 400, 400, 400),
+    ("POST", "/api/token/blacklist/", "token-blacklist", 400, 400, 400),
+    ("POST", "/api/users/", "user-list", 400, 400, 400),
+    ("GET", "/api/users/", "user-list", 401, 200, 200),
+    ("PUT", "/api/users/", "user-list", 401, 405, 405),
+    ("GET", "/api/users/me/", "profile", 401, 200, 200),
+    ("PATCH", "/api/users/me/", "profile", 401, 200, 200),
+    ("PUT", "/api/users/me/", "profile", 401, 405, 405),
+    ("POST", "/api/users/me/", "profile", 401, 405, 405),
+    ("GET", "/api/conversations/", "conversation-list", 401, 200, 200),
+    ("HEAD", "/api/conversations/", "conversation-list", 401, 200, 200),
+    ("OPTIONS", "/api/conversations/", "conversation-list", 401, 200, 200),
+    ("POST", "/api/conversations/", "conversation-list", 401, 400, 400),
+    ("PUT", "/api/conversations/", "conversation-list", 401, 405, 405),
+    ("GET", C, "conversation-detail", 401, 404, 200),
+    ("HEAD", C, "conversation-detail", 401, 404, 200),
+    ("PATCH", C, "conversation-detail", 401, 405, 405),
+    ("DELETE", C, "conversation-detail", 401, 405, 405),
+    ("POST", C + "add_participant/", "conversation-add-participant", 401, 404, 400),
+    ("GET", C + "add_participant/", "conversation-add-participant", 401, 405, 405),
+    ("POST", C + "leave/", "conversation-leave", 401, 404, 204),
+    ("GET", C + "leave/", "conversation-leave", 401, 405, 405),
+    ("GET", C + "messages/", "conversation-message-list", 401, 404, 200),
+    ("HEAD", C + "messages/", "conversation-message-list", 401, 404, 200),
+    ("OPTIONS", C + "messages/", "conversation-message-list", 401, 404, 200),
+    ("POST", C + "messages/", "conversation-message-list", 401, 404, 400),
+    ("PUT", C + "messages/", "conversation-message-list", 401, 404, 405),
+    ("GET", C + "messages/" + M, "conversation-message-detail", 401, 404, 200),
+    ("PATCH", C + "messages/" + M, "conversation-message-detail", 401, 404, 405),
+    ("DELETE", C + "messages/" + M, "conversation-message-detail", 401, 404, 405),
+    ("GET", "/api/messages/", "message-list", 401, 200, 200),
+    ("HEAD", "/api/messages/", "message-list", 401, 200, 200),
+    ("POST", "/api/messages/", "message-list", 401, 405, 405),
+    ("GET", "/api/messages/" + M, "message-detail", 401, 404, 200),
+    ("PUT", "/api/messages/" + M, "message-detail", 401, 405, 405),
+    ("DELETE", "/api/messages/" + M, "message-detail", 401, 405, 405),
+    ("GET", "/api/nothing/", "unknown-path", 404, 404, 404),
+    ("POST", "/api/nothing/", "unknown-path", 404, 404, 404),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route", "anonymous", "outsider", "participant"),
+    ACCESS,
+    ids=[f"{method} {path}" for method, path, *_ in ACCESS],
+)
+def test_access(
+    api, alice, mallory, message, method, path, route, anonymous, outsider, participant
+):
+    path = path.format(conversation=message.conversation_id, message=message.pk)
+    answers = [api(user).generic(method, path) for user in (None, mallory, alice)]
+    assert [answer.status_code for answer in answers] == [anonymous, outsider, participant]
+    assert answers[0].resolver_match.view_name == route
+    if anonymous == 401 and method != "HEAD":
+        assert answers[0].json() == NOT_AUTHENTICATED
+        assert answers[0].headers["WWW-Authenticate"] == 'Bearer realm="api"'
+    if outsider == 404 and method != "HEAD":
+        assert answers[1].json() == NOT_FOUND
+    for answer in answers:
+        assert answer.headers["Cache-Control"] in {"private, no-cache", "no-store"}
+        if answer.status_code >= 400:
+            assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_every_route_has_a_row():
+    [(_, api)] = [
+        (str(pattern.pattern), pattern)
+        for pattern in get_resolver().url_patterns
+        if str(pattern.pattern) == "api/"
+    ]
+    assert {pattern.name for pattern in api.url_patterns} == {route for _, _, route, *_ in ACCESS}
+
+
+OUTSIDE = [row[:2] for row in ACCESS if "{" in row[1] and row[4] == 404]
+
+
+@pytest.mark.parametrize(("method", "path"), OUTSIDE)
+@pytest.mark.parametrize("body", [{}, {"message_body": "Let me in", "user_id": "nonsense"}])
+def test_an_outsider_learns_nothing(api, mallory, message, method, path, body):
+    """A conversation that is there and one that is not give the same bytes."""
+    no_such = "00000000-0000-4000-8000-000000000000"
+    answers = [
+        api(mallory).generic(
+            method, path.format(**ids), json.dumps(body), content_type="application/json"
+        )
+        for ids in (
+            {"conversation": message.conversation_id, "message": message.pk},
+            {"conversation": no_such, "message": no_such},
+        )
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert answers[0].content == answers[1].content
+    assert answers[0].headers == answers[1].headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/conversations/nonsense/",
+        "/api/conversations/123/messages/",
+        "/api/conversations/%00/leave/",
+        "/api/messages/nonsense/",
+        "/api/messages/00000000-0000-4000-8000-00000000000g/",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_malformed_id_is_not_found(api, alice, method, path):
+    answer = api(alice).generic(method, path)
+    assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
+
+
+def test_a_message_is_found_in_its_own_conversation_only(api, alice, carol, message):
+    elsewhere, _ = Conversation.objects.start(alice, {carol.pk})
+    answer = api(alice).get(f"/api/conversations/{elsewhere.pk}/messages/{message.pk}/")
+    assert (answer.status_code, answer.json()) == (404, NOT_FOUND)

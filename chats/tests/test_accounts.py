@@ -1,0 +1,345 @@
+import pytest
+from django.db import IntegrityError, transaction
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+
+from chats.models import User
+from chats.tests.conftest import PASSWORD
+from chats.tests.expected import own_profile, page, public_profile
+
+NEWCOMER = {
+    "email": "Dora@Example.com",
+    "password": "  tide over the moor  ",
+    "first_name": "Dora",
+    "last_name": "Diaz",
+}
+NO_ACTIVE_ACCOUNT = {
+    "detail": "No active account found with the given credentials",
+    "code": "no_active_account",
+}
+
+
+class TestRegister:
+    def test_answers_the_own_profile(self, api, db):
+        answer = api().post("/api/users/", NEWCOMER | {"phone_number": "+4915112345678"})
+        assert answer.status_code == 201
+        dora = User.objects.get()
+        assert answer.json() == own_profile(dora)
+        assert (dora.email, dora.phone_number, dora.role) == (
+            "dora@example.com",
+            "+4915112345678",
+            "guest",
+        )
+        assert dora.password.startswith("argon2")
+        assert dora.check_password("  tide over the moor  ")
+
+    def test_nobody_gives_themselves_a_role(self, api, db):
+        wish = {"role": "admin", "is_staff": True, "is_superuser": True, "is_active": False}
+        wish |= {"user_id": "00000000-0000-4000-8000-000000000000", "groups": [1]}
+        answer = api().post("/api/users/", NEWCOMER | wish)
+        assert answer.status_code == 201
+        dora = User.objects.get()
+        assert answer.json()["role"] == "guest"
+        assert (dora.role, dora.is_staff, dora.is_superuser, dora.is_active) == (
+            "guest",
+            False,
+            False,
+            True,
+        )
+        assert str(dora.user_id) != wish["user_id"]
+
+    def test_does_not_look_at_a_token(self, api, db):
+        client = api()
+        client.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
+        assert client.post("/api/users/", NEWCOMER).status_code == 201
+
+    @pytest.mark.parametrize(
+        ("change", "errors"),
+        [
+            ({"email": "nonsense"}, {"email": ["Enter a valid email address."]}),
+            ({"email": 5}, {"email": ["Enter a valid email address."]}),
+            (
+                {"email": "ALICE@example.com"},
+                {"email": ["A user with this e-mail address already exists."]},
+            ),
+            ({"first_name": " "}, {"first_name": ["This field may not be blank."]}),
+            ({"first_name": 5}, {"first_name": ["Not a valid string."]}),
+            ({"last_name": None}, {"last_name": ["This field may not be null."]}),
+            (
+                {"last_name": "x" * 151},
+                {"last_name": ["Ensure this field has no more than 150 characters."]},
+            ),
+            ({"last_name": "a\0b"}, {"last_name": ["Null characters are not allowed."]}),
+            (
+                {"password": "12345"},
+                {
+                    "password": [
+                        "This password is too short. It must contain at least 8 characters.",
+                        "This password is too common.",
+                        "This password is entirely numeric.",
+                    ]
+                },
+            ),
+            (
+                {"password": "dora@example.com"},
+                {"password": ["The password is too similar to the email."]},
+            ),
+            ({"password": ["a", "b"]}, {"password": ["Not a valid string."]}),
+        ],
+        ids=str,
+    )
+    def test_refuses(self, api, alice, change, errors):
+        answer = api().post("/api/users/", NEWCOMER | change)
+        assert (answer.status_code, answer.json()) == (400, errors)
+        assert User.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        "phone_number",
+        ["12345", "+0123456789", "+1 415 555 2671", "+1234567890123456", "+1415555x", "+٤٥٦٧٨٩"],
+    )
+    def test_refuses_what_is_not_e164(self, api, db, phone_number):
+        answer = api().post("/api/users/", NEWCOMER | {"phone_number": phone_number})
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["phone_number"]
+        assert not User.objects.exists()
+
+    def test_says_what_is_missing(self, api, db):
+        answer = api().post("/api/users/", {})
+        required = ["This field is required."]
+        assert (answer.status_code, answer.json()) == (
+            400,
+            dict.fromkeys(["email", "first_name", "last_name", "password"], required),
+        )
+
+    @pytest.mark.usefixtures("alice")
+    def test_the_database_refuses_an_address_in_another_case(self):
+        bare = User(email="ALICE@EXAMPLE.COM", first_name="A", last_name="B")
+        with pytest.raises(IntegrityError), transaction.atomic():
+            User.objects.bulk_create([bare])
+
+
+class TestSignIn:
+    def test_whatever_the_case_of_the_address(self, api, alice):
+        answer = api().post("/api/token/", {"email": "aLICE@Example.com", "password": PASSWORD})
+        assert answer.status_code == 200
+        assert list(answer.json()) == ["refresh", "access"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        client = api()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {answer.json()['access']}")
+        assert client.get("/api/users/me/").json() == own_profile(alice)
+
+    def test_says_the_same_whatever_is_wrong(self, api, alice, make_user):
+        make_user("Gone", is_active=False)
+        for email, password in [
+            ("alice@example.com", "wrong"),
+            ("nobody@example.com", PASSWORD),
+            ("gone@example.com", PASSWORD),
+            ("nonsense", PASSWORD),
+            ("alice@example.com", f" {PASSWORD} "),
+        ]:
+            answer = api().post("/api/token/", {"email": email, "password": password})
+            assert (answer.status_code, answer.json()) == (401, NO_ACTIVE_ACCOUNT)
+            assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+
+    def test_keeps_the_white_space_of_a_password(self, api, alice):
+        alice.set_password(" spaces on both sides ")
+        alice.save()
+        for password, status in [(" spaces on both sides ", 200), ("spaces on both sides", 401)]:
+            answer = api().post("/api/token/", {"email": alice.email, "password": password})
+            assert answer.status_code == status
+
+    @pytest.mark.parametrize("value", [None, "", 5, ["a"], {"a": "b"}])
+    @pytest.mark.parametrize("field", ["email", "password"])
+    def test_refuses_what_is_no_string(self, api, db, field, value):
+        body = {"email": "alice@example.com", "password": PASSWORD, field: value}
+        answer = api().post("/api/token/", body)
+        assert answer.status_code == 400
+        assert list(answer.json()) == [field]
+
+
+class TestRefresh:
+    def test_rotates(self, api, alice):
+        used = str(RefreshToken.for_user(alice))
+        answer = api().post("/api/token/refresh/", {"refresh": used})
+        assert answer.status_code == 200
+        assert sorted(answer.json()) == ["access", "refresh"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        client = api()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {answer.json()['access']}")
+        assert client.get("/api/users/me/").status_code == 200
+        again = api().post("/api/token/refresh/", {"refresh": used})
+        assert (again.status_code, again.json()) == (
+            401,
+            {"detail": "Token is blacklisted", "code": "token_not_valid"},
+        )
+        fresh = api().post("/api/token/refresh/", {"refresh": answer.json()["refresh"]})
+        assert fresh.status_code == 200
+
+    def test_refuses_an_access_token(self, api, alice):
+        answer = api().post("/api/token/refresh/", {"refresh": str(AccessToken.for_user(alice))})
+        assert (answer.status_code, answer.json()) == (
+            401,
+            {"detail": "Token has wrong type", "code": "token_not_valid"},
+        )
+
+    def test_a_blacklisted_token_is_dead_and_its_access_token_lives_on(self, api, alice):
+        refresh = RefreshToken.for_user(alice)
+        answer = api().post("/api/token/blacklist/", {"refresh": str(refresh)})
+        assert (answer.status_code, answer.json()) == (200, {})
+        again = api().post("/api/token/refresh/", {"refresh": str(refresh)})
+        assert again.status_code == 401
+        client = api()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {refresh.access_token}")
+        assert client.get("/api/users/me/").status_code == 200
+
+
+class TestVerify:
+    @pytest.mark.parametrize("token_class", [AccessToken, RefreshToken])
+    def test_takes_a_live_token(self, api, alice, token_class):
+        token = str(token_class.for_user(alice))
+        answer = api().post("/api/token/verify/", {"token": token})
+        assert (answer.status_code, answer.json()) == (200, {})
+
+    def test_refuses_a_used_one(self, api, alice):
+        refresh = RefreshToken.for_user(alice)
+        refresh.blacklist()
+        answer = api().post("/api/token/verify/", {"token": str(refresh)})
+        assert answer.status_code == 401
+
+    @pytest.mark.parametrize("token", ["nonsense", "a.b.c", "é", "x" * 10_000])
+    def test_refuses_nonsense(self, api, db, token):
+        answer = api().post("/api/token/verify/", {"token": token})
+        assert (answer.status_code, answer.json()) == (
+            401,
+            {"detail": "Token is invalid", "code": "token_not_valid"},
+        )
+
+
+def deactivate(user):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [(deactivate, "user_inactive"), (User.delete, "user_not_found")],
+    ids=["deactivated", "deleted"],
+)
+class TestDeadAccount:
+    def test_is_refused_everywhere_at_once(self, api, carol, end, code):
+        refresh = RefreshToken.for_user(carol)
+        client = api(carol)
+        assert client.get("/api/users/me/").status_code == 200
+        end(carol)
+        for path in ["/api/users/me/", "/api/conversations/", "/api/messages/"]:
+            answer = client.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (401, code)
+            assert sorted(answer.json()) == ["code", "detail"]
+        for path, body in [
+            ("/api/token/refresh/", {"refresh": str(refresh)}),
+            ("/api/token/verify/", {"token": str(refresh)}),
+            ("/api/token/verify/", {"token": str(refresh.access_token)}),
+        ]:
+            answer = api().post(path, body)
+            assert (answer.status_code, answer.json()["code"]) == (401, code)
+        # Logging out is still possible.
+        answer = api().post("/api/token/blacklist/", {"refresh": str(refresh)})
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        ("Bearer", "bad_authorization_header"),
+        ("Bearer a b", "bad_authorization_header"),
+        ("Bearer nonsense", "token_not_valid"),
+        ("Bearer \xff", "token_not_valid"),
+        ("Basic YWxpY2U6cHc=", "not_authenticated"),
+        ("", "not_authenticated"),
+    ],
+)
+def test_a_bad_authorization_header_is_a_401(api, db, header, code):
+    client = api()
+    client.credentials(HTTP_AUTHORIZATION=header)
+    answer = client.get("/api/conversations/")
+    assert (answer.status_code, answer.json()["code"]) == (401, code)
+    assert sorted(answer.json()) == ["code", "detail"]
+
+
+def test_an_expired_token_is_told_from_a_dead_account(api, alice):
+    token = AccessToken.for_user(alice)
+    token.set_exp(lifetime=-token.lifetime)
+    client = api()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    answer = client.get("/api/users/me/")
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_not_valid")
+
+
+def test_a_session_does_not_open_the_api(client, alice):
+    client.force_login(alice)
+    assert client.get("/api/conversations/").status_code == 401
+
+
+class TestMe:
+    def test_shows_the_own_profile(self, api, alice):
+        answer = api(alice).get("/api/users/me/")
+        assert (answer.status_code, answer.json()) == (200, own_profile(alice))
+
+    def test_changes_names_and_phone_number(self, api, alice):
+        change = {"first_name": "Alicia", "last_name": "Archer", "phone_number": ""}
+        answer = api(alice).patch("/api/users/me/", change)
+        alice.refresh_from_db()
+        assert (answer.status_code, answer.json()) == (200, own_profile(alice))
+        assert (alice.first_name, alice.last_name, alice.phone_number) == ("Alicia", "Archer", "")
+
+    def test_changes_nothing_else(self, api, alice):
+        before = own_profile(alice)
+        wish = {"role": "admin", "email": "x@example.com", "password": "x", "is_staff": True}
+        wish |= {"user_id": str(alice.user_id)[::-1], "created_at": "2000-01-01T00:00:00Z"}
+        answer = api(alice).patch("/api/users/me/", wish)
+        alice.refresh_from_db()
+        assert (answer.status_code, answer.json()) == (200, before)
+        assert not alice.is_staff
+        assert alice.check_password(PASSWORD)
+
+    def test_refuses_a_bad_phone_number(self, api, alice):
+        answer = api(alice).patch("/api/users/me/", {"phone_number": "0151", "first_name": "X"})
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["phone_number"]
+        alice.refresh_from_db()
+        assert alice.first_name == "Alice"
+
+
+class TestFindByEmail:
+    def test_finds_a_stranger_by_the_whole_address(self, api, alice, mallory):
+        answer = api(alice).get("/api/users/", {"email": "MALLORY@example.com"})
+        assert (answer.status_code, answer.json()) == (200, page(public_profile(mallory)))
+
+    def test_finds_no_part_and_nobody_inactive(self, api, alice, mallory):
+        deactivate(mallory)
+        for email in ["mallory@example.com", "allory@example.com", "mallory@example.co"]:
+            answer = api(alice).get("/api/users/", {"email": email})
+            assert (answer.status_code, answer.json()) == (200, page())
+
+    def test_refuses_what_is_no_address(self, api, alice):
+        answer = api(alice).get("/api/users/", {"email": "mallory"})
+        assert (answer.status_code, answer.json()) == (
+            400,
+            {"email": ["Enter a valid email address."]},
+        )
+
+
+@pytest.mark.usefixtures("conversation", "mallory")
+def test_contacts_are_those_one_talks_to(api, alice, bob):
+    answer = api(alice).get("/api/users/")
+    assert (answer.status_code, answer.json()) == (200, page(public_profile(bob)))
+
+
+def test_people_are_made_in_code_with_create_user(db):
+    user = User.objects.create_user(email="Eve@Example.com", password="x", first_name="Eve")
+    assert (user.email, user.role, user.is_staff, user.check_password("x")) == (
+        "eve@example.com",
+        "guest",
+        False,
+        True,
+    )
+    admin = User.objects.create_superuser(email="root@example.com", password="x")
+    assert (admin.role, admin.is_staff, admin.is_superuser) == ("admin", True, True)
