@@ -1,0 +1,359 @@
+"""Filters, pages and cursors."""
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import pytest
+
+from chats.models import Conversation, Message
+from chats.tests.expected import public_profile
+
+CONVERSATIONS = "/api/conversations/"
+MESSAGES = "/api/messages/"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def import_messages():
+    """`import_messages(conversation, sender, moments)`: as an import tool does."""
+
+    def import_messages(conversation, sender, moments):
+        return Message.objects.bulk_create(
+            Message(
+                conversation=conversation, sender=sender, message_body=f"No. {n}", sent_at=moment
+            )
+            for n, moment in enumerate(moments)
+        )
+
+    return import_messages
+
+
+def walk(client, path, key, link="next", **parameters):
+    """The pages from the first one, or from the one at `path`, each a list of ids."""
+    pages, url = [], path
+    while url:
+        answer = client.get(url, parameters if url == path else None)
+        assert answer.status_code == 200, answer.json()
+        pages.append([row[key] for row in answer.json()["results"]])
+        url = answer.json()[link]
+    return pages
+
+
+def flat(pages):
+    return [row for page in pages for row in page]
+
+
+@pytest.mark.parametrize("page_size", [1, 7, 100])
+@pytest.mark.parametrize("ordering", ["sent_at", "-sent_at"])
+class TestPages:
+    def test_of_a_conversation(
+        self, api, alice, conversation, import_messages, page_size, ordering
+    ):
+        messages = import_messages(
+            conversation, alice, [START + timedelta(seconds=n) for n in range(25)]
+        )
+        expected = [str(message.pk) for message in messages]
+        if ordering == "-sent_at":
+            expected.reverse()
+        path = f"{CONVERSATIONS}{conversation.pk}/messages/"
+        pages = walk(api(alice), path, "message_id", page_size=page_size, ordering=ordering)
+        assert flat(pages) == expected
+        assert {len(page) for page in pages[:-1]} <= {page_size}
+
+    def test_of_everything_with_equal_times(
+        self, api, alice, bob, mallory, import_messages, page_size, ordering
+    ):
+        """Imported data: the same moments in many conversations."""
+        messages = []
+        for n in range(30):
+            conversation, _ = Conversation.objects.start(alice, {bob.pk})
+            moments = [START + timedelta(seconds=s) for s in range(n % 4)]
+            messages += import_messages(conversation, alice, moments)
+        hidden, _ = Conversation.objects.start(mallory, {bob.pk})
+        import_messages(hidden, mallory, [START + timedelta(seconds=1)])
+        messages.sort(key=lambda m: (m.sent_at, m.pk), reverse=ordering == "-sent_at")
+        pages = walk(api(alice), MESSAGES, "message_id", page_size=page_size, ordering=ordering)
+        assert flat(pages) == [str(message.pk) for message in messages]
+
+
+def test_previous_leads_back_to_the_start(api, alice, conversation, import_messages):
+    import_messages(conversation, alice, [START + timedelta(seconds=n) for n in range(10)])
+    client = api(alice)
+    path = f"{CONVERSATIONS}{conversation.pk}/messages/"
+    forth = walk(client, path, "message_id", page_size=3)
+    last = client.get(path, {"page_size": 3}).json()
+    while last["next"]:
+        last = client.get(last["next"]).json()
+    back = walk(client, last["previous"], "message_id", link="previous")
+    assert back == forth[-2::-1]
+
+
+def test_a_page_that_was_deleted_leads_on(api, alice, conversation, import_messages):
+    """Where nothing is left beyond a cursor, the way back begins at that end of the list."""
+    rows = import_messages(conversation, alice, [START + timedelta(seconds=n) for n in range(4)])
+    client = api(alice)
+    path = f"{CONVERSATIONS}{conversation.pk}/messages/"
+    first = client.get(path, {"page_size": 2}).json()
+    second = client.get(first["next"]).json()
+    Message.objects.filter(pk__in=[rows[0].pk, rows[1].pk]).delete()
+    beyond = client.get(first["next"]).json()
+    assert (beyond["results"], beyond["next"]) == ([], None)
+    assert client.get(beyond["previous"]).json()["results"] == first["results"]
+    Message.objects.all().delete()
+    before = client.get(second["previous"]).json()
+    assert (before["results"], before["previous"]) == ([], None)
+    assert "cursor" not in parse_qs(urlsplit(before["next"]).query)
+
+
+def test_messages_sent_while_paging_do_not_shift_the_pages(api, alice, conversation):
+    sent = [str(conversation.send(alice, f"{n}")[0].pk) for n in range(9)]
+    client = api(alice)
+    path = f"{CONVERSATIONS}{conversation.pk}/messages/"
+    answer = client.get(path, {"page_size": 2}).json()
+    seen = [row["message_id"] for row in answer["results"]]
+    while answer["next"]:
+        conversation.send(alice, "In between")
+        answer = client.get(answer["next"]).json()
+        seen += [row["message_id"] for row in answer["results"]]
+    assert seen == sent[::-1]
+
+
+def test_a_conversation_with_many_at_one_moment_ends(api, alice, bob):
+    """DRF's cursor goes round for ever from 1,000 equal values on."""
+    conversations = Conversation.objects.bulk_create(
+        Conversation(created_at=START, updated_at=START) for _ in range(1_100)
+    )
+    through = Conversation.participants.through
+    through.objects.bulk_create(
+        through(conversation=conversation, user=user)
+        for conversation in conversations
+        for user in (alice, bob)
+    )
+    pages = walk(api(alice), CONVERSATIONS, "conversation_id", page_size=100)
+    assert flat(pages) == sorted((str(c.pk) for c in conversations), reverse=True)
+
+
+def test_contacts_come_by_user_id_in_pages(api, alice, make_user):
+    others = [make_user(f"User{n}") for n in range(7)]
+    Conversation.objects.start(alice, {user.pk for user in others})
+    pages = walk(api(alice), "/api/users/", "user_id", page_size=3)
+    assert flat(pages) == sorted(str(user.pk) for user in others)
+
+
+class TestPageSize:
+    @pytest.mark.parametrize(
+        ("page_size", "count"), [(None, 20), ("1", 1), ("100", 100), ("101", 100), ("9" * 50, 100)]
+    )
+    def test_is_kept(self, api, alice, conversation, import_messages, page_size, count):
+        import_messages(conversation, alice, [START + timedelta(seconds=n) for n in range(120)])
+        parameters = {} if page_size is None else {"page_size": page_size}
+        for path in (f"{CONVERSATIONS}{conversation.pk}/messages/", MESSAGES):
+            assert len(api(alice).get(path, parameters).json()["results"]) == count
+
+    @pytest.mark.parametrize("page_size", ["0", "-1", "x", "1.5", "1e3", "", "9" * 5000])
+    @pytest.mark.parametrize("path", [CONVERSATIONS, MESSAGES, "/api/users/"])
+    def test_is_refused(self, api, alice, path, page_size):
+        answer = api(alice).get(path, {"page_size": page_size})
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["page_size"]
+
+
+class TestMessageFilters:
+    @pytest.fixture(params=["nested", "flat"])
+    def path(self, request, conversation):
+        return {"nested": f"{CONVERSATIONS}{conversation.pk}/messages/", "flat": MESSAGES}[
+            request.param
+        ]
+
+    @pytest.fixture
+    def bodies(self, api, alice, path):
+        def bodies(**parameters):
+            answer = api(alice).get(path, parameters)
+            assert answer.status_code == 200, answer.json()
+            return [row["message_body"] for row in answer.json()["results"]]
+
+        return bodies
+
+    def test_by_sender(self, bodies, alice, bob, conversation):
+        conversation.send(alice, "From Alice")
+        conversation.send(bob, "From Bob")
+        assert bodies(sender=bob.pk) == ["From Bob"]
+        assert bodies(sender=uuid4()) == []
+
+    def test_by_conversation(self, bodies, alice, bob, mallory, conversation):
+        conversation.send(alice, "Here")
+        hidden, _ = Conversation.objects.start(mallory, {bob.pk})
+        hidden.send(mallory, "Hidden")
+        assert bodies(conversation=conversation.pk) == ["Here"]
+        assert bodies(conversation=hidden.pk) == []
+        assert bodies(conversation=uuid4()) == []
+
+    def test_by_time_both_ends_exclusive(self, bodies, alice, conversation):
+        one, two, three = (conversation.send(alice, body)[0] for body in ["1", "2", "3"])
+        assert bodies(sent_at_after=one.sent_at.isoformat()) == ["3", "2"]
+        assert bodies(sent_at_before=three.sent_at.isoformat()) == ["2", "1"]
+        between = {"sent_at_after": one.sent_at, "sent_at_before": three.sent_at}
+        assert bodies(**{name: at.isoformat() for name, at in between.items()}) == ["2"]
+        elsewhere = two.sent_at.astimezone().replace(tzinfo=None).isoformat()
+        assert bodies(sent_at_after=f"{two.sent_at:%Y-%m-%dT%H:%M:%S.%fZ}") == ["3"]
+        assert bodies(sent_at_after=elsewhere) == ["3"]
+
+    def test_by_literal_text_in_any_ascii_case(self, bodies, alice, conversation):
+        for body in ["100% sure", "100 percent", "under_score", "back\\slash", "a  b ", "ÄRGER"]:
+            conversation.send(alice, body)
+        assert bodies(search="% SURE") == ["100% sure"]
+        assert bodies(search="r_s") == ["under_score"]
+        assert bodies(search="k\\s") == ["back\\slash"]
+        assert bodies(search="  B ") == ["a  b "]
+        assert bodies(search="Ärger") == ["ÄRGER"]
+        assert bodies(search="100") == ["100 percent", "100% sure"]
+        assert bodies(search="nothing of the kind") == []
+        assert len(bodies(search="")) == 6
+
+    def test_in_either_order(self, bodies, alice, conversation):
+        for body in ["1", "2"]:
+            conversation.send(alice, body)
+        assert bodies(ordering="sent_at") == ["1", "2"]
+        assert bodies(ordering="-sent_at") == bodies() == ["2", "1"]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("conversation", "nonsense"),
+            ("conversation", ""),
+            ("sender", "nonsense"),
+            ("sender", ""),
+            ("sent_at_after", "yesterday"),
+            ("sent_at_after", ""),
+            ("sent_at_after", "2026-02-30T00:00:00Z"),
+            ("sent_at_after", "2026-01-01T00:00:00 00:00"),
+            ("sent_at_after", "0001-01-01T00:00:00+14:00"),
+            ("sent_at_before", "9999-12-31T23:59:59-14:00"),
+            ("sent_at_before", "9" * 400),
+            ("search", "a\0b"),
+            ("search", "x" * 10_001),
+            ("ordering", "message_body"),
+            ("ordering", "sent_at,-sent_at"),
+            ("ordering", ""),
+            ("cursor", "nonsense"),
+            ("cursor", ""),
+            ("cursor", "\0"),
+        ],
+        ids=lambda value: value[:30],
+    )
+    def test_refuses_a_value_that_cannot_be_read(self, api, alice, path, name, value):
+        answer = api(alice).get(path, {name: value})
+        assert answer.status_code == 400
+        assert list(answer.json()) == [name]
+        assert all(isinstance(text, str) for text in answer.json()[name])
+
+    @pytest.mark.parametrize(
+        "moment",
+        ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01", "2026-01-01T10:00"],
+    )
+    def test_takes_any_date_in_the_calendar(self, bodies, moment):
+        assert bodies(sent_at_after=moment) == []
+        assert bodies(sent_at_before=moment) == []
+
+    def test_takes_the_longest_search(self, bodies):
+        assert bodies(search="%" * 10_000) == []
+
+    def test_names_an_unknown_parameter_and_the_nearest_one(self, api, alice, path):
+        answer = api(alice).get(path, {"converstion": "x", "sent_after": "x", "page": "2"})
+        assert (answer.status_code, answer.json()) == (
+            400,
+            {
+                "converstion": ["There is no such parameter here; the nearest is “conversation”."],
+                "sent_after": ["There is no such parameter here; the nearest is “sent_at_after”."],
+                "page": ["There is no such parameter here; the nearest is “page_size”."],
+            },
+        )
+
+    def test_refuses_a_value_given_twice(self, api, alice, bob, path):
+        answer = api(alice).get(path, {"sender": [str(alice.pk)] * 70})
+        assert (answer.status_code, answer.json()) == (
+            400,
+            {"sender": ["Give at most 1, not 70."]},
+        )
+
+
+class TestConversationFilters:
+    def ids(self, client, **parameters):
+        answer = client.get(CONVERSATIONS, parameters)
+        assert answer.status_code == 200, answer.json()
+        return {row["conversation_id"] for row in answer.json()["results"]}
+
+    def test_by_participants_all_of_them(self, api, alice, bob, carol, mallory):
+        two, three = (
+            Conversation.objects.start(alice, ids)[0] for ids in ({bob.pk}, {bob.pk, carol.pk})
+        )
+        Conversation.objects.start(bob, {carol.pk})
+        client = api(alice)
+        assert self.ids(client, participants=bob.pk) == {str(two.pk), str(three.pk)}
+        assert self.ids(client, participants=[bob.pk, carol.pk]) == {str(three.pk)}
+        assert self.ids(client, participants=[bob.pk, bob.pk]) == {str(two.pk), str(three.pk)}
+        assert self.ids(client, participants=mallory.pk) == set()
+
+    def test_by_time_both_ends_exclusive(self, api, alice, bob):
+        one, two = (Conversation.objects.start(alice, {bob.pk})[0] for _ in range(2))
+        client = api(alice)
+        assert self.ids(client, created_at_after=one.created_at.isoformat()) == {str(two.pk)}
+        assert self.ids(client, created_at_before=two.created_at.isoformat()) == {str(one.pk)}
+
+    def test_takes_sixteen_participants_and_no_more(self, api, alice):
+        client = api(alice)
+        assert self.ids(client, participants=[uuid4() for _ in range(16)]) == set()
+        answer = client.get(CONVERSATIONS, {"participants": [uuid4() for _ in range(17)]})
+        assert (answer.status_code, answer.json()) == (
+            400,
+            {"participants": ["Give at most 16, not 17."]},
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("participants", "nonsense"),
+            ("participants", ""),
+            ("participants", ["00000000-0000-4000-8000-000000000000", "nonsense"]),
+            ("created_at_after", "0001-01-01T00:00:00+14:00"),
+            ("ordering", "created_at"),
+            ("cursor", "W10=:x"),
+        ],
+    )
+    def test_refuses(self, api, alice, name, value):
+        answer = api(alice).get(CONVERSATIONS, {name: value})
+        assert answer.status_code == 400
+        assert list(answer.json()) == [name]
+
+
+class TestCursor:
+    def test_of_another_list_is_refused(self, api, alice, bob):
+        for _ in range(2):
+            Conversation.objects.start(alice, {bob.pk})
+        client = api(alice)
+        following = client.get(CONVERSATIONS, {"page_size": 1}).json()["next"]
+        [cursor] = parse_qs(urlsplit(following).query)["cursor"]
+        answer = client.get(MESSAGES, {"cursor": cursor})
+        assert (answer.status_code, list(answer.json())) == (400, ["cursor"])
+
+    def test_that_was_tampered_with_is_refused(self, api, alice, bob):
+        for _ in range(2):
+            Conversation.objects.start(alice, {bob.pk})
+        client = api(alice)
+        following = client.get(CONVERSATIONS, {"page_size": 1}).json()["next"]
+        [cursor] = parse_qs(urlsplit(following).query)["cursor"]
+        for place in range(0, len(cursor), 5):
+            changed = cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :]
+            answer = client.get(CONVERSATIONS, {"cursor": changed})
+            assert (answer.status_code, list(answer.json())) == (400, ["cursor"])
+
+
+@pytest.mark.usefixtures("conversation")
+def test_contacts_are_found_by_name(api, alice, bob):
+    client = api(alice)
+    for search in ["bob", "OB TES", "Bob Test"]:
+        answer = client.get("/api/users/", {"search": search})
+        assert answer.json()["results"] == [public_profile(bob)]
+    for search in ["alice", "mallory", "bob@example.com"]:
+        assert client.get("/api/users/", {"search": search}).json()["results"] == []
