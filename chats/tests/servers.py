@@ -1,0 +1,190 @@
+"""A real server with several worker processes, on a database of its own, and its clients."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import dj_database_url
+import psycopg
+import requests
+from django.conf import settings
+from django.db.utils import ConnectionHandler
+
+PASSWORD = "tide over the moor"
+START_SECONDS = 30
+ANSWER_SECONDS = 90
+
+
+class Database:
+    """A migrated SQLite file or PostgreSQL database, as DATABASE_URL has it."""
+
+    def __init__(self, folder, template=None):
+        self.url = os.environ.get("DATABASE_URL") or f"sqlite:///{folder}/{uuid4()}.sqlite3"
+        self.is_postgres = self.url.startswith("postgres")
+        if self.is_postgres:
+            self.url = urlunsplit(urlsplit(self.url)._replace(path=f"/servers_{uuid4().hex}"))
+            self.maintain("CREATE", f"TEMPLATE {template.name}" if template else "")
+        elif template:
+            shutil.copy(template.name, self.name)
+        if not template:
+            manage("migrate", DATABASE_URL=self.url)
+
+    @property
+    def name(self):
+        path = urlsplit(self.url).path
+        return path[1:]
+
+    def maintain(self, verb, suffix=""):
+        url = urlunsplit(urlsplit(self.url)._replace(path="/postgres"))
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"{verb} DATABASE {self.name} {suffix}")
+
+    def drop(self):
+        if self.is_postgres:
+            self.maintain("DROP", "WITH (FORCE)")
+
+    def execute(self, sql, parameters=()):
+        """Behind the program's back: the rows, if there are any."""
+        handler = ConnectionHandler({"default": dj_database_url.parse(self.url)})
+        connection = handler["default"]
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                return cursor.fetchall() if cursor.description else None
+        finally:
+            connection.close()
+
+
+def environment(**variables):
+    return {**os.environ, "SECRET_KEY": settings.SECRET_KEY, "DEBUG": "0", **variables}
+
+
+def manage(*arguments, **variables):
+    subprocess.run(  # noqa: S603
+        [sys.executable, "manage.py", *arguments],
+        cwd=settings.BASE_DIR,
+        env=environment(**variables),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+class Server:
+    """gunicorn with `workers` processes."""
+
+    def __init__(self, database, workers=3):
+        self.database, self.workers = database, workers
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = "{}:{}".format(*probe.getsockname())
+        self.url = f"http://{self.address}/api"
+
+    def start(self):
+        self.process = subprocess.Popen(  # noqa: S603
+            [
+                *(sys.executable, "-m", "gunicorn", "messaging_app.wsgi", "--log-level", "error"),
+                *("--bind", self.address, "--workers", str(self.workers), "--timeout", "120"),
+            ],
+            cwd=settings.BASE_DIR,
+            env=environment(DATABASE_URL=self.database.url),
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            assert time.monotonic() < deadline, "the server did not start"
+            assert self.process.poll() is None, "the server ended"
+
+    def answers(self):
+        try:
+            return requests.get(f"{self.url}/", timeout=1).status_code == 200
+        except requests.ConnectionError:
+            time.sleep(0.02)
+            return False
+
+    def kill(self):
+        """kill -9, the workers too."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def sign_up(self, name):
+        """A Person who has registered and signed in."""
+        profile = {"email": f"{name}@example.com", "first_name": name, "last_name": "Test"}
+        profile["password"] = PASSWORD
+        answer = requests.post(f"{self.url}/users/", json=profile, timeout=ANSWER_SECONDS)
+        assert answer.status_code == 201, answer.text
+        credentials = {"email": profile["email"], "password": PASSWORD}
+        tokens = requests.post(f"{self.url}/token/", json=credentials, timeout=ANSWER_SECONDS)
+        return Person(self.url, answer.json()["user_id"], tokens.json()["access"])
+
+
+class Person:
+    """A signed-in client. Every call has a connection of its own, so any worker may answer."""
+
+    def __init__(self, url, user_id, token):
+        self.url, self.user_id, self.token = url, user_id, token
+
+    def call(self, method, path, key=None, **arguments):
+        headers = {"Authorization": f"Bearer {self.token}", "Connection": "close"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        url = path if path.startswith("http") else f"{self.url}{path}"
+        return requests.request(method, url, headers=headers, timeout=ANSWER_SECONDS, **arguments)
+
+    def get(self, path, **parameters):
+        answer = self.call("GET", path, params=parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def start(self, *others, key=None):
+        return self.call(
+            "POST",
+            "/conversations/",
+            key=key,
+            json={"participants": [other.user_id for other in others]},
+        )
+
+    def send(self, conversation_id, body, key=None):
+        path = f"/conversations/{conversation_id}/messages/"
+        return self.call("POST", path, key=key, json={"message_body": body})
+
+    def everything(self, path, **parameters):
+        """All rows from the first page to the last."""
+        page = self.get(path, **parameters)
+        rows = page["results"]
+        while page["next"]:
+            page = self.get(page["next"])
+            rows += page["results"]
+        return rows
+
+
+def in_processes(function, calls, threads=1):
+    """`function(*call)` for all calls, each in a process of its own that repeats it in so many
+    threads. All begin together; returns what each returned, in one list."""
+    barrier = get_context("spawn").Barrier(len(calls))
+    with ProcessPoolExecutor(
+        len(calls), get_context("spawn"), initializer=set_barrier, initargs=(barrier,)
+    ) as pool:
+        futures = [pool.submit(in_threads, function, call, threads) for call in calls]
+        return [result for future in futures for result in future.result()]
+
+
+def set_barrier(barrier):
+    global ready  # noqa: PLW0603
+    ready = barrier
+
+
+def in_threads(function, call, threads):
+    ready.wait(60)
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(function, *call) for _ in range(threads)]
+        return [future.result() for future in futures]

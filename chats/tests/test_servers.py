@@ -1,0 +1,250 @@
+"""What holds with several server processes: every test here starts a real server with three."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from threading import Event
+
+import pytest
+import requests
+
+from chats.tests.servers import Database, Server, in_processes
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory, django_db_blocker):
+    with django_db_blocker.unblock():
+        template = Database(tmp_path_factory.mktemp("servers"))
+    yield template
+    template.drop()
+
+
+@pytest.fixture
+def server(template, tmp_path, django_db_blocker):
+    with django_db_blocker.unblock():
+        server = Server(Database(tmp_path, template))
+        server.start()
+        yield server
+        server.kill()
+        server.database.drop()
+
+
+@pytest.fixture
+def people(server):
+    return [server.sign_up(name) for name in ("alice", "bob", "carol", "dora")]
+
+
+@pytest.fixture
+def conversation_id(people):
+    alice, *others = people
+    return alice.start(*others).json()["conversation_id"]
+
+
+@pytest.fixture
+def path(conversation_id):
+    return f"/conversations/{conversation_id}/messages/"
+
+
+def bodies(rows):
+    return [row["message_body"] for row in rows]
+
+
+def send_many(person, conversation_id, name, count):
+    """Sends in turn: the bodies."""
+    sent = [f"{name} {n}" for n in range(count)]
+    for body in sent:
+        answer = person.send(conversation_id, body)
+        assert answer.status_code == 201, answer.text
+    return sent
+
+
+def send_once(person, conversation_id, body, key):
+    answer = person.send(conversation_id, body, key)
+    return answer.status_code, answer.text, answer.headers.get("Idempotent-Replayed")
+
+
+def start_once(person, other, key):
+    answer = person.start(other, key=key)
+    return answer.status_code, answer.text, answer.headers.get("Idempotent-Replayed")
+
+
+class TestCache:
+    READS = 20
+
+    def test_a_page_comes_from_the_cache(self, server, people, conversation_id, path):
+        alice = people[0]
+        alice.send(conversation_id, "as sent")
+        for _ in range(self.READS):
+            alice.get(path)
+        server.database.execute("UPDATE chats_message SET message_body = 'changed'")
+        seen = [bodies(people[1].get(path)["results"]) for _ in range(self.READS)]
+        assert ["as sent"] in seen
+
+    @pytest.mark.parametrize("flat", [False, True], ids=["nested", "flat"])
+    def test_every_process_sees_a_send_at_once(self, people, conversation_id, path, flat):
+        alice, bob, *_ = people
+        path = "/messages/" if flat else path
+        sent = []
+        for n in range(10):
+            for _ in range(5):
+                assert bodies(alice.get(path)["results"]) == sent
+            sent.insert(0, f"{n}")
+            assert bob.send(conversation_id, f"{n}").status_code == 201
+            for _ in range(5):
+                assert bodies(alice.get(path)["results"]) == sent
+
+    def test_every_process_refuses_one_who_has_left_at_once(self, people, conversation_id, path):
+        alice, bob, *_ = people
+        alice.send(conversation_id, "Hello")
+        for _ in range(self.READS):
+            assert bob.get(path)["results"]
+        assert bob.call("POST", f"/conversations/{conversation_id}/leave/").status_code == 204
+        for _ in range(self.READS):
+            assert bob.call("GET", path).status_code == 404
+            assert bob.get("/messages/")["results"] == []
+
+
+class TestClock:
+    @pytest.mark.parametrize("start", [None, "2099-12-31 00:00:00"], ids=["now", "2099"])
+    def test_240_concurrent_sends_have_strictly_increasing_times(
+        self, server, people, conversation_id, path, start
+    ):
+        if start:
+            server.database.execute("UPDATE chats_conversation SET updated_at = %s", [start])
+        calls = [(person, conversation_id, f"{n}", 15) for n, person in enumerate(people)]
+        in_processes(send_many, calls, threads=4)
+        rows = people[0].everything(path, ordering="sent_at", page_size=100)
+        assert len(rows) == 240
+        times = [row["sent_at"] for row in rows]
+        assert all(earlier < later for earlier, later in pairwise(times))
+        assert not start or times[0] > "2099-12-31"
+        detail = people[0].get(f"/conversations/{conversation_id}/")
+        assert detail["updated_at"] == times[-1]
+
+    def test_a_follower_misses_nothing_and_gets_nothing_twice(self, people, conversation_id, path):
+        done, seen = Event(), []
+
+        def follow(person):
+            finished = False
+            while not finished:
+                # Whatever was sent before this is in what comes after it.
+                finished = done.is_set()
+                parameters = {"sent_at_after": seen[-1]["sent_at"]} if seen else {}
+                seen.extend(person.everything(path, ordering="sent_at", **parameters))
+
+        with ThreadPoolExecutor(1) as pool:
+            follower = pool.submit(follow, people[0])
+            try:
+                calls = [(person, conversation_id, f"{n}", 10) for n, person in enumerate(people)]
+                sent = in_processes(send_many, calls, threads=4)
+            finally:
+                done.set()
+            follower.result()
+        rows = people[0].everything(path, ordering="sent_at", page_size=100)
+        assert seen == rows
+        assert sorted(bodies(seen)) == sorted(body for thread in sent for body in thread)
+
+
+class TestOnce:
+    def test_of_24_racing_sends_one_is_new(self, server, people, conversation_id, path):
+        alice = people[0]
+        for key in ("one", "two", "three"):
+            call = (alice, conversation_id, f"Body of {key}", key)
+            answers = in_processes(send_once, [call] * 4, threads=6)
+            assert sorted(status for status, _, _ in answers) == [200] * 23 + [201]
+            assert len({text for _, text, _ in answers}) == 1
+            assert [replayed for status, _, replayed in answers if status == 201] == [None]
+            assert {replayed for status, _, replayed in answers if status == 200} == {"true"}
+        before = alice.everything(path)
+        assert sorted(bodies(before)) == ["Body of one", "Body of three", "Body of two"]
+        server.kill()
+        server.start()
+        status, text, replayed = send_once(alice, conversation_id, "Body of one", "one")
+        assert (status, replayed) == (200, "true")
+        assert json.loads(text) in before
+        assert alice.send(conversation_id, "Another body", "one").status_code == 422
+        assert alice.everything(path) == before
+
+    def test_of_24_racing_conversations_one_is_new(self, server, people):
+        alice, bob, *_ = people
+        answers = in_processes(start_once, [(alice, bob, "key")] * 4, threads=6)
+        assert sorted(status for status, _, _ in answers) == [200] * 23 + [201]
+        assert len({text for _, text, _ in answers}) == 1
+        server.kill()
+        server.start()
+        again = start_once(alice, bob, "key")
+        assert again == (200, answers[0][1], "true")
+        assert len(alice.everything("/conversations/")) == 1
+
+
+def send_until_told(person, conversation_id, name, stop):
+    """Sends with a key each, as fast as it can: the ids that were acknowledged by body, and the
+    body that got no answer."""
+    acknowledged, n = {}, 0
+    while not stop.is_set():
+        body = f"{name} {n}"
+        try:
+            answer = person.send(conversation_id, body, key=body)
+        except requests.ConnectionError:
+            return acknowledged, body
+        assert answer.status_code == 201, answer.text
+        acknowledged[body] = answer.json()["message_id"]
+        n += 1
+    return acknowledged, None
+
+
+def test_an_acknowledged_message_survives_kill_9_and_is_there_once(
+    server, people, conversation_id, path
+):
+    expected = {}
+    for round_ in range(3):
+        stop, before = Event(), len(expected)
+        with ThreadPoolExecutor(len(people)) as pool:
+            senders = [
+                pool.submit(send_until_told, person, conversation_id, f"{round_} {n}", stop)
+                for n, person in enumerate(people)
+            ]
+            while len(people[0].everything(path, page_size=100)) < before + 30:
+                pass
+            server.kill()
+            stop.set()
+        results = [sender.result() for sender in senders]
+        assert any(unanswered for _, unanswered in results)
+        server.start()
+        for person, (acknowledged, unanswered) in zip(people, results, strict=True):
+            expected |= acknowledged
+            if unanswered:
+                answer = person.send(conversation_id, unanswered, key=unanswered)
+                assert answer.status_code in range(200, 202), answer.text
+                expected[unanswered] = answer.json()["message_id"]
+        rows = people[0].everything(path, page_size=100)
+        assert len(rows) == len(expected)
+        assert {row["message_body"]: row["message_id"] for row in rows} == expected
+
+
+@pytest.mark.parametrize("ordering", ["sent_at", "-sent_at"])
+@pytest.mark.parametrize("page_size", [1, 7, 100])
+@pytest.mark.parametrize("flat", [False, True], ids=["nested", "flat"])
+def test_paging_while_others_write_shows_every_old_message_once(
+    people, conversation_id, path, page_size, ordering, flat
+):
+    alice, *others = people
+    old = {alice.send(conversation_id, f"Old {n}").json()["message_id"] for n in range(40)}
+    stop = Event()
+    with ThreadPoolExecutor(len(others)) as pool:
+        senders = [
+            pool.submit(send_until_told, person, conversation_id, f"{n}", stop)
+            for n, person in enumerate(others)
+        ]
+        try:
+            # Newest first, the walk ends; oldest first, it would chase the writers.
+            page = alice.get("/messages/" if flat else path, page_size=page_size, ordering=ordering)
+            seen = [row["message_id"] for row in page["results"]]
+            while page["next"] and not old <= set(seen):
+                page = alice.get(page["next"])
+                seen += [row["message_id"] for row in page["results"]]
+        finally:
+            stop.set()
+    assert sum(len(sender.result()[0]) for sender in senders) > 0
+    assert len(seen) == len(set(seen))
+    assert old <= set(seen)

@@ -1,0 +1,84 @@
+"""The settings refuse what they do not understand, with a sentence that says what to set."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+
+SECRET_KEY = "not-so-secret-but-long-enough-for-a-token-signature"
+
+
+def manage(*arguments, **environment):
+    """Run `manage.py` with nothing but this environment."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "manage.py", *arguments],
+        cwd=settings.BASE_DIR,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is not set: set it to a long random string, or DEBUG=1"),
+        ({"DEBUG": "perhaps"}, 'Environment variable "DEBUG" invalid'),
+        ({"DATABASE_URL": "nonsense://x"}, "nonsense"),
+        ({"CACHE_URL": "memcached://x"}, "CACHE_URL 'memcached://x' is not a redis:// address."),
+        ({"ACCESS_TOKEN_MINUTES": "0"}, 'Environment variable "ACCESS_TOKEN_MINUTES" invalid'),
+        ({"ACCESS_TOKEN_MINUTES": "soon"}, 'Environment variable "ACCESS_TOKEN_MINUTES" invalid'),
+        ({"REFRESH_TOKEN_DAYS": "-1"}, 'Environment variable "REFRESH_TOKEN_DAYS" invalid'),
+        ({"SECURE_SSL_REDIRECT": "2"}, 'Environment variable "SECURE_SSL_REDIRECT" invalid'),
+        ({"SECURE_HSTS_SECONDS": "-1"}, 'Environment variable "SECURE_HSTS_SECONDS" invalid'),
+        ({"CORS_ALLOWED_ORIGINS": "chat.example.com"}, "'chat.example.com' is not an origin"),
+        ({"CORS_ALLOWED_ORIGINS": "https://a.example/x"}, "'https://a.example/x' is not an"),
+        ({"CSRF_TRUSTED_ORIGINS": "a.example"}, "'a.example' is not an origin"),
+    ],
+    ids=lambda value: "=".join(*value.items()) if isinstance(value, dict) else "",
+)
+def test_nonsense_stops_the_start(environment, sentence):
+    started = manage("check", **{"SECRET_KEY": SECRET_KEY} | environment)
+    assert started.returncode != 0
+    assert sentence in started.stderr
+
+
+def test_a_production_environment_passes_the_deployment_check():
+    started = manage(
+        "check",
+        "--deploy",
+        "--fail-level",
+        "WARNING",
+        SECRET_KEY=SECRET_KEY,
+        SECURE_SSL_REDIRECT="1",
+        SECURE_HSTS_SECONDS="31536000",
+        ALLOWED_HOSTS="chat.example.com",
+    )
+    assert started.returncode == 0, started.stderr
+    assert started.stdout == "System check identified no issues (0 silenced).\n"
+
+
+def test_debug_is_off_unless_asked_for():
+    show = "from django.conf import settings; print(settings.DEBUG)"
+    for environment, debug in [({"SECRET_KEY": SECRET_KEY}, "False"), ({"DEBUG": "1"}, "True")]:
+        shown = manage("shell", "-v0", "-c", show, **environment)
+        assert shown.stdout == f"{debug}\n", shown.stderr
+
+
+def test_demo_people_are_made_in_debug_only(tmp_path):
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/demo.sqlite3"}
+    assert manage("migrate", DEBUG="1", **environment).returncode == 0
+    refused = manage("seed_demo", SECRET_KEY=SECRET_KEY, **environment)
+    assert refused.returncode == 1
+    assert "DEBUG=1" in refused.stderr
+    for _ in ("once", "twice"):
+        made = manage("seed_demo", DEBUG="1", **environment)
+        assert made.returncode == 0
+        assert "alice@example.com" in made.stdout
+        assert "curl" in made.stdout
+    count = "from chats.models import *; print(User.objects.count(), Message.objects.count())"
+    shown = manage("shell", "-v0", "-c", count, DEBUG="1", **environment)
+    assert shown.stdout == "4 5\n"
