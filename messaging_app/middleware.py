@@ -11,8 +11,8 @@ class ApiMiddleware:
     """What holds for every answer under /api/, whoever gives it: it is JSON, in DEBUG too, and
     nobody keeps it for others.
 
-    Requests that Django or DRF would misread are refused here: WSGI shows a chunked body as an
-    empty one, and a charset in the Content-Type is applied to the query string too.
+    A body that is too large, or whose size is not told, is refused before it is read: WSGI shows
+    a chunked one to Django as empty.
     """
 
     def __init__(self, get_response):
@@ -40,8 +40,6 @@ class ApiMiddleware:
         # int() refuses a number of thousands of digits.
         if len(length) > len(str(limit)) or int(length) > limit:
             return set_error(HttpResponse(status=413), f"A body has at most {limit} bytes.")
-        if request.content_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
-            return set_error(HttpResponse(status=415), "Send the body in UTF-8.")
         return None
 
 

@@ -1,6 +1,7 @@
 """The cached lists: served from the cache, never stale, never to an outsider."""
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from rest_framework_simplejwt.tokens import AccessToken
@@ -10,6 +11,7 @@ from chats.tests.expected import NOT_FOUND
 from chats.views import CACHED_PAGE_MAX_BYTES
 
 MESSAGES = "/api/messages/"
+local_memory = pytest.mark.skipif(bool(settings.CACHE_URL), reason="looks into local memory")
 
 
 @pytest.fixture(params=["nested", "flat"])
@@ -167,6 +169,7 @@ class TestSize:
         change_behind_the_programs_back()
         assert bodies(api(alice).get(path)) == ["changed"] * 7
 
+    @local_memory
     def test_an_entry_holds_the_bytes_once(self, api, alice, path, conversation):
         for _ in range(6):
             conversation.send(alice, "x" * 10_000)
@@ -174,12 +177,14 @@ class TestSize:
         entries = [len(entry) for entry in cache._cache.values()]
         assert size < max(entries) < size + 2_000
 
+    @local_memory
     def test_there_are_at_most_1000_entries(self, api, alice, path, message):
         for n in range(600):
             api(alice).get(path, {"search": f"{n}"})
         assert 500 < len(cache._cache) <= 1_000
 
 
+@local_memory
 def test_an_error_is_not_stored(api, alice, path, message):
     assert api(alice).get(path, {"page_size": "0"}).status_code == 400
     assert not cache._cache
