@@ -175,10 +175,12 @@ class ConversationQuerySet(OrderedQuerySet):
 
         Two queries, or one with the rows that the caller has `locked` already.
         """
+        if locked is None:
+            locked = self.lock()
         now = timezone.now()
         clocks = {
             conversation.pk: max(now, conversation.updated_at + timedelta(microseconds=1))
-            for conversation in (self.lock() if locked is None else locked)
+            for conversation in locked
         }
         if not clocks:
             return {}
@@ -310,18 +312,18 @@ class MessageQuerySet(OrderedQuerySet):
         """
         descending = self.query.order_by[0].startswith("-")
         messages = self.filter(conversation=models.OuterRef("pk"))
-        numbered = Conversation.objects.for_user(user).annotate(
+        heads = Conversation.objects.for_user(user).annotate(
             first_at=models.Subquery(messages.values("sent_at")[:1]),
             first_id=models.Subquery(messages.values("pk")[:1]),
             last_at=models.Subquery(messages.values("sent_at")[count - 1 : count]),
         )
-        order = [models.F("first_at"), models.F("first_id")]
-        numbered = numbered.order_by(
-            *(f.desc(nulls_last=True) if descending else f.asc(nulls_last=True) for f in order)
-        )
-        rows = [row for row in numbered.values_list("pk", "first_at", "last_at")[:count] if row[1]]
-        narrowed = self.filter(conversation__in=[pk for pk, _, _ in rows])
-        bounds = [last_at for _, _, last_at in rows if last_at]
+        order = [
+            models.expressions.OrderBy(models.F(name), descending=descending, nulls_last=True)
+            for name in ("first_at", "first_id")
+        ]
+        heads = [head for head in heads.order_by(*order)[:count] if head.first_at]
+        narrowed = self.filter(conversation__in=heads)
+        bounds = [head.last_at for head in heads if head.last_at]
         if not bounds:
             return narrowed
         if descending:
