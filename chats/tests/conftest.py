@@ -7,6 +7,7 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from chats.models import Conversation, User
+from chats.tests.servers import Database, Server
 
 PASSWORD = "a long enough password"
 
@@ -78,3 +79,21 @@ def api():
         return client
 
     return api
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory, django_db_blocker):
+    with django_db_blocker.unblock():
+        template = Database(tmp_path_factory.mktemp("servers"))
+    yield template
+    template.drop()
+
+
+@pytest.fixture
+def server(template, tmp_path, django_db_blocker):
+    with django_db_blocker.unblock():
+        server = Server(Database(tmp_path, template), tmp_path)
+        server.start()
+        yield server
+        server.kill()
+        server.database.drop()

@@ -82,3 +82,15 @@ def test_demo_people_are_made_in_debug_only(tmp_path):
     count = "from chats.models import *; print(User.objects.count(), Message.objects.count())"
     shown = manage("shell", "-v0", "-c", count, DEBUG="1", **environment)
     assert shown.stdout == "4 5\n"
+
+
+def test_sqlite_waits_for_the_disk(tmp_path):
+    """WAL with synchronous=FULL (2): an acknowledged commit survives a power cut (SQLite's
+    documentation of PRAGMA synchronous)."""
+    pragmas = (
+        "from django.db import connection; cursor = connection.cursor();"
+        "print([cursor.execute(f'PRAGMA {name}').fetchone()[0]"
+        " for name in ('journal_mode', 'synchronous', 'busy_timeout')])"
+    )
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3", "DEBUG": "1"}
+    assert manage("shell", "-v0", "-c", pragmas, **environment).stdout == "['wal', 2, 60000]\n"

@@ -1,0 +1,47 @@
+"""The README's walk-through, run as it stands against a real server."""
+
+import json
+import re
+import subprocess
+
+from django.conf import settings
+
+README = settings.BASE_DIR / "README.md"
+END_OF_ANSWER = "\n<end of answer>\n"
+CHANGING = {
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[45][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}": "id",
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z": "time",
+    r"eyJ[\w.…-]+": "token",
+}
+
+
+def comparable(answer):
+    """Without what differs from run to run: ids, and with them the order of participants, times
+    and tokens."""
+    for pattern, word in CHANGING.items():
+        answer = re.sub(pattern, word, answer)
+    return json.loads(answer, object_hook=sort_participants)
+
+
+def sort_participants(row):
+    if "participants" in row:
+        row["participants"].sort(key=str)
+    return row
+
+
+def test_the_first_conversation_gives_the_answers_that_it_shows(server):
+    section = README.read_text().partition("## A first conversation")[2].partition("\n## ")[0]
+    commands = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+    shown = re.findall(r"```json\n(.*?)```", section, re.DOTALL)
+    script = "".join(f"{command}printf '%s' '{END_OF_ANSWER}'\n" for command in commands)
+    ran = subprocess.run(
+        ["bash", "-eu"],  # noqa: S607
+        input=script.replace("http://127.0.0.1:8000/api", server.url),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = ran.stdout.split(END_OF_ANSWER)[:-1]
+    assert len(answers) == len(shown) > 0
+    for answer, expected in zip(answers, shown, strict=True):
+        assert comparable(answer) == comparable(expected)
