@@ -204,6 +204,29 @@ def test_an_acknowledged_message_survives_kill_9_and_is_there_once(
         assert {row["message_body"]: row["message_id"] for row in rows} == expected
 
 
+def test_nobody_slips_a_message_in_after_they_left(people, conversation_id, path):
+    """Bob's leaving is the last thing that moved the clock, however many sends of his wait."""
+    alice, bob, *_ = people
+
+    def send_until_refused():
+        while (status := bob.send(conversation_id, "Still here").status_code) == 201:
+            sent.set()
+        return status
+
+    for _ in range(10):
+        sent = Event()
+        with ThreadPoolExecutor(6) as pool:
+            senders = [pool.submit(send_until_refused) for _ in range(6)]
+            sent.wait(60)
+            assert bob.call("POST", f"/conversations/{conversation_id}/leave/").status_code == 204
+        assert [sender.result() for sender in senders] == [404] * 6
+        detail = alice.get(f"/conversations/{conversation_id}/")
+        assert detail["last_message"]["sent_at"] < detail["updated_at"]
+        body = {"user_id": bob.user_id}
+        added = alice.call("POST", f"/conversations/{conversation_id}/add_participant/", json=body)
+        assert added.status_code == 200
+
+
 @pytest.mark.parametrize("ordering", ["sent_at", "-sent_at"])
 @pytest.mark.parametrize("page_size", [1, 7, 100])
 @pytest.mark.parametrize("flat", [False, True], ids=["nested", "flat"])
