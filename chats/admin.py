@@ -1,6 +1,7 @@
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.template.response import TemplateResponse
 
 from chats.models import Conversation, Message, User
 
@@ -15,6 +16,7 @@ class UserCreationForm(AdminUserCreationForm):
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
     add_form = UserCreationForm
+    actions = ["erase"]
     ordering = ["email"]
     list_display = ["email", "first_name", "last_name", "role", "is_active", "is_staff"]
     list_filter = ["role", "is_active", "is_staff"]
@@ -54,6 +56,24 @@ class UserAdmin(DjangoUserAdmin):
             },
         ),
     ]
+
+    @admin.action(description="Erase selected people for good", permissions=["delete"])
+    def erase(self, request, users):
+        """Like `DELETE /api/users/me/`, after a page that asks."""
+        if not request.user.is_superuser:
+            users = users.filter(is_superuser=False)
+        if "confirmed" not in request.POST:
+            context = self.admin_site.each_context(request) | {
+                "title": "Erase people",
+                "users": users,
+                "opts": self.opts,
+                "action_checkbox_name": admin.helpers.ACTION_CHECKBOX_NAME,
+            }
+            return TemplateResponse(request, "admin/chats/user/erase.html", context)
+        for user in users:
+            user.erase()
+            self.log_change(request, user, "Erased.")
+        return None
 
 
 @admin.register(Conversation)

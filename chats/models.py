@@ -1,7 +1,9 @@
 import uuid
 from datetime import timedelta
 
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.contrib.contenttypes.models import ContentType
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Lower
@@ -57,20 +59,23 @@ class UserQuerySet(OrderedQuerySet):
             self.active().filter(pk__in=user_ids).values_list("pk", flat=True)
         )
 
-    def lock_active(self, user_ids):
-        """The users, who until the transaction ends are neither deleted nor deactivated.
-
-        Raises UnknownUsers for ids that are no active user's. One query.
+    def lock(self):
+        """These rows, locked in the order of their keys: until the transaction ends they are
+        neither deleted nor deactivated. Where conversations that exist are locked too, people
+        come first. One query.
         """
-        users = list(
-            self.active().filter(pk__in=user_ids).select_for_update(no_key=True).order_by("pk")
-        )
+        return list(self.select_for_update(no_key=True).order_by("pk"))
+
+    def lock_active(self, user_ids):
+        """The users, locked. Raises UnknownUsers for ids that are no active user's."""
+        users = self.active().filter(pk__in=user_ids).lock()
         if unknown := set(user_ids) - {user.pk for user in users}:
             raise UnknownUsers(unknown)
         return users
 
     def delete(self):
         with transaction.atomic():
+            self.lock()
             Conversation.objects.filter(participants__in=self).move_clocks()
             return super().delete()
 
@@ -144,10 +149,41 @@ class User(AbstractUser):
 
     def delete(self, *args, **kwargs):
         with transaction.atomic():
+            User.objects.filter(pk=self.pk).lock()
             Conversation.objects.for_user(self).move_clocks()
             return super().delete(*args, **kwargs)
 
     delete.alters_data = True
+
+    def replace_password(self, new_password):
+        """Whether it was replaced: not if another call has done so since this user was read."""
+        old_password = self.password
+        self.set_password(new_password)
+        unchanged = User.objects.filter(pk=self.pk, password=old_password)
+        return unchanged.update(password=self.password) == 1
+
+    replace_password.alters_data = True
+
+    def erase(self):
+        """Forget the person: out of every conversation, unable to sign in, their address free
+        for somebody else. What they wrote stays, under this row."""
+        with transaction.atomic():
+            User.objects.filter(pk=self.pk).lock()
+            self.conversations.clear()
+            self.groups.clear()
+            self.user_permissions.clear()
+            self.first_name, self.last_name = "Deleted", "user"
+            self.email, self.phone_number = f"{self.pk}@erased.invalid", ""
+            self.role, self.last_login = User.Role.GUEST, None
+            self.is_active = self.is_staff = self.is_superuser = False
+            self.set_unusable_password()
+            self.save()
+            # The admin's history keeps what it was called.
+            LogEntry.objects.filter(
+                content_type=ContentType.objects.get_for_model(User), object_id=self.pk
+            ).update(object_repr=str(self))
+
+    erase.alters_data = True
 
 
 class ConversationQuerySet(OrderedQuerySet):
@@ -243,11 +279,11 @@ class Conversation(models.Model):
         Raises UnknownUsers, ConversationFull, and DoesNotExist if `by` does not take part.
         """
         with transaction.atomic():
+            [user] = User.objects.lock_active([user_id])
             Conversation.objects.filter(pk=self.pk).lock()
             participant_ids = set(self.participants.values_list("pk", flat=True))
             if by.pk not in participant_ids:
                 raise Conversation.DoesNotExist
-            [user] = User.objects.lock_active([user_id])
             if user.pk in participant_ids:
                 return
             if len(participant_ids) >= MAX_PARTICIPANTS:

@@ -1,6 +1,10 @@
+from uuid import UUID
+
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, models, transaction
+from django.utils.http import urlsafe_base64_decode
 from rest_framework import serializers
 from rest_framework.fields import empty
 from rest_framework.validators import UniqueValidator
@@ -16,6 +20,8 @@ from chats.models import (
 )
 
 MESSAGE_BODY_MAX_CHARACTERS = 10_000
+NOT_CURRENT = "This is not your current password."
+DEAD_LINK = "The link was used or has expired: ask for a new one."
 
 
 class StringField(serializers.CharField):
@@ -91,10 +97,7 @@ class RegistrationSerializer(ProfileSerializer):
 
     def validate(self, attrs):
         person = {name: value for name, value in attrs.items() if name != "password"}
-        try:
-            validate_password(attrs["password"], User(**person))
-        except DjangoValidationError as error:
-            raise serializers.ValidationError({"password": error.messages}) from error
+        check_strength("password", attrs["password"], User(**person))
         return attrs
 
     def create(self, validated_data):
@@ -104,6 +107,57 @@ class RegistrationSerializer(ProfileSerializer):
         except IntegrityError as error:
             # Somebody else registered the address after it was validated.
             raise serializers.ValidationError({"email": [EMAIL_TAKEN]}) from error
+
+
+class CurrentPasswordSerializer(serializers.Serializer):
+    current_password = PasswordField()
+
+    def validate_current_password(self, current_password):
+        if not self.context["request"].user.check_password(current_password):
+            raise serializers.ValidationError(NOT_CURRENT)
+        return current_password
+
+
+class SetPasswordSerializer(CurrentPasswordSerializer):
+    new_password = PasswordField()
+
+    def validate(self, attrs):
+        check_strength("new_password", attrs["new_password"], self.context["request"].user)
+        return attrs
+
+    def save(self):
+        if not self.context["request"].user.replace_password(self.validated_data["new_password"]):
+            raise serializers.ValidationError({"current_password": [NOT_CURRENT]})
+
+
+class PasswordResetSerializer(serializers.Serializer):
+    email = EmailField(max_length=254)
+
+
+class PasswordResetConfirmSerializer(serializers.Serializer):
+    """With the `uid` and `token` of the e-mail."""
+
+    uid = StringField()
+    token = StringField()
+    new_password = PasswordField()
+
+    def validate(self, attrs):
+        self.user = self.get_user(attrs["uid"])
+        if self.user is None or not default_token_generator.check_token(self.user, attrs["token"]):
+            raise serializers.ValidationError({"token": [DEAD_LINK]})
+        check_strength("new_password", attrs["new_password"], self.user)
+        return attrs
+
+    def get_user(self, uid):
+        try:
+            user_id = UUID(urlsafe_base64_decode(uid).decode())
+        except ValueError:
+            return None
+        return User.objects.active().filter(pk=user_id).first()
+
+    def save(self):
+        if not self.user.replace_password(self.validated_data["new_password"]):
+            raise serializers.ValidationError({"token": [DEAD_LINK]})
 
 
 class MessageSerializer(serializers.ModelSerializer):
@@ -191,6 +245,15 @@ class NewParticipantSerializer(serializers.Serializer):
             raise serializers.ValidationError(
                 {"user_id": [f"The conversation has {MAX_PARTICIPANTS} participants; it is full."]}
             ) from error
+
+
+def check_strength(field, password, user):
+    """Raises ValidationError on `field`; a password must not resemble what else is known of
+    the person."""
+    try:
+        validate_password(password, user)
+    except DjangoValidationError as error:
+        raise serializers.ValidationError({field: error.messages}) from error
 
 
 def unknown_users(user_ids):

@@ -8,6 +8,7 @@ from rest_framework_simplejwt.views import (
     TokenVerifyView,
 )
 
+from chats.throttling import SIGN_IN_THROTTLES
 from chats.views import (
     ConversationViewSet,
     MessageViewSet,
@@ -30,7 +31,11 @@ no_store = cache_control(no_store=True)
 
 urlpatterns = [
     path("", RootView.as_view(), name="root"),
-    path("token/", no_store(TokenObtainPairView.as_view()), name="token-obtain"),
+    path(
+        "token/",
+        no_store(TokenObtainPairView.as_view(throttle_classes=SIGN_IN_THROTTLES)),
+        name="token-obtain",
+    ),
     path("token/refresh/", no_store(TokenRefreshView.as_view()), name="token-refresh"),
     path("token/verify/", TokenVerifyView.as_view(), name="token-verify"),
     path("token/blacklist/", TokenBlacklistView.as_view(), name="token-blacklist"),

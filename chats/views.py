@@ -9,7 +9,7 @@ from django.views.decorators.cache import cache_page
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.generics import RetrieveUpdateAPIView
+from rest_framework.generics import RetrieveUpdateDestroyAPIView
 from rest_framework.mixins import CreateModelMixin, ListModelMixin, RetrieveModelMixin
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.response import Response
@@ -19,19 +19,25 @@ from rest_framework.viewsets import GenericViewSet
 
 from chats.exceptions import IdempotencyKeyConflict
 from chats.filters import ConversationFilter, MessageFilter, UserFilter
+from chats.forms import PasswordResetForm
 from chats.models import Conversation, IdempotencyKeyReused, Message, User
 from chats.pagination import ConversationPagination, MessagePagination, UserPagination
 from chats.permissions import IsParticipantOfConversation
 from chats.serializers import (
     ConversationListSerializer,
     ConversationSerializer,
+    CurrentPasswordSerializer,
     MessageSerializer,
     NewConversationSerializer,
     NewParticipantSerializer,
+    PasswordResetConfirmSerializer,
+    PasswordResetSerializer,
     ProfileSerializer,
     PublicProfileSerializer,
     RegistrationSerializer,
+    SetPasswordSerializer,
 )
+from chats.throttling import PasswordResetThrottle, RegistrationThrottle
 
 MESSAGE_LIST_CACHE_SECONDS = 60
 # With the 1,000 entries of the local-memory cache, 64 MiB a process.
@@ -41,6 +47,7 @@ CACHED_PAGE_MAX_BYTES = 64 * 1024
 class UserViewSet(CreateModelMixin, ListModelMixin, GenericViewSet):
     filterset_class = UserFilter
     pagination_class = UserPagination
+    open_actions = {"create", "reset_password", "reset_password_confirm"}
 
     def get_queryset(self):
         """A whole address finds anybody, so that a conversation with them can be started."""
@@ -51,23 +58,66 @@ class UserViewSet(CreateModelMixin, ListModelMixin, GenericViewSet):
         return users.order_by("user_id")
 
     def get_serializer_class(self):
-        return RegistrationSerializer if self.action == "create" else PublicProfileSerializer
+        return {
+            "list": PublicProfileSerializer,
+            "set_password": SetPasswordSerializer,
+            "reset_password": PasswordResetSerializer,
+            "reset_password_confirm": PasswordResetConfirmSerializer,
+        }.get(self.action, RegistrationSerializer)
 
     def get_permissions(self):
-        return [AllowAny()] if self.action == "create" else super().get_permissions()
+        return [AllowAny()] if self.action in self.open_actions else super().get_permissions()
+
+    def get_throttles(self):
+        throttles = {
+            "create": [RegistrationThrottle],
+            "reset_password": [PasswordResetThrottle],
+            "reset_password_confirm": [PasswordResetThrottle],
+        }
+        return [throttle() for throttle in throttles.get(self.action, self.throttle_classes)]
 
     def perform_authentication(self, request):
-        """Registration is open to anyone: it does not look at a token."""
-        if self.action != "create":
+        """What is open to anyone does not look at a token."""
+        if self.action not in self.open_actions:
             super().perform_authentication(request)
 
+    @action(detail=False, methods=["post"])
+    def set_password(self, request):
+        return self.save(request)
 
-class ProfileView(RetrieveUpdateAPIView):
-    serializer_class = ProfileSerializer
-    http_method_names = ["get", "head", "options", "patch"]
+    @action(detail=False, methods=["post"])
+    def reset_password(self, request):
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        form = PasswordResetForm(serializer.validated_data)
+        form.is_valid()
+        form.save(request)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @action(detail=False, methods=["post"])
+    def reset_password_confirm(self, request):
+        return self.save(request)
+
+    def save(self, request):
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ProfileView(RetrieveUpdateDestroyAPIView):
+    http_method_names = ["get", "head", "options", "patch", "delete"]
 
     def get_object(self):
         return self.request.user
+
+    def get_serializer_class(self):
+        return CurrentPasswordSerializer if self.request.method == "DELETE" else ProfileSerializer
+
+    def perform_destroy(self, user):
+        serializer = self.get_serializer(data=self.request.data)
+        serializer.is_valid(raise_exception=True)
+        user.erase()
 
 
 class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):

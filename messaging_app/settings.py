@@ -23,6 +23,13 @@ def origin(value):
     return value
 
 
+def rate(name, default):
+    """`10/min`; None for `off`."""
+    pattern = validate.Regexp(r"off\Z|[1-9][0-9]{0,8}/(sec|min|hour|day)\Z")
+    value = env.str(name, default, validate=pattern)
+    return None if value == "off" else value
+
+
 # --- Core
 
 DEBUG = env.bool("DEBUG", False)
@@ -39,7 +46,7 @@ ROOT_URLCONF = "messaging_app.urls"
 WSGI_APPLICATION = "messaging_app.wsgi.application"
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "messaging_app.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -112,14 +119,21 @@ if not CACHE_URL:
             "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
             # With views.CACHED_PAGE_MAX_BYTES this keeps a process under 64 MiB of pages.
             "OPTIONS": {"MAX_ENTRIES": 1000},
-        }
+        },
+        "throttles": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "LOCATION": "throttles",
+            "OPTIONS": {"MAX_ENTRIES": 100_000},
+        },
     }
 elif urlsplit(CACHE_URL).scheme in {"redis", "rediss"}:
     CACHES = {
-        "default": {
+        alias: {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": CACHE_URL,
+            "KEY_PREFIX": alias,
         }
+        for alias in ("default", "throttles")
     }
 else:
     raise ImproperlyConfigured(f"CACHE_URL {CACHE_URL!r} is not a redis:// address.")
@@ -150,6 +164,8 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("REFRESH_TOKEN_DAYS", 14, validate=positive)),
     "ROTATE_REFRESH_TOKENS": True,
     "BLACKLIST_AFTER_ROTATION": True,
+    # A token says which password it was issued under; another password ends it.
+    "CHECK_REVOKE_TOKEN": True,
     "USER_ID_FIELD": "user_id",
     "TOKEN_OBTAIN_SERIALIZER": "chats.auth.TokenObtainSerializer",
     "TOKEN_REFRESH_SERIALIZER": "chats.auth.TokenRefreshSerializer",
@@ -157,7 +173,23 @@ SIMPLE_JWT = {
     "TOKEN_BLACKLIST_SERIALIZER": "chats.auth.TokenBlacklistSerializer",
 }
 
+# --- E-mail
+
+EMAIL = env.dj_email_url("EMAIL_URL", "console:")
+if "EMAIL_BACKEND" not in EMAIL:
+    raise ImproperlyConfigured("EMAIL_URL is not one of smtp:, submission:, file: or console:.")
+globals().update(EMAIL)
+EMAIL_TIMEOUT = EMAIL["EMAIL_TIMEOUT"] or 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "webmaster@localhost")
+PASSWORD_RESET_URL = env.str(
+    "PASSWORD_RESET_URL",
+    None,
+    validate=validate.URL(schemes={"http", "https"}, require_tld=False),
+)
+
 # --- API
+
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0, validate=validate.Range(min=0))
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
@@ -165,6 +197,14 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["chats.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["chats.filters.QueryParameterBackend"],
+    "DEFAULT_THROTTLE_CLASSES": ["chats.throttling.WriteThrottle"],
+    "DEFAULT_THROTTLE_RATES": {
+        "sign_in": rate("THROTTLE_SIGN_IN", "10/min"),
+        "register": rate("THROTTLE_REGISTER", "20/hour"),
+        "reset": rate("THROTTLE_RESET", "5/hour"),
+        "write": rate("THROTTLE_WRITE", "120/min"),
+    },
+    "NUM_PROXIES": TRUSTED_PROXIES,
     "EXCEPTION_HANDLER": "chats.exceptions.exception_handler",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "URL_FORMAT_OVERRIDE": None,
@@ -186,6 +226,9 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "Idempotent-Replayed"]
 
 # --- Behind TLS
+
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [], subcast=origin)
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", False)

@@ -79,10 +79,15 @@ def manage(*arguments, **variables):
 
 
 class Server:
-    """gunicorn with `workers` processes."""
+    """gunicorn with `workers` processes of so many `threads`."""
 
     def __init__(self, database, folder, workers=3):
-        self.database, self.workers = database, workers
+        self.database, self.workers, self.threads = database, workers, 1
+        names = ("THROTTLE_SIGN_IN", "THROTTLE_REGISTER", "THROTTLE_RESET", "THROTTLE_WRITE")
+        self.variables = {
+            "DATABASE_URL": database.url,
+            "CACHE_URL": settings.CACHE_URL,
+        } | dict.fromkeys(names, "off")
         self.access_log = folder / "access.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -94,10 +99,11 @@ class Server:
             [
                 *(sys.executable, "-m", "gunicorn", "messaging_app.wsgi", "--log-level", "error"),
                 *("--bind", self.address, "--workers", str(self.workers), "--timeout", "120"),
+                *("--threads", str(self.threads)),
                 *("--access-logfile", self.access_log, "--access-logformat", "%(p)s"),
             ],
             cwd=settings.BASE_DIR,
-            env=environment(DATABASE_URL=self.database.url),
+            env=environment(**self.variables),
             start_new_session=True,
         )
         deadline = time.monotonic() + START_SECONDS
@@ -127,6 +133,11 @@ class Server:
                 results += [call.result() for call in calls]
         return results
 
+    def restart(self, **variables):
+        self.kill()
+        self.variables |= variables
+        self.start()
+
     def sign_up(self, name):
         """A Person who has registered and signed in."""
         profile = {"email": f"{name}@example.com", "first_name": name, "last_name": "Test"}
@@ -135,17 +146,17 @@ class Server:
         assert answer.status_code == 201, answer.text
         credentials = {"email": profile["email"], "password": PASSWORD}
         tokens = requests.post(f"{self.url}/token/", json=credentials, timeout=ANSWER_SECONDS)
-        return Person(self.url, answer.json()["user_id"], tokens.json()["access"])
+        return Person(self.url, answer.json()["user_id"], **tokens.json())
 
 
 class Person:
     """A signed-in client. Every call has a connection of its own, so any worker may answer."""
 
-    def __init__(self, url, user_id, token):
-        self.url, self.user_id, self.token = url, user_id, token
+    def __init__(self, url, user_id, access, refresh):
+        self.url, self.user_id, self.access, self.refresh = url, user_id, access, refresh
 
     def call(self, method, path, key=None, **arguments):
-        headers = {"Authorization": f"Bearer {self.token}", "Connection": "close"}
+        headers = {"Authorization": f"Bearer {self.access}", "Connection": "close"}
         if key is not None:
             headers["Idempotency-Key"] = key
         url = path if path.startswith("http") else f"{self.url}{path}"

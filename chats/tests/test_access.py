@@ -23,7 +23,11 @@ ACCESS = [
     ("POST", "/api/users/", "user-list", 400, 400, 400),
     ("GET", "/api/users/", "user-list", 401, 200, 200),
     ("PUT", "/api/users/", "user-list", 401, 405, 405),
+    ("POST", "/api/users/set_password/", "user-set-password", 401, 400, 400),
+    ("POST", "/api/users/reset_password/", "user-reset-password", 400, 400, 400),
+    ("POST", "/api/users/reset_password_confirm/", "user-reset-password-confirm", 400, 400, 400),
     ("GET", "/api/users/me/", "profile", 401, 200, 200),
+    ("DELETE", "/api/users/me/", "profile", 401, 400, 400),
     ("PATCH", "/api/users/me/", "profile", 401, 200, 200),
     ("PUT", "/api/users/me/", "profile", 401, 405, 405),
     ("POST", "/api/users/me/", "profile", 401, 405, 405),
@@ -133,3 +137,14 @@ def test_a_message_is_found_in_its_own_conversation_only(api, alice, carol, mess
     elsewhere, _ = Conversation.objects.start(alice, {carol.pk})
     answer = api(alice).get(f"/api/conversations/{elsewhere.pk}/messages/{message.pk}/")
     assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
+
+
+def test_no_answer_shows_another_persons_address_or_number(api, alice, bob, message):
+    """Every GET route, as Bob, who talks to Alice."""
+    for method, path, *_ in ACCESS:
+        if method == "GET":
+            url = path.format(conversation=message.conversation_id, message=message.pk)
+            for query in ("", "?email=alice@example.com"):
+                content = api(bob).get(f"{url}{query}").content.decode().lower()
+                assert alice.email not in content
+                assert alice.phone_number not in content

@@ -1,7 +1,18 @@
+import re
+from statistics import median
+from threading import Event
+from time import perf_counter
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import IntegrityError, transaction
+from django.utils.http import urlsafe_base64_encode
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
+from chats.forms import MAIL
 from chats.models import User
 from chats.tests.conftest import PASSWORD
 from chats.tests.expected import own_profile, page, public_profile
@@ -306,6 +317,281 @@ class TestMe:
         assert list(answer.json()) == ["phone_number"]
         alice.refresh_from_db()
         assert alice.first_name == "Alice"
+
+
+class TestSetPassword:
+    PATH = "/api/users/set_password/"
+    NEW = "  moor under the tide "
+
+    def test_ends_every_token_issued_before(self, api, alice):
+        refresh = RefreshToken.for_user(alice)
+        client = api(alice)
+        body = {"current_password": PASSWORD, "new_password": self.NEW}
+        answer = client.post(self.PATH, body)
+        assert (answer.status_code, answer.content) == (204, b"")
+        answer = client.get("/api/users/me/")
+        assert (answer.status_code, answer.json()["code"]) == (401, "password_changed")
+        for path, body in [
+            ("/api/token/refresh/", {"refresh": str(refresh)}),
+            ("/api/token/verify/", {"token": str(refresh)}),
+            ("/api/token/verify/", {"token": str(refresh.access_token)}),
+        ]:
+            answer = api().post(path, body)
+            assert (answer.status_code, answer.json()["code"]) == (401, "password_changed")
+        for password, status in [(self.NEW, 200), (PASSWORD, 401), (self.NEW.strip(), 401)]:
+            answer = api().post("/api/token/", {"email": alice.email, "password": password})
+            assert answer.status_code == status
+
+    def test_the_same_password_again_ends_them_too(self, api, alice):
+        client = api(alice)
+        body = {"current_password": PASSWORD, "new_password": PASSWORD}
+        assert client.post(self.PATH, body).status_code == 204
+        assert client.get("/api/users/me/").status_code == 401
+
+    @pytest.mark.parametrize(
+        ("body", "errors"),
+        [
+            (
+                {"current_password": "wrong", "new_password": NEW},
+                {"current_password": ["This is not your current password."]},
+            ),
+            (
+                {"current_password": PASSWORD, "new_password": "12345678"},
+                {
+                    "new_password": [
+                        "This password is too common.",
+                        "This password is entirely numeric.",
+                    ]
+                },
+            ),
+            (
+                {"current_password": PASSWORD, "new_password": "alice@example"},
+                {"new_password": ["The password is too similar to the email."]},
+            ),
+            (
+                {},
+                {
+                    field: ["This field is required."]
+                    for field in ("current_password", "new_password")
+                },
+            ),
+        ],
+    )
+    def test_refuses(self, api, alice, body, errors):
+        client = api(alice)
+        answer = client.post(self.PATH, body)
+        assert (answer.status_code, answer.json()) == (400, errors)
+        assert client.get("/api/users/me/").status_code == 200
+
+    def test_a_password_that_was_changed_meanwhile_is_not_changed_again(self, alice):
+        other_call = User.objects.get(pk=alice.pk)
+        assert alice.replace_password("first")
+        assert not other_call.replace_password("second")
+        alice.refresh_from_db()
+        assert alice.check_password("first")
+
+    def test_staff_who_set_it_in_the_admin_end_the_tokens_too(self, api, alice, client):
+        client.force_login(User.objects.create_superuser("root@example.com", "x"))
+        alices = api(alice)
+        answer = client.post(
+            f"/admin/chats/user/{alice.pk}/password/",
+            {"password1": self.NEW, "password2": self.NEW, "usable_password": "true"},
+        )
+        assert answer.status_code == 302
+        assert alices.get("/api/users/me/").status_code == 401
+
+
+class TestResetPassword:
+    PATH = "/api/users/reset_password/"
+    CONFIRM = "/api/users/reset_password_confirm/"
+    NEW = "moor under the tide"
+
+    @pytest.fixture
+    def ask(self, api, db):
+        """`ask(email)`: the mail that was sent, in a list."""
+
+        def ask(email):
+            before = len(mail.outbox)
+            answer = api().post(self.PATH, {"email": email})
+            assert (answer.status_code, answer.content) == (204, b"")
+            # There is one thread: what was queued before this is done when this is.
+            MAIL.submit(len, mail.outbox).result()
+            return mail.outbox[before:]
+
+        return ask
+
+    @pytest.fixture
+    def link(self, ask, alice, settings):
+        settings.PASSWORD_RESET_URL = "https://chat.example.com/new-password"
+        [sent] = ask("ALICE@example.com")
+        [link] = re.findall(r"https://chat.example.com/new-password\S+", sent.body)
+        return {name: value for name, [value] in parse_qs(urlsplit(link).query).items()}
+
+    def test_mails_a_link_that_works_once(self, api, alice, link):
+        client = api(alice)
+        answer = api().post(self.CONFIRM, link | {"new_password": self.NEW})
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert client.get("/api/users/me/").status_code == 401
+        answer = api().post("/api/token/", {"email": alice.email, "password": self.NEW})
+        assert answer.status_code == 200
+        again = api().post(self.CONFIRM, link | {"new_password": "another tide"})
+        assert (again.status_code, again.json()) == (
+            400,
+            {"token": ["The link was used or has expired: ask for a new one."]},
+        )
+
+    def test_the_mail_goes_to_the_person(self, ask, alice, settings):
+        settings.DEFAULT_FROM_EMAIL = "chat@example.com"
+        [sent] = ask(alice.email)
+        assert (sent.to, sent.from_email) == (["alice@example.com"], "chat@example.com")
+        assert sent.subject == "Choose a new password"
+        # Without a page to link to, it names what the page would be given.
+        assert re.search(r"uid: \S+\n +token: \S+\n", sent.body)
+
+    def test_a_page_with_a_query_keeps_it(self, ask, alice, settings):
+        settings.PASSWORD_RESET_URL = "https://chat.example.com/?page=reset"
+        [sent] = ask(alice.email)
+        assert "https://chat.example.com/?page=reset&uid=" in sent.body
+
+    def test_says_the_same_when_there_is_nobody(self, ask, make_user):
+        make_user("Gone", is_active=False)
+        make_user("Erased").erase()
+        for email in ("nobody@example.com", "gone@example.com", "erased@example.com"):
+            assert ask(email) == []
+
+    def test_does_not_wait_for_the_mail_server(self, api, alice, settings):
+        """The answer is there while the mail still cannot be sent."""
+        settings.EMAIL_BACKEND = "chats.tests.test_accounts.WaitingBackend"
+        WaitingBackend.go.clear()
+        answer = api().post(self.PATH, {"email": alice.email})
+        assert answer.status_code == 204
+        assert not WaitingBackend.sent.is_set()
+        WaitingBackend.go.set()
+        assert WaitingBackend.sent.wait(30)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"uid": "nonsense"},
+            {"uid": "\u00e9"},
+            {"uid": ""},
+            {"uid": 5},
+            {"token": "nonsense"},
+            {"token": "c1-" + "0" * 32},
+            {"token": "a\0b"},
+        ],
+        ids=str,
+    )
+    def test_refuses_another_link(self, api, alice, link, change):
+        answer = api().post(self.CONFIRM, link | {"new_password": self.NEW} | change)
+        assert answer.status_code == 400
+        assert set(answer.json()) <= {"uid", "token"}
+        alice.refresh_from_db()
+        assert alice.check_password(PASSWORD)
+
+    def test_refuses_another_persons_uid(self, api, bob, link):
+        uid = urlsafe_base64_encode(str(bob.pk).encode())
+        answer = api().post(self.CONFIRM, link | {"uid": uid, "new_password": self.NEW})
+        assert answer.status_code == 400
+
+    def test_refuses_a_weak_password_and_the_link_still_works(self, api, link):
+        answer = api().post(self.CONFIRM, link | {"new_password": "12345678"})
+        assert (answer.status_code, list(answer.json())) == (400, ["new_password"])
+        answer = api().post(self.CONFIRM, link | {"new_password": self.NEW})
+        assert answer.status_code == 204
+
+    def test_a_deactivated_person_cannot_use_it(self, api, alice, link):
+        deactivate(alice)
+        answer = api().post(self.CONFIRM, link | {"new_password": self.NEW})
+        assert (answer.status_code, list(answer.json())) == (400, ["token"])
+
+
+class WaitingBackend(BaseEmailBackend):
+    go, sent = Event(), Event()
+
+    def send_messages(self, email_messages):
+        self.go.wait(30)
+        self.sent.set()
+
+
+DELETED_USER = {"first_name": "Deleted", "last_name": "user", "role": "guest"}
+
+
+def erase_by_the_api(api, client, user):
+    answer = api(user).delete("/api/users/me/", {"current_password": PASSWORD})
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def erase_in_the_admin(api, client, user):
+    client.force_login(User.objects.create_superuser("root@example.com", "x"))
+    body = {"action": "erase", "_selected_action": [str(user.pk)]}
+    asked = client.post("/admin/chats/user/", body)
+    assert asked.status_code == 200
+    assert User.objects.get(pk=user.pk).is_active
+    done = client.post("/admin/chats/user/", body | {"confirmed": "yes"})
+    assert done.status_code == 302
+
+
+@pytest.mark.parametrize("erase", [erase_by_the_api, erase_in_the_admin])
+class TestErase:
+    def test_forgets_the_person_and_keeps_what_they_wrote(
+        self, api, client, alice, bob, message, erase
+    ):
+        path = f"/api/conversations/{message.conversation_id}/"
+        api(bob).get(f"{path}messages/")
+        refresh, alices = RefreshToken.for_user(alice), api(alice)
+        erase(api, client, alice)
+        assert alices.get("/api/users/me/").json()["code"] == "user_inactive"
+        answer = api().post("/api/token/refresh/", {"refresh": str(refresh)})
+        assert answer.status_code == 401
+        answer = api().post("/api/token/", {"email": "alice@example.com", "password": PASSWORD})
+        assert (answer.status_code, answer.json()) == (401, NO_ACTIVE_ACCOUNT)
+        [shown] = api(bob).get(f"{path}messages/").json()["results"]
+        assert shown["sender"] == {"user_id": str(alice.pk)} | DELETED_USER
+        assert shown["message_body"] == "Hello, Bob"
+        assert api(bob).get(path).json()["participants"] == [public_profile(bob)]
+        assert api(bob).get("/api/users/").json() == page()
+        rows = str(list(User.objects.filter(pk=alice.pk).values()))
+        for forgotten in ("alice", "Alice", "Test", alice.phone_number, "argon2"):
+            assert forgotten not in rows
+
+    def test_the_address_can_register_again_as_a_new_person(self, api, client, alice, erase):
+        erase(api, client, alice)
+        answer = api().post("/api/users/", NEWCOMER | {"email": "alice@example.com"})
+        assert answer.status_code == 201
+        assert answer.json()["user_id"] != str(alice.pk)
+
+    def test_the_admins_history_forgets_too(self, api, client, alice, erase):
+        root = User.objects.create_superuser("boss@example.com", "x")
+        LogEntry.objects.log_actions(root.pk, [alice], CHANGE, "Changed.", single_object=True)
+        erase(api, client, alice)
+        assert "alice" not in str(list(LogEntry.objects.values())).lower()
+
+
+class TestEraseByTheApi:
+    @pytest.mark.parametrize("body", [{}, {"current_password": "wrong"}])
+    def test_asks_for_the_password(self, api, alice, body):
+        answer = api(alice).delete("/api/users/me/", body)
+        assert (answer.status_code, list(answer.json())) == (400, ["current_password"])
+        alice.refresh_from_db()
+        assert (alice.is_active, alice.first_name) == (True, "Alice")
+
+
+class TestTiming:
+    def test_signing_in_takes_about_the_same_time_whoever_it_is(self, api, alice, make_user):
+        """Medians; without the hash for nobody an unknown address is some hundred times
+        quicker."""
+        make_user("Gone", is_active=False)
+        emails = ("alice@example.com", "gone@example.com", "nobody@example.com")
+        seconds = {email: [] for email in emails}
+        for n in range(9):
+            for email in emails:
+                begin = perf_counter()
+                answer = api().post("/api/token/", {"email": email, "password": f"wrong {n}"})
+                seconds[email].append(perf_counter() - begin)
+                assert answer.status_code == 401
+        medians = sorted(median(times) for times in seconds.values())
+        assert medians[-1] < 3 * medians[0]
 
 
 class TestFindByEmail:

@@ -1,0 +1,166 @@
+"""Too many requests are a 429; the counts hold whatever else is cached and however they race."""
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from rest_framework.settings import api_settings
+
+from chats.tests.conftest import PASSWORD
+from chats.throttling import RateThrottle
+
+WRONG = {"email": "alice@example.com", "password": "wrong"}
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    """`rates(sign_in="3/min")` sets these, the others are off."""
+
+    def rates(**rates):
+        off = dict.fromkeys(("sign_in", "register", "reset", "write"))
+        monkeypatch.setattr(RateThrottle, "THROTTLE_RATES", off | rates)
+
+    return rates
+
+
+def is_refused(answer):
+    if answer.status_code != 429:
+        assert "Retry-After" not in answer.headers
+        return False
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert list(answer.json()) == ["detail"]
+    assert answer.headers["Cache-Control"] in {"private, no-cache", "no-store"}
+    return True
+
+
+def count_accepted(call, tries):
+    refused = [is_refused(call(n)) for n in range(tries)]
+    assert refused == sorted(refused)
+    return refused.count(False)
+
+
+class TestSignIn:
+    PATH = "/api/token/"
+
+    def test_by_address_and_account(self, api, alice, bob, rates):
+        rates(sign_in="3/min")
+        assert count_accepted(lambda n: api().post(self.PATH, WRONG), 5) == 3
+        # In another case it is the same account, and the right password does not help.
+        right = {"email": " ALICE@example.com", "password": PASSWORD}
+        assert is_refused(api().post(self.PATH, right))
+        # From elsewhere its owner still signs in, and here everybody else does.
+        elsewhere = api().post(self.PATH, right | {"email": alice.email}, REMOTE_ADDR="10.0.0.2")
+        assert elsewhere.status_code == 200
+        assert api().post(self.PATH, {"email": bob.email, "password": PASSWORD}).status_code == 200
+
+    @pytest.mark.usefixtures("db")
+    def test_one_address_through_many_accounts(self, api, rates):
+        rates(sign_in="2/min")
+        accepted = count_accepted(
+            lambda n: api().post(self.PATH, WRONG | {"email": f"{n}@example.com"}), 25
+        )
+        assert accepted == 20
+
+    @pytest.mark.usefixtures("alice")
+    def test_the_admin_counts_with_the_api(self, api, client, rates):
+        rates(sign_in="3/min")
+        api().post(self.PATH, WRONG)
+        form = {"username": "Alice@example.com", "password": "wrong"}
+        answers = [client.post("/admin/login/", form) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+        assert is_refused(api().post(self.PATH, WRONG))
+        assert client.get("/admin/login/").status_code == 200
+
+    @pytest.mark.parametrize("body", [{}, {"email": 5}, {"email": [["a"]]}, [], [1], "a", None])
+    @pytest.mark.usefixtures("db")
+    def test_nonsense_counts_too(self, api, rates, body):
+        rates(sign_in="1/min")
+        assert api().post(self.PATH, body).status_code == 400
+        assert is_refused(api().post(self.PATH, body))
+
+
+@pytest.mark.usefixtures("db")
+def test_registration_by_address(api, rates):
+    rates(register="2/min")
+    assert count_accepted(lambda n: api().post("/api/users/", {}), 4) == 2
+    assert not is_refused(api().post("/api/users/", {}, REMOTE_ADDR="10.0.0.2"))
+
+
+@pytest.mark.usefixtures("db")
+def test_password_reset_by_address(api, rates):
+    rates(reset="2/min")
+    body = {"email": "nobody@example.com"}
+    assert count_accepted(lambda n: api().post("/api/users/reset_password/", body), 4) == 2
+    assert is_refused(api().post("/api/users/reset_password_confirm/", {}))
+
+
+def test_writes_and_look_ups_by_user(api, alice, bob, conversation, rates):
+    rates(write="6/min")
+    path = f"/api/conversations/{conversation.pk}/"
+    client = api(alice)
+    calls = [
+        lambda: client.post(f"{path}messages/", {"message_body": "Hello"}),
+        lambda: client.post("/api/conversations/", {"participants": [str(bob.pk)]}),
+        lambda: client.post(f"{path}add_participant/", {"user_id": str(bob.pk)}),
+        lambda: client.patch("/api/users/me/", {"first_name": "Alicia"}),
+        lambda: client.get("/api/users/?email=bob@example.com"),
+        lambda: client.post("/api/users/set_password/", {}),
+        lambda: client.delete("/api/users/me/", {}),
+        lambda: client.post(f"{path}leave/"),
+    ]
+    assert [is_refused(call()) for call in calls] == [False] * 6 + [True] * 2
+    assert all(is_refused(call()) for call in calls)
+    for path_to_read in ("/api/users/", "/api/conversations/", path, f"{path}messages/"):
+        assert client.get(path_to_read).status_code == 200
+    assert api(bob).post(f"{path}messages/", {"message_body": "Hello"}).status_code == 201
+
+
+def test_off_switches_it_off(api, rates):
+    rates()
+    assert count_accepted(lambda n: api().post("/api/users/reset_password/", {}), 30) == 30
+
+
+def test_cached_pages_do_not_wash_the_counts_out(api, alice, message, rates):
+    rates(sign_in="1/min")
+    api().post("/api/token/", WRONG)
+    client = api(alice)
+    for n in range(1_100):
+        client.get("/api/messages/", {"search": f"{n}"})
+    assert is_refused(api().post("/api/token/", WRONG))
+    cache.clear()
+    if not settings.CACHE_URL:
+        assert is_refused(api().post("/api/token/", WRONG))
+
+
+@pytest.mark.usefixtures("db")
+class TestTrustedProxies:
+    """The last entries of X-Forwarded-For are the proxies' own; what stands before them, anybody
+    can write."""
+
+    @pytest.mark.parametrize(
+        ("trusted", "first", "second", "same"),
+        [
+            (0, "1.1.1.1", "2.2.2.2", True),
+            (1, "1.1.1.1", "2.2.2.2", False),
+            (1, "9.9.9.9, 1.1.1.1", "8.8.8.8, 1.1.1.1", True),
+            (2, "1.1.1.1, 5.5.5.5", "2.2.2.2, 5.5.5.5", False),
+            (2, "9.9.9.9, 1.1.1.1, 5.5.5.5", "8.8.8.8, 1.1.1.1, 5.5.5.5", True),
+        ],
+    )
+    def test_as_many_as_the_setting_says(
+        self, api, rates, monkeypatch, trusted, first, second, same
+    ):
+        monkeypatch.setattr(api_settings, "NUM_PROXIES", trusted)
+        rates(register="1/min")
+        assert not is_refused(api().post("/api/users/", {}, HTTP_X_FORWARDED_FOR=first))
+        answer = api().post("/api/users/", {}, HTTP_X_FORWARDED_FOR=second)
+        assert is_refused(answer) == same
+
+
+def test_the_default_rates(settings):
+    assert settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] == {
+        "sign_in": "10/min",
+        "register": "20/hour",
+        "reset": "5/hour",
+        "write": "120/min",
+    }
