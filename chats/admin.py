@@ -2,8 +2,12 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.template.response import TemplateResponse
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from chats.models import Conversation, Message, User
+
+# They would show staff everybody's refresh tokens.
+admin.site.unregister([BlacklistedToken, OutstandingToken])
 
 
 class UserCreationForm(AdminUserCreationForm):

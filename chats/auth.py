@@ -1,12 +1,13 @@
 """What differs from simplejwt; the settings wire it in."""
 
+from django.db import transaction
 from rest_framework import serializers
 from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import TokenError
-from rest_framework_simplejwt.serializers import TokenBlacklistSerializer as Blacklist
+from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, UntypedToken
 
+from chats.models import User
 from chats.serializers import PasswordField, StringField
 
 
@@ -18,6 +19,12 @@ class TokenObtainSerializer(TokenObtainPairSerializer):
         self.fields["email"] = StringField(write_only=True)
         self.fields["password"] = PasswordField()
 
+    @classmethod
+    @transaction.atomic
+    def get_token(cls, user):
+        lock(user)
+        return super().get_token(user)
+
 
 class TokenRefreshSerializer(serializers.Serializer):
     """simplejwt's looks a token up in the blacklist before it puts it there, so that racing
@@ -25,14 +32,19 @@ class TokenRefreshSerializer(serializers.Serializer):
 
     refresh = StringField()
 
+    @transaction.atomic
     def validate(self, attrs):
-        used = RefreshToken(attrs["refresh"])
-        user = JWTAuthentication().get_user(used)
-        _, first_use = used.blacklist()
-        if not first_use:
-            raise TokenError("Token is blacklisted")
-        refresh = RefreshToken.for_user(user)
+        refresh = RefreshToken.for_user(use_up(attrs["refresh"]))
         return {"access": str(refresh.access_token), "refresh": str(refresh)}
+
+
+class TokenBlacklistSerializer(serializers.Serializer):
+    refresh = StringField()
+
+    @transaction.atomic
+    def validate(self, attrs):
+        use_up(attrs["refresh"])
+        return {}
 
 
 class TokenVerifySerializer(serializers.Serializer):
@@ -48,5 +60,18 @@ class TokenVerifySerializer(serializers.Serializer):
         return {}
 
 
-class TokenBlacklistSerializer(Blacklist):
-    refresh = StringField(write_only=True)
+def use_up(encoded):
+    """The user of a refresh token, which is dead from now on."""
+    token = RefreshToken(encoded)
+    user = JWTAuthentication().get_user(token)
+    lock(user)
+    _, is_first_use = token.blacklist()
+    if not is_first_use:
+        raise TokenError("Token is blacklisted")
+    return user
+
+
+def lock(user):
+    """Until the transaction ends the user is not deleted: a row that refers to them is written."""
+    if not User.objects.active().filter(pk=user.pk).lock():
+        raise AuthenticationFailed("User is inactive", code="user_inactive")

@@ -2,6 +2,8 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404
 from rest_framework import exceptions, status, views
 
+from chats.models import Conversation
+
 
 class IdempotencyKeyConflict(exceptions.APIException):
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
@@ -14,7 +16,7 @@ class IdempotencyKeyConflict(exceptions.APIException):
 def exception_handler(exc, context):
     """DRF's answer in one of two shapes: `{"detail": …}`, with the `code` on a 401, or
     `{"<field>": ["…", …]}`."""
-    if isinstance(exc, Http404):
+    if isinstance(exc, (Http404, Conversation.DoesNotExist)):
         exc = exceptions.NotFound()
     elif isinstance(exc, SuspiciousOperation):
         exc = exceptions.ParseError(str(exc))

@@ -18,7 +18,12 @@ SEARCH_MAX_CHARACTERS = 10_000
 
 class QueryParameterBackend(filters.DjangoFilterBackend):
     """Also refuses what django-filter passes over: a parameter that the list does not know, an
-    empty value, and more values than the parameter takes."""
+    empty value, and more values than the parameter takes. One object is looked up as it is."""
+
+    def filter_queryset(self, request, queryset, view):
+        return (
+            super().filter_queryset(request, queryset, view) if view.action == "list" else queryset
+        )
 
     def get_filterset(self, request, queryset, view):
         filterset = super().get_filterset(request, queryset, view)
@@ -47,6 +52,9 @@ class DateTimeField(forms.DateTimeField):
         "(a plus sign in a URL has to be escaped).",
         "overflow": "In UTC this is outside the years 1 to 9999.",
     }
+
+    # None but ISO 8601, which needs no format.
+    input_formats = []
 
     def to_python(self, value):
         moment = super().to_python(value)

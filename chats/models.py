@@ -2,6 +2,7 @@ import uuid
 from datetime import timedelta
 
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.contrib.contenttypes.models import ContentType
 from django.core.validators import RegexValidator
@@ -172,12 +173,19 @@ class User(AbstractUser):
             self.conversations.clear()
             self.groups.clear()
             self.user_permissions.clear()
-            self.first_name, self.last_name = "Deleted", "user"
-            self.email, self.phone_number = f"{self.pk}@erased.invalid", ""
-            self.role, self.last_login = User.Role.GUEST, None
-            self.is_active = self.is_staff = self.is_superuser = False
-            self.set_unusable_password()
-            self.save()
+            User.objects.filter(pk=self.pk).update(
+                first_name="Deleted",
+                last_name="user",
+                email=f"{self.pk}@erased.invalid",
+                phone_number="",
+                role=User.Role.GUEST,
+                password=make_password(None),
+                is_active=False,
+                is_staff=False,
+                is_superuser=False,
+                last_login=None,
+            )
+            self.refresh_from_db()
             # The admin's history keeps what it was called.
             LogEntry.objects.filter(
                 content_type=ContentType.objects.get_for_model(User), object_id=self.pk
@@ -226,6 +234,14 @@ class ConversationQuerySet(OrderedQuerySet):
     move_clocks.alters_data = True
     move_clocks.queryset_only = True
 
+    def delete(self):
+        with transaction.atomic():
+            self.lock()
+            return super().delete()
+
+    delete.alters_data = True
+    delete.queryset_only = True
+
     def start(self, creator, user_ids, key=None):
         """Start a conversation between `creator` and the users of `user_ids`.
 
@@ -234,7 +250,9 @@ class ConversationQuerySet(OrderedQuerySet):
         """
         user_ids = {creator.pk, *user_ids}
         people = " ".join(sorted(map(str, user_ids)))
-        pk = uuid.uuid5(CONVERSATION_KEYS, f"{creator.pk} {people} {key}") if key else uuid.uuid4()
+        # A key is printable: the line breaks tell it from the people.
+        name = f"{creator.pk}\n{people}\n{key}"
+        pk = uuid.uuid5(CONVERSATION_KEYS, name) if key else uuid.uuid4()
         with transaction.atomic():
             conversation, created = self.get_or_create(pk=pk)
             if created:
@@ -269,6 +287,13 @@ class Conversation(models.Model):
             )
         super().save(*args, **kwargs)
 
+    def delete(self, *args, **kwargs):
+        with transaction.atomic():
+            Conversation.objects.filter(pk=self.pk).lock()
+            return super().delete(*args, **kwargs)
+
+    delete.alters_data = True
+
     def has_participant(self, user):
         """Takes the prefetched participants where there are any."""
         return any(participant.pk == user.pk for participant in self.participants.all())
@@ -297,7 +322,8 @@ class Conversation(models.Model):
         conversation it is the one from then. Raises DoesNotExist if `sender` does not take
         part, and IdempotencyKeyReused if the body was another one then.
         """
-        pk = uuid.uuid5(MESSAGE_KEYS, f"{sender.pk} {self.pk} {key}") if key else uuid.uuid4()
+        name = f"{sender.pk}\n{self.pk}\n{key}"
+        pk = uuid.uuid5(MESSAGE_KEYS, name) if key else uuid.uuid4()
         message = Message(pk=pk, sender=sender, conversation=self, message_body=message_body)
         conversations = Conversation.objects.for_user(sender).filter(pk=self.pk)
         with transaction.atomic():
@@ -339,12 +365,13 @@ class MessageQuerySet(OrderedQuerySet):
     def oldest_first(self):
         return self.order_by("sent_at", "message_id")
 
-    def narrow(self, user, count):
-        """Of these ordered messages of `user`'s, some that include the first `count`.
+    def head(self, user, count):
+        """The first `count` of these ordered messages of `user`'s, in a list.
 
-        They lie in the `count` conversations with the foremost first messages, and not beyond
-        any of these conversations' own message number `count`. One query, of a few index
-        entries in each of the user's conversations, however long their histories.
+        The database would read and sort all of the user's messages to find them. They lie in
+        the `count` conversations with the foremost first messages, and not beyond any of these
+        conversations' own message number `count`. Two queries, of a few index entries in each
+        of the user's conversations, however long their histories.
         """
         descending = self.query.order_by[0].startswith("-")
         messages = self.filter(conversation=models.OuterRef("pk"))
@@ -360,11 +387,15 @@ class MessageQuerySet(OrderedQuerySet):
         heads = [head for head in heads.order_by(*order)[:count] if head.first_at]
         narrowed = self.filter(conversation__in=heads)
         bounds = [head.last_at for head in heads if head.last_at]
-        if not bounds:
-            return narrowed
-        if descending:
-            return narrowed.filter(sent_at__gte=max(bounds))
-        return narrowed.filter(sent_at__lte=min(bounds))
+        if bounds and descending:
+            narrowed = narrowed.filter(sent_at__gte=max(bounds))
+        elif bounds:
+            narrowed = narrowed.filter(sent_at__lte=min(bounds))
+        found = list(narrowed[:count])
+        if len(found) < count and (bounds or len(heads) == count):
+            # Some were deleted between the two queries.
+            return list(self[:count])
+        return found
 
     def delete(self):
         with transaction.atomic():
@@ -404,9 +435,14 @@ class Message(models.Model):
         return str(self.message_id)
 
     def save(self, *args, **kwargs):
+        """Raises Conversation.DoesNotExist where there is none."""
         with transaction.atomic():
-            clocks = Conversation.objects.filter(pk=self.conversation_id).move_clocks()
-            if self._state.adding:
+            before = Message.objects.filter(pk=self.pk).values_list("conversation_id", flat=True)
+            conversation_ids = {self.conversation_id, *before}
+            clocks = Conversation.objects.filter(pk__in=conversation_ids).move_clocks()
+            if self.conversation_id not in clocks:
+                raise Conversation.DoesNotExist
+            if self.conversation_id not in before:
                 self.sent_at = clocks[self.conversation_id]
             super().save(*args, **kwargs)
 

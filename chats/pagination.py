@@ -1,6 +1,7 @@
+import re
+
 from django.core.signing import BadSignature, Signer
 from django.db.models import Q
-from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
@@ -47,11 +48,11 @@ class KeysetPagination(BasePagination):
     def get_page_size(self, request):
         if (value := request.query_params.get("page_size")) is None:
             return self.page_size
-        try:
-            page_size = serializers.IntegerField(min_value=1).run_validation(value)
-        except ValidationError as error:
-            raise ValidationError({"page_size": error.detail}) from error
-        return min(page_size, self.max_page_size)
+        digits = value.lstrip("0")
+        if not re.fullmatch("[0-9]+", digits):
+            raise ValidationError({"page_size": ["Enter a whole number, 1 or more."]})
+        # int() refuses a number of thousands of digits.
+        return min(int(digits[:4]), self.max_page_size)
 
     def get_cursor(self, request):
         """Whether to go backwards, and the values to go on from; without them, from the end."""
@@ -97,8 +98,6 @@ class ConversationPagination(KeysetPagination):
 
 class MessagePagination(KeysetPagination):
     def get_rows(self, queryset, count, view):
-        """Those of one conversation are read from its index; those of all the caller's
-        conversations would all be read and sorted, so they are narrowed down first."""
-        if "conversation_pk" not in view.kwargs:
-            queryset = queryset.narrow(view.request.user, count)
-        return super().get_rows(queryset, count, view)
+        if "conversation_pk" in view.kwargs:
+            return super().get_rows(queryset, count, view)
+        return queryset.head(view.request.user, count)

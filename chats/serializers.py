@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, models, transaction
 from django.utils.http import urlsafe_base64_decode
 from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.fields import empty
 from rest_framework.validators import UniqueValidator
 
@@ -82,6 +83,14 @@ class ProfileSerializer(serializers.ModelSerializer):
             "created_at",
         ]
         read_only_fields = ["user_id", "email", "role", "created_at"]
+
+    def update(self, user, validated_data):
+        """Writes nothing but what was sent: staff may be changing the rest of the row."""
+        active = User.objects.active().filter(pk=user.pk)
+        if validated_data and not active.update(**validated_data):
+            raise AuthenticationFailed("User is inactive", code="user_inactive")
+        user.refresh_from_db()
+        return user
 
 
 class RegistrationSerializer(ProfileSerializer):

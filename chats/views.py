@@ -2,7 +2,7 @@ import hashlib
 import re
 
 from django.db.models import prefetch_related_objects
-from django.http import Http404, HttpResponse, HttpResponsePermanentRedirect
+from django.http import HttpResponse, HttpResponsePermanentRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import resolve
 from django.views.decorators.cache import cache_page
@@ -146,6 +146,9 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         )
         for conversation in conversations:
             conversation.last_message = last_messages.get(conversation.last_message_id)
+            if conversation.last_message_id and not conversation.last_message:
+                # It was deleted between the two queries.
+                conversation.last_message = newest_messages(conversation).first()
         return conversations
 
     def retrieve(self, request, *args, **kwargs):
@@ -217,7 +220,7 @@ class MessageViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         """Rendered, so that it is known how large it is, and nothing but its bytes is stored."""
         data = super().list(request).data
         content = request.accepted_renderer.render(data)
-        response = HttpResponse(content, content_type=request.accepted_media_type)
+        response = HttpResponse(content, content_type=request.accepted_renderer.media_type)
         # `public` has cache_page store one page for all callers: their membership is checked.
         small = len(content) <= CACHED_PAGE_MAX_BYTES
         response.headers["Cache-Control"] = "public" if small else "private"
@@ -240,8 +243,6 @@ class MessageViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         )
         try:
             message, created = self.conversation.send(request.user, body, key)
-        except Conversation.DoesNotExist as error:
-            raise Http404 from error
         except IdempotencyKeyReused as error:
             raise IdempotencyKeyConflict from error
         return created_or_replayed(self.get_serializer(message).data, created)
@@ -277,11 +278,15 @@ class UnknownPathView(APIView):
 
 def full(conversation, is_new=False):
     """The full conversation: with the first page of its messages."""
-    newest = conversation.messages.select_related("sender").newest_first()
-    messages = [] if is_new else list(newest[: MessagePagination.page_size])
+    newest = newest_messages(conversation)[: MessagePagination.page_size]
+    messages = [] if is_new else list(newest)
     conversation.newest_messages = messages
     conversation.last_message = messages[0] if messages else None
     return ConversationSerializer(conversation).data
+
+
+def newest_messages(conversation):
+    return conversation.messages.select_related("sender").newest_first()
 
 
 def get_idempotency_key(request):

@@ -19,8 +19,12 @@ class ApiMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
-        if not request.path_info.startswith("/api/"):
+        if request.path_info != "/api" and not request.path_info.startswith("/api/"):
             return self.get_response(request)
+        is_head = request.method == "HEAD"
+        if is_head:
+            # So that it has the ETag, or is the 304, that GET would give.
+            request.method = "GET"
         response = self.refuse(request) or self.get_response(request)
         if (
             response.status_code >= HTTPStatus.BAD_REQUEST
@@ -28,6 +32,8 @@ class ApiMiddleware:
         ):
             set_error(response, HTTPStatus(response.status_code).phrase)
         response.headers.setdefault("Cache-Control", "private, no-cache")
+        if is_head:
+            response.content = b""
         return response
 
     def refuse(self, request):
@@ -40,6 +46,9 @@ class ApiMiddleware:
         # int() refuses a number of thousands of digits.
         if len(length) > len(str(limit)) or int(length) > limit:
             return set_error(HttpResponse(status=413), f"A body has at most {limit} bytes.")
+        if not request.META.get("QUERY_STRING", "").isascii():
+            # Django would decode it in one way for the filters and in another for the cache key.
+            return set_error(HttpResponse(status=400), "Percent-encode the query string.")
         return None
 
 

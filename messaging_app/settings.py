@@ -167,6 +167,7 @@ SIMPLE_JWT = {
     # A token says which password it was issued under; another password ends it.
     "CHECK_REVOKE_TOKEN": True,
     "USER_ID_FIELD": "user_id",
+    "AUTH_HEADER_TYPES": ("Bearer", "bearer"),
     "TOKEN_OBTAIN_SERIALIZER": "chats.auth.TokenObtainSerializer",
     "TOKEN_REFRESH_SERIALIZER": "chats.auth.TokenRefreshSerializer",
     "TOKEN_VERIFY_SERIALIZER": "chats.auth.TokenVerifySerializer",
@@ -195,6 +196,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "chats.negotiation.ContentNegotiation",
     "DEFAULT_PARSER_CLASSES": ["chats.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["chats.filters.QueryParameterBackend"],
     "DEFAULT_THROTTLE_CLASSES": ["chats.throttling.WriteThrottle"],

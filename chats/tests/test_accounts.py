@@ -10,10 +10,14 @@ from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import IntegrityError, transaction
 from django.utils.http import urlsafe_base64_encode
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
+from chats.auth import TokenObtainSerializer
 from chats.forms import MAIL
 from chats.models import User
+from chats.serializers import ProfileSerializer
 from chats.tests.conftest import PASSWORD
 from chats.tests.expected import own_profile, page, public_profile
 
@@ -248,12 +252,28 @@ class TestDeadAccount:
             ("/api/token/refresh/", {"refresh": str(refresh)}),
             ("/api/token/verify/", {"token": str(refresh)}),
             ("/api/token/verify/", {"token": str(refresh.access_token)}),
+            ("/api/token/blacklist/", {"refresh": str(refresh)}),
         ]:
             answer = api().post(path, body)
             assert (answer.status_code, answer.json()["code"]) == (401, code)
-        # Logging out is still possible.
-        answer = api().post("/api/token/blacklist/", {"refresh": str(refresh)})
-        assert answer.status_code == 200
+
+    def test_gets_no_token_while_it_signs_in(self, carol, end, code):
+        """It ends after its password was checked."""
+        read_before = User.objects.get(pk=carol.pk)
+        end(carol)
+        with pytest.raises(AuthenticationFailed):
+            TokenObtainSerializer.get_token(read_before)
+        assert not OutstandingToken.objects.exists()
+
+    def test_is_not_brought_back_by_a_change_of_the_profile(self, carol, end, code):
+        """It ends after the request read it."""
+        read_before = User.objects.get(pk=carol.pk)
+        end(carol)
+        serializer = ProfileSerializer(read_before, {"first_name": "Back"}, partial=True)
+        serializer.is_valid(raise_exception=True)
+        with pytest.raises(AuthenticationFailed):
+            serializer.save()
+        assert not User.objects.filter(first_name="Back").exists()
 
 
 @pytest.mark.parametrize(
@@ -262,6 +282,7 @@ class TestDeadAccount:
         ("Bearer", "bad_authorization_header"),
         ("Bearer a b", "bad_authorization_header"),
         ("Bearer nonsense", "token_not_valid"),
+        ("bearer nonsense", "token_not_valid"),
         ("Bearer \xff", "token_not_valid"),
         ("Basic YWxpY2U6cHc=", "not_authenticated"),
         ("", "not_authenticated"),
@@ -310,6 +331,20 @@ class TestMe:
         assert (answer.status_code, answer.json()) == (200, before)
         assert not alice.is_staff
         assert alice.check_password(PASSWORD)
+
+    def test_overwrites_nothing_that_was_not_sent(self, alice):
+        """Staff give her a role after the request read her row."""
+        read_before = User.objects.get(pk=alice.pk)
+        User.objects.filter(pk=alice.pk).update(role="host", last_name="Archer")
+        serializer = ProfileSerializer(read_before, {"first_name": "Alicia"}, partial=True)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        alice.refresh_from_db()
+        assert (alice.first_name, alice.last_name, alice.role) == ("Alicia", "Archer", "host")
+        assert serializer.data == own_profile(alice)
+
+    def test_a_change_of_nothing_is_taken(self, api, alice):
+        assert api(alice).patch("/api/users/me/", {}).json() == own_profile(alice)
 
     def test_refuses_a_bad_phone_number(self, api, alice):
         answer = api(alice).patch("/api/users/me/", {"phone_number": "0151", "first_name": "X"})

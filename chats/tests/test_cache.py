@@ -159,6 +159,23 @@ class TestHeaders:
         assert client.get(path, HTTP_IF_NONE_MATCH=etag).status_code == 304
 
 
+def test_one_callers_accept_header_is_not_served_to_another(api, alice, bob, path, message):
+    for user in (alice, bob):
+        answer = api(user).get(path, HTTP_ACCEPT="application/json; charset=utf-7; indent=3")
+        assert answer.headers["Content-Type"] == "application/json"
+        assert bodies(answer) == ["Hello, Bob"]
+
+
+def test_a_query_that_would_be_read_in_two_ways_is_refused(api, alice, path):
+    """Bytes that are not percent-encoded: the cache key holds them in another way than the
+    filters."""
+    answer = api(alice).get(path, QUERY_STRING="search=é".encode().decode("latin-1"))
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"detail": "Percent-encode the query string."},
+    )
+
+
 class TestSize:
     def test_a_page_over_64_kib_is_not_stored(self, api, alice, path, conversation):
         for _ in range(7):

@@ -1,6 +1,7 @@
 """Every write that a reader can see moves the conversation's clock strictly forward."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -80,6 +81,23 @@ def test_a_message_that_is_saved_again_keeps_its_time(message, clock):
     message.refresh_from_db()
     assert (message.sent_at, message.message_body) == (before, "Edited in a shell")
     assert clock() > before
+
+
+def test_a_message_that_is_moved_leaves_one_conversation_and_arrives_in_another(
+    alice, carol, message, conversation, clock
+):
+    other, _ = Conversation.objects.start(alice, {carol.pk})
+    before = clock(), clock(other)
+    message.conversation = other
+    message.save()
+    assert (clock() > before[0], clock(other) > before[1]) == (True, True)
+    message.refresh_from_db()
+    assert message.sent_at == clock(other)
+
+
+def test_a_message_belongs_to_a_conversation_that_exists(alice, db):
+    with pytest.raises(Conversation.DoesNotExist):
+        Message(sender=alice, conversation_id=uuid4(), message_body="Hello").save()
 
 
 def test_saving_a_conversation_never_writes_an_old_value_back(alice, conversation, clock):

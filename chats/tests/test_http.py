@@ -10,7 +10,6 @@ from rest_framework.test import APIRequestFactory
 from chats.models import Conversation, Message, User
 from chats.permissions import IsParticipantOfConversation
 from chats.tests.expected import NOT_FOUND
-from messaging_app.wsgi import application
 
 CONVERSATIONS = "/api/conversations/"
 CALLS = [
@@ -163,30 +162,6 @@ class TestQueryStrings:
         assert answer.headers["Content-Type"] == "application/json"
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        "application/json; charset=hex",
-        "application/json;CHARSET=utf-16",
-        "application/json; charset=nonsense",
-        "application/json; x=1; charset =idna",
-        "application/json; charset*0=he; charset*1=x",
-        "application/json; x*=nonsense'en'a",
-    ],
-)
-def test_a_content_type_that_django_cannot_decode_is_a_415(content_type):
-    started = []
-
-    def start_response(*arguments):
-        started.append(arguments)
-
-    body = b"".join(application({"CONTENT_TYPE": content_type}, start_response))
-    [(status, headers)] = started
-    assert status == "415 Unsupported Media Type"
-    assert dict(headers) == {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    assert list(json.loads(body)) == ["detail"]
-
-
 @pytest.mark.parametrize("debug", [False, True])
 class TestFinalSlash:
     @pytest.fixture(autouse=True)
@@ -205,6 +180,15 @@ class TestFinalSlash:
         assert (answer.status_code, answer.json()) == (
             404,
             {"detail": "Not found: the path ends with a slash, /api/users/."},
+        )
+
+    def test_the_root_has_one_too(self, api, db):
+        answer = api().get("/api")
+        assert (answer.status_code, answer.headers["Location"]) == (301, "/api/")
+        answer = api().post("/api", {})
+        assert (answer.status_code, answer.json()) == (
+            404,
+            {"detail": "Not found: the path ends with a slash, /api/."},
         )
 
     @pytest.mark.parametrize("path", ["/api/nothing", "/api/nothing/", "/api/users/me/x"])
@@ -231,6 +215,23 @@ def test_an_unhandled_error_is_json_and_logged_once(client, monkeypatch, capfd, 
     assert [(r.getMessage(), r.levelname, bool(r.exc_info)) for r in logged] == [
         ("Internal Server Error: /api/", "ERROR", True)
     ]
+
+
+def test_head_answers_as_get_does(api, alice, message):
+    client = api(alice)
+    for path in (
+        "/api/messages/",
+        f"{CONVERSATIONS}{message.conversation_id}/messages/",
+        f"{CONVERSATIONS}{message.conversation_id}/",
+        "/api/users/me/",
+        "/api/nothing/",
+    ):
+        get, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (get.status_code, b"")
+        assert head.headers == get.headers
+        if get.status_code == 200:
+            etag = get.headers["ETag"]
+            assert client.head(path, HTTP_IF_NONE_MATCH=etag).status_code == 304
 
 
 def test_the_root_names_the_collections(api, db):

@@ -1,10 +1,12 @@
 """Filters, pages and cursors."""
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 
 from chats.models import Conversation, Message
 from chats.tests.expected import public_profile
@@ -143,7 +145,8 @@ def test_contacts_come_by_user_id_in_pages(api, alice, make_user):
 
 class TestPageSize:
     @pytest.mark.parametrize(
-        ("page_size", "count"), [(None, 20), ("1", 1), ("100", 100), ("101", 100), ("9" * 50, 100)]
+        ("page_size", "count"),
+        [(None, 20), ("1", 1), ("100", 100), ("101", 100), ("9" * 5000, 100), ("007", 7)],
     )
     def test_is_kept(self, api, alice, conversation, import_messages, page_size, count):
         import_messages(conversation, alice, [START + timedelta(seconds=n) for n in range(120)])
@@ -151,7 +154,7 @@ class TestPageSize:
         for path in (f"{CONVERSATIONS}{conversation.pk}/messages/", MESSAGES):
             assert len(api(alice).get(path, parameters).json()["results"]) == count
 
-    @pytest.mark.parametrize("page_size", ["0", "-1", "x", "1.5", "1e3", "", "9" * 5000])
+    @pytest.mark.parametrize("page_size", ["0", "-1", "x", "1.5", "1e3", "", "1_0", "5.0", "٣"])
     @pytest.mark.parametrize("path", [CONVERSATIONS, MESSAGES, "/api/users/"])
     def test_is_refused(self, api, alice, path, page_size):
         answer = api(alice).get(path, {"page_size": page_size})
@@ -225,6 +228,7 @@ class TestMessageFilters:
             ("sender", "nonsense"),
             ("sender", ""),
             ("sent_at_after", "yesterday"),
+            ("sent_at_after", "10/25/2026"),
             ("sent_at_after", ""),
             ("sent_at_after", "2026-02-30T00:00:00Z"),
             ("sent_at_after", "2026-01-01T00:00:00 00:00"),
@@ -325,6 +329,61 @@ class TestConversationFilters:
         answer = api(alice).get(CONVERSATIONS, {name: value})
         assert answer.status_code == 400
         assert list(answer.json()) == [name]
+
+
+class TestDeletedMeanwhile:
+    """A message is deleted between two queries of one request."""
+
+    @pytest.fixture
+    def delete_newest_after(self):
+        """`with delete_newest_after(sql):` once a query has this in it."""
+
+        @contextmanager
+        def delete_newest_after(sql):
+            deleted = []
+
+            def wrapper(execute, query, params, many, context):
+                result = execute(query, params, many, context)
+                if sql in query and not deleted:
+                    deleted.append(Message.objects.newest_first().first().pk)
+                    Message.objects.filter(pk=deleted[0])._raw_delete("default")
+                return result
+
+            with connection.execute_wrapper(wrapper):
+                yield
+            assert deleted
+
+        return delete_newest_after
+
+    def test_a_page_is_not_taken_for_the_last(self, api, alice, conversation, delete_newest_after):
+        for n in range(30):
+            conversation.send(alice, f"{n}")
+        client = api(alice)
+        with delete_newest_after('"last_at"'):
+            answer = client.get(MESSAGES, {"page_size": 10})
+        assert [row["message_body"] for row in answer.json()["results"]] == [
+            f"{n}" for n in range(28, 18, -1)
+        ]
+        assert answer.json()["next"]
+
+    def test_there_is_still_a_last_message(self, api, alice, conversation, delete_newest_after):
+        for body in ("1", "2"):
+            conversation.send(alice, body)
+        client = api(alice)
+        with delete_newest_after('"last_message_id"'):
+            answer = client.get(CONVERSATIONS)
+        assert answer.json()["results"][0]["last_message"]["message_body"] == "1"
+
+
+@pytest.mark.parametrize("query", ["?sender={mallory}", "?cursor=bad", "?x=1"])
+def test_what_narrows_a_list_does_not_narrow_one_object(api, alice, mallory, message, query):
+    query = query.format(mallory=mallory.pk)
+    for path in (
+        f"{CONVERSATIONS}{message.conversation_id}/",
+        f"{MESSAGES}{message.pk}/",
+        f"{CONVERSATIONS}{message.conversation_id}/messages/{message.pk}/",
+    ):
+        assert api(alice).get(f"{path}{query}").status_code == 200
 
 
 class TestCursor:

@@ -103,6 +103,14 @@ class TestConversation:
             assert api(creator).post(CONVERSATIONS, body, **KEY).status_code == 201
         assert Conversation.objects.count() == 3
 
+    def test_a_key_is_not_taken_for_a_part_of_the_people(self, api, alice, bob, make_user):
+        last = max((make_user(f"User{n}") for n in range(5)), key=lambda user: user.pk)
+        for participants, key in [([bob], f"{last.pk} k"), ([bob, last], "k")]:
+            body = {"participants": [str(user.pk) for user in participants]}
+            answer = api(alice).post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY=key)
+            assert answer.status_code == 201
+            assert len(answer.json()["participants"]) == len(participants) + 1
+
     def test_one_who_has_left_gets_a_404(self, api, alice, bob):
         body = {"participants": [str(bob.pk)]}
         api(alice).post(CONVERSATIONS, body, **KEY)

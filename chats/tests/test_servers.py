@@ -9,7 +9,7 @@ import pytest
 import requests
 from django.conf import settings
 
-from chats.tests.servers import ANSWER_SECONDS, PASSWORD, in_processes
+from chats.tests.servers import ANSWER_SECONDS, PASSWORD, in_processes, manage
 
 
 @pytest.fixture
@@ -167,6 +167,93 @@ class TestAccounts:
         call = (f"{server.url}/token/", {"email": "nobody@example.com", "password": "wrong"})
         answers = in_processes(post, [call] * 4, threads=6)
         assert sorted(status for status, _ in answers) == [401] * 10 + [429] * 14
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=hex",
+        "application/json;CHARSET=utf-16",
+        "application/json; charset=nonsense",
+        "application/json; x=1; charset =idna",
+        "application/json; charset*0=he; charset*1=x",
+        "application/json; x*=nonsense'en'a",
+    ],
+)
+def test_what_django_cannot_decode_in_a_content_type_is_passed_over(server, content_type):
+    """Before any middleware it would be a 500. JSON is UTF-8 whatever it says (RFC 8259)."""
+    headers = {"Content-Type": content_type}
+    url = f"{server.url}/token/verify/?a=%41"
+    for body, status in [
+        ('{"token": "ä"}'.encode(), 401),
+        ('{"token": "ä"}'.encode("utf-16"), 400),
+    ]:
+        answer = requests.post(url, body, headers=headers, timeout=ANSWER_SECONDS)
+        assert answer.status_code == status
+
+
+def add(person, conversation_id, user_id):
+    path = f"/conversations/{conversation_id}/add_participant/"
+    return person.call("POST", path, json={"user_id": user_id}).status_code
+
+
+def leave(person, conversation_id):
+    return person.call("POST", f"/conversations/{conversation_id}/leave/").status_code
+
+
+def test_adding_somebody_while_one_leaves_is_done_or_not_found(people, conversation_id):
+    alice, bob, _, dora = people
+    seen = set()
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(25):
+            adding = [pool.submit(add, bob, conversation_id, dora.user_id) for _ in range(3)]
+            assert leave(bob, conversation_id) == 204
+            seen |= {each.result() for each in adding}
+            assert add(alice, conversation_id, bob.user_id) == 200
+    assert seen <= {200, 404}
+    assert 404 in seen
+
+
+def test_staff_delete_conversations_and_people_while_others_write(server, people):
+    """From a process of their own, as the admin does; nobody gets an error."""
+    alice, bob, carol, _ = people
+    ids = [alice.start(bob, carol).json()["conversation_id"] for _ in range(12)]
+    silent = [server.sign_up(f"silent{n}") for n in range(6)]
+    stop = Event()
+
+    def send_to_all(person):
+        seen = set()
+        while not stop.is_set():
+            seen |= {person.send(conversation_id, "Hello").status_code for conversation_id in ids}
+        return seen
+
+    def add_the_silent():
+        seen = set()
+        while not stop.is_set():
+            seen |= {add(alice, ids[n % 12], person.user_id) for n, person in enumerate(silent)}
+            seen |= {alice.start(person).status_code for person in silent}
+        return seen
+
+    delete = f"""
+from chats.models import Conversation, User
+for pk in {ids[:5]}:
+    Conversation.objects.get(pk=pk).delete()
+Conversation.objects.filter(pk__in={ids[5:8]}).delete()
+for person in User.objects.filter(pk__in={[person.user_id for person in silent[:3]]}):
+    person.delete()
+User.objects.filter(pk__in={[person.user_id for person in silent[3:]]}).delete()
+"""
+    with ThreadPoolExecutor(4) as pool:
+        writing = [pool.submit(send_to_all, person) for person in (alice, bob, carol)]
+        writing.append(pool.submit(add_the_silent))
+        try:
+            manage("shell", "-v0", "-c", delete, DATABASE_URL=server.database.url)
+        finally:
+            stop.set()
+    assert set().union(*(each.result() for each in writing[:3])) <= {201, 404}
+    assert writing[3].result() <= {200, 201, 400, 404}
+    left = {row["conversation_id"] for row in alice.everything("/conversations/", page_size=100)}
+    assert left & set(ids) == set(ids[8:])
 
 
 class TestOnce:
