@@ -1,8 +1,8 @@
 """All settings come from the environment and are read here alone; the README lists them."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from corsheaders.defaults import default_methods
 from django.core.exceptions import ImproperlyConfigured
@@ -13,21 +13,30 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
 
 
-def origin(value):
-    """`https://chat.example.com` or `http://localhost:3000`: what a browser sends as Origin."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or value != f"{parts.scheme}://{parts.netloc}":
-        raise ImproperlyConfigured(
-            f"{value!r} is not an origin: write scheme and host, such as https://chat.example.com"
-        )
-    return value
+HOST = r"([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])"
+# What a browser sends as Origin: scheme, host and port, in lower case and without a path.
+ORIGIN = r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
+
+
+def items(name, pattern, example, default=()):
+    """The values of a comma-separated list, each of which matches the pattern."""
+    values = [value.strip() for value in env.list(name, list(default))]
+    for value in values:
+        if not re.fullmatch(pattern, value):
+            raise ImproperlyConfigured(f"{name}: {value!r} is not of the form {example}.")
+    return values
 
 
 def rate(name, default):
     """`10/min`; None for `off`."""
-    pattern = validate.Regexp(r"off\Z|[1-9][0-9]{0,8}/(sec|min|hour|day)\Z")
+    period = "s|sec|second|m|min|minute|h|hour|d|day"
+    pattern = validate.Regexp(rf"(off|[1-9][0-9]{{0,8}}/({period}))\Z")
     value = env.str(name, default, validate=pattern)
     return None if value == "off" else value
+
+
+def between(low, high):
+    return validate.Range(min=low, max=high)
 
 
 # --- Core
@@ -35,12 +44,17 @@ def rate(name, default):
 DEBUG = env.bool("DEBUG", False)
 
 SECRET_KEY = env.str("SECRET_KEY", "development-only-" + "x" * 48 if DEBUG else "")
-if not SECRET_KEY:
+if not SECRET_KEY.strip():
     raise ImproperlyConfigured(
         "SECRET_KEY is not set: set it to a long random string, or DEBUG=1 for development."
     )
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+ALLOWED_HOSTS = items(
+    "ALLOWED_HOSTS",
+    rf"\*|\.?{HOST}",
+    "chat.example.com (without scheme and port)",
+    ["localhost", "127.0.0.1", "[::1]"],
+)
 
 ROOT_URLCONF = "messaging_app.urls"
 WSGI_APPLICATION = "messaging_app.wsgi.application"
@@ -101,6 +115,13 @@ DATABASES = {
         conn_health_checks=True,
     )
 }
+if DATABASES["default"]["NAME"] in {"", ":memory:"} or DATABASES["default"]["ENGINE"] not in {
+    "django.db.backends.sqlite3",
+    "django.db.backends.postgresql",
+}:
+    raise ImproperlyConfigured(
+        "DATABASE_URL is not of the form sqlite:///file or postgres://user:password@host/database."
+    )
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         # A transaction that reads first and writes later fails at once when another one has
@@ -126,7 +147,7 @@ if not CACHE_URL:
             "OPTIONS": {"MAX_ENTRIES": 100_000},
         },
     }
-elif urlsplit(CACHE_URL).scheme in {"redis", "rediss"}:
+elif re.fullmatch(r"rediss?://([^\s/]*@)?" + HOST + r"(:[0-9]{1,5})?(/[0-9]*)?", CACHE_URL):
     CACHES = {
         alias: {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -136,7 +157,7 @@ elif urlsplit(CACHE_URL).scheme in {"redis", "rediss"}:
         for alias in ("default", "throttles")
     }
 else:
-    raise ImproperlyConfigured(f"CACHE_URL {CACHE_URL!r} is not a redis:// address.")
+    raise ImproperlyConfigured("CACHE_URL is not of the form redis://host:6379/0.")
 
 # --- People
 
@@ -155,13 +176,13 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-positive = validate.Range(min=1)
-
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(
-        minutes=env.int("ACCESS_TOKEN_MINUTES", 15, validate=positive)
+        minutes=env.int("ACCESS_TOKEN_MINUTES", 15, validate=between(1, 525_600))
     ),
-    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("REFRESH_TOKEN_DAYS", 14, validate=positive)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(
+        days=env.int("REFRESH_TOKEN_DAYS", 14, validate=between(1, 3_650))
+    ),
     "ROTATE_REFRESH_TOKENS": True,
     "BLACKLIST_AFTER_ROTATION": True,
     # A token says which password it was issued under; another password ends it.
@@ -190,7 +211,7 @@ PASSWORD_RESET_URL = env.str(
 
 # --- API
 
-TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0, validate=validate.Range(min=0))
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0, validate=between(0, 100))
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
@@ -216,7 +237,7 @@ REST_FRAMEWORK = {
 
 API_REQUEST_MAX_BYTES = 1024 * 1024
 
-CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", [], subcast=origin)
+CORS_ALLOWED_ORIGINS = items("CORS_ALLOWED_ORIGINS", ORIGIN, "https://chat.example.com")
 CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOW_METHODS = default_methods
 CORS_ALLOW_HEADERS = [
@@ -232,9 +253,9 @@ CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "Idempotent-Replayed"]
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [], subcast=origin)
+CSRF_TRUSTED_ORIGINS = items("CSRF_TRUSTED_ORIGINS", ORIGIN, "https://chat.example.com")
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", False)
-SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 0, validate=validate.Range(min=0))
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 0, validate=between(0, 2**31))
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 

@@ -27,16 +27,35 @@ def manage(*arguments, **environment):
     [
         ({"SECRET_KEY": ""}, "SECRET_KEY is not set: set it to a long random string, or DEBUG=1"),
         ({"DEBUG": "perhaps"}, 'Environment variable "DEBUG" invalid'),
+        ({"SECRET_KEY": "   "}, "SECRET_KEY is not set"),
+        ({"ALLOWED_HOSTS": "http://a.example/x"}, "ALLOWED_HOSTS: 'http://a.example/x' is not"),
+        ({"ALLOWED_HOSTS": "a.example:8000"}, "ALLOWED_HOSTS: 'a.example:8000' is not"),
         ({"DATABASE_URL": "nonsense://x"}, "nonsense"),
-        ({"CACHE_URL": "memcached://x"}, "CACHE_URL 'memcached://x' is not a redis:// address."),
+        ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "mysql://a/b"}, "DATABASE_URL is not of the form"),
+        ({"CACHE_URL": "memcached://x"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "redis://a:port/0"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "redis://a/name"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "redis://"}, "CACHE_URL is not of the form redis://"),
+        ({"ACCESS_TOKEN_MINUTES": "9999999999"}, 'variable "ACCESS_TOKEN_MINUTES" invalid'),
+        ({"REFRESH_TOKEN_DAYS": "4000000"}, 'variable "REFRESH_TOKEN_DAYS" invalid'),
+        ({"TRUSTED_PROXIES": "one"}, 'Environment variable "TRUSTED_PROXIES" invalid'),
+        ({"THROTTLE_SIGN_IN": "often"}, 'Environment variable "THROTTLE_SIGN_IN" invalid'),
+        ({"THROTTLE_WRITE": "0/min"}, 'Environment variable "THROTTLE_WRITE" invalid'),
+        ({"THROTTLE_RESET": "5/fortnight"}, 'Environment variable "THROTTLE_RESET" invalid'),
+        ({"EMAIL_URL": "pigeon://x"}, "EMAIL_URL is not one of"),
+        ({"PASSWORD_RESET_URL": "nonsense"}, 'variable "PASSWORD_RESET_URL" invalid'),
         ({"ACCESS_TOKEN_MINUTES": "0"}, 'Environment variable "ACCESS_TOKEN_MINUTES" invalid'),
         ({"ACCESS_TOKEN_MINUTES": "soon"}, 'Environment variable "ACCESS_TOKEN_MINUTES" invalid'),
         ({"REFRESH_TOKEN_DAYS": "-1"}, 'Environment variable "REFRESH_TOKEN_DAYS" invalid'),
         ({"SECURE_SSL_REDIRECT": "2"}, 'Environment variable "SECURE_SSL_REDIRECT" invalid'),
         ({"SECURE_HSTS_SECONDS": "-1"}, 'Environment variable "SECURE_HSTS_SECONDS" invalid'),
-        ({"CORS_ALLOWED_ORIGINS": "chat.example.com"}, "'chat.example.com' is not an origin"),
-        ({"CORS_ALLOWED_ORIGINS": "https://a.example/x"}, "'https://a.example/x' is not an"),
-        ({"CSRF_TRUSTED_ORIGINS": "a.example"}, "'a.example' is not an origin"),
+        ({"CORS_ALLOWED_ORIGINS": "chat.example.com"}, "'chat.example.com' is not of the form"),
+        ({"CORS_ALLOWED_ORIGINS": "https://a.example/x"}, "'https://a.example/x' is not of"),
+        ({"CORS_ALLOWED_ORIGINS": "https://*.a.example"}, "'https://*.a.example' is not of"),
+        ({"CORS_ALLOWED_ORIGINS": "https://u:p@a.example"}, "'https://u:p@a.example' is not of"),
+        ({"CSRF_TRUSTED_ORIGINS": "a.example"}, "'a.example' is not of the form"),
     ],
     ids=lambda value: "=".join(*value.items()) if isinstance(value, dict) else "",
 )
@@ -59,6 +78,13 @@ def test_a_production_environment_passes_the_deployment_check():
     )
     assert started.returncode == 0, started.stderr
     assert started.stdout == "System check identified no issues (0 silenced).\n"
+
+
+def test_lists_may_have_spaces():
+    show = "from django.conf import settings; print(settings.ALLOWED_HOSTS)"
+    environment = {"DEBUG": "1", "ALLOWED_HOSTS": "a.example, .b.example,[::1]"}
+    shown = manage("shell", "-v0", "-c", show, **environment)
+    assert shown.stdout == "['a.example', '.b.example', '[::1]']\n", shown.stderr
 
 
 def test_debug_is_off_unless_asked_for():
