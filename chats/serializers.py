@@ -10,6 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.fields import empty
 from rest_framework.validators import UniqueValidator
 
+from chats.forms import PasswordResetForm
 from chats.models import (
     EMAIL_TAKEN,
     MAX_PARTICIPANTS,
@@ -87,10 +88,10 @@ class ProfileSerializer(serializers.ModelSerializer):
     def update(self, user, validated_data):
         """Writes nothing but what was sent: staff may be changing the rest of the row."""
         active = User.objects.active().filter(pk=user.pk)
-        if validated_data and not active.update(**validated_data):
+        active.update(**validated_data)
+        if (updated := active.first()) is None:
             raise AuthenticationFailed("User is inactive", code="user_inactive")
-        user.refresh_from_db()
-        return user
+        return updated
 
 
 class RegistrationSerializer(ProfileSerializer):
@@ -141,6 +142,11 @@ class SetPasswordSerializer(CurrentPasswordSerializer):
 
 class PasswordResetSerializer(serializers.Serializer):
     email = EmailField(max_length=254)
+
+    def save(self):
+        form = PasswordResetForm(self.validated_data)
+        form.is_valid()
+        form.save(self.context["request"])
 
 
 class PasswordResetConfirmSerializer(serializers.Serializer):

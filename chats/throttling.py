@@ -1,8 +1,10 @@
 import hashlib
 import time
+from unicodedata import normalize
 
 from django.core.cache import caches
 from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
 
@@ -82,6 +84,7 @@ SIGN_IN_THROTTLES = [SignInThrottle, SignInAddressThrottle]
 
 def get_account(request):
     """The e-mail address in a sign-in to the API, or to the admin, whose form says username."""
-    data = getattr(request, "data", request.POST)
+    data = request.data if isinstance(request, Request) else request.POST
     email = data.get("email", data.get("username")) if isinstance(data, dict) else None
-    return email.strip().lower() if isinstance(email, str) else ""
+    # As the admin's form does, for which letters of another width are the same.
+    return normalize("NFKC", email).strip().lower() if isinstance(email, str) else ""

@@ -19,7 +19,6 @@ from rest_framework.viewsets import GenericViewSet
 
 from chats.exceptions import IdempotencyKeyConflict
 from chats.filters import ConversationFilter, MessageFilter, UserFilter
-from chats.forms import PasswordResetForm
 from chats.models import Conversation, IdempotencyKeyReused, Message, User
 from chats.pagination import ConversationPagination, MessagePagination, UserPagination
 from chats.permissions import IsParticipantOfConversation
@@ -83,22 +82,17 @@ class UserViewSet(CreateModelMixin, ListModelMixin, GenericViewSet):
 
     @action(detail=False, methods=["post"])
     def set_password(self, request):
-        return self.save(request)
+        return self.save_without_content(request)
 
     @action(detail=False, methods=["post"])
     def reset_password(self, request):
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        form = PasswordResetForm(serializer.validated_data)
-        form.is_valid()
-        form.save(request)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return self.save_without_content(request)
 
     @action(detail=False, methods=["post"])
     def reset_password_confirm(self, request):
-        return self.save(request)
+        return self.save_without_content(request)
 
-    def save(self, request):
+    def save_without_content(self, request):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         serializer.save()
@@ -237,12 +231,10 @@ class MessageViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def create(self, request, *args, **kwargs):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        body, key = (
-            serializer.validated_data["message_body"],
-            get_idempotency_key(request),
-        )
+        message_body = serializer.validated_data["message_body"]
+        key = get_idempotency_key(request)
         try:
-            message, created = self.conversation.send(request.user, body, key)
+            message, created = self.conversation.send(request.user, message_body, key)
         except IdempotencyKeyReused as error:
             raise IdempotencyKeyConflict from error
         return created_or_replayed(self.get_serializer(message).data, created)
