@@ -8,6 +8,7 @@ from chats.throttling import SIGN_IN_THROTTLES
 
 class AdminSite(admin.AdminSite):
     site_header = site_title = "Messaging"
+    site_url = None
 
     def login(self, request, extra_context=None):
         """Throttled as signing in to the API is, with the same counts."""
