@@ -94,7 +94,9 @@ def template(tmp_path_factory, django_db_blocker):
 def server(template, tmp_path, django_db_blocker):
     with django_db_blocker.unblock():
         server = Server(Database(tmp_path, template), tmp_path)
-        server.start()
-        yield server
-        server.kill()
-        server.database.drop()
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+            server.database.drop()

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db.utils import ConnectionHandler
 
 PASSWORD = "tide over the moor"
-START_SECONDS = 30
+START_SECONDS = 60
 ANSWER_SECONDS = 90
 
 
@@ -113,7 +113,7 @@ class Server:
 
     def answers(self):
         try:
-            return requests.get(f"{self.url}/", timeout=1).status_code == 200
+            return requests.get(f"{self.url}/", timeout=START_SECONDS).status_code == 200
         except requests.ConnectionError:
             time.sleep(0.02)
             return False

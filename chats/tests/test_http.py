@@ -253,8 +253,9 @@ def test_only_json_is_offered(api, alice):
         406,
         {"detail": "Could not satisfy the request Accept header."},
     )
-    answer = api(alice).get(CONVERSATIONS, HTTP_ACCEPT="text/html,*/*;q=0.8")
-    assert answer.headers["Content-Type"] == "application/json"
+    for accept in ("text/html,*/*;q=0.8", "application/json; charset=utf-7; indent=3"):
+        answer = api(alice).get(CONVERSATIONS, HTTP_ACCEPT=accept)
+        assert answer.headers["Content-Type"] == "application/json"
 
 
 def test_options_describes_the_call(api, alice):

@@ -87,6 +87,18 @@ def test_lists_may_have_spaces():
     assert shown.stdout == "['a.example', '.b.example', '[::1]']\n", shown.stderr
 
 
+def test_trusted_proxies_are_believed():
+    show = (
+        "from django.conf import settings; from rest_framework.settings import api_settings;"
+        "print(api_settings.NUM_PROXIES, getattr(settings, 'SECURE_PROXY_SSL_HEADER', None))"
+    )
+    for environment, shown in [
+        ({}, "0 None\n"),
+        ({"TRUSTED_PROXIES": "2"}, "2 ('HTTP_X_FORWARDED_PROTO', 'https')\n"),
+    ]:
+        assert manage("shell", "-v0", "-c", show, DEBUG="1", **environment).stdout == shown
+
+
 def test_debug_is_off_unless_asked_for():
     show = "from django.conf import settings; print(settings.DEBUG)"
     for environment, debug in [({"SECRET_KEY": SECRET_KEY}, "False"), ({"DEBUG": "1"}, "True")]:
