@@ -1,12 +1,16 @@
 """Too many requests are a 429; the counts hold whatever else is cached and however they race."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.conf import settings
 from django.core.cache import cache
 from rest_framework.settings import api_settings
+from rest_framework.test import APIRequestFactory
 
 from chats.tests.conftest import PASSWORD
-from chats.throttling import RateThrottle
+from chats.throttling import RateThrottle, RegistrationThrottle
 
 WRONG = {"email": "alice@example.com", "password": "wrong"}
 
@@ -156,6 +160,21 @@ class TestTrustedProxies:
         assert not is_refused(api().post("/api/users/", {}, HTTP_X_FORWARDED_FOR=first))
         answer = api().post("/api/users/", {}, HTTP_X_FORWARDED_FOR=second)
         assert is_refused(answer) == same
+
+
+def test_racing_requests_do_not_pass_uncounted(rates):
+    rates(register="100/min")
+    request = APIRequestFactory().post("/")
+    switch_interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            allowed = pool.map(
+                lambda n: RegistrationThrottle().allow_request(request, None), range(800)
+            )
+            assert sum(allowed) == 100
+    finally:
+        sys.setswitchinterval(switch_interval)
 
 
 def test_the_default_rates(settings):
