@@ -217,7 +217,6 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "chats.negotiation.ContentNegotiation",
     "DEFAULT_PARSER_CLASSES": ["chats.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["chats.filters.QueryParameterBackend"],
     "DEFAULT_THROTTLE_CLASSES": ["chats.throttling.WriteThrottle"],

@@ -163,16 +163,16 @@ class TestTrustedProxies:
 
 
 def test_racing_requests_do_not_pass_uncounted(rates):
-    rates(register="100/min")
+    rates(register="2000/min")
     request = APIRequestFactory().post("/")
     switch_interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(8) as pool:
             allowed = pool.map(
-                lambda n: RegistrationThrottle().allow_request(request, None), range(800)
+                lambda n: RegistrationThrottle().allow_request(request, None), range(6000)
             )
-            assert sum(allowed) == 100
+            assert sum(allowed) == 2000
     finally:
         sys.setswitchinterval(switch_interval)
 
