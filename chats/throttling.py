@@ -29,7 +29,11 @@ class RateThrottle(SimpleRateThrottle):
         count_key = f"{key}.{self.end}"
         if self.cache.add(count_key, 1, 2 * self.duration):
             return True
-        return self.cache.incr(count_key) <= self.num_requests
+        try:
+            return self.cache.incr(count_key) <= self.num_requests
+        except ValueError:
+            # The cache was emptied in between.
+            return True
 
     def wait(self):
         return max(1, self.end - time.time())
