@@ -61,6 +61,18 @@ class UserAdmin(DjangoUserAdmin):
         ),
     ]
 
+    def has_change_permission(self, request, obj=None):
+        """A form that was opened before a person was erased must not bring them back."""
+        return super().has_change_permission(request, obj) and not (obj and obj.is_erased)
+
+    def save_model(self, request, obj, form, change):
+        """What was changed alone: the person may be changing their password."""
+        if change:
+            columns = {field.name for field in obj._meta.concrete_fields}
+            obj.save(update_fields=columns.intersection(form.changed_data))
+        else:
+            obj.save()
+
     @admin.action(description="Erase selected people for good", permissions=["delete"])
     def erase(self, request, users):
         """Like `DELETE /api/users/me/`, after a page that asks."""

@@ -2,7 +2,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404
 from rest_framework import exceptions, status, views
 
-from chats.models import Conversation
+from chats.models import Conversation, User
 
 
 class IdempotencyKeyConflict(exceptions.APIException):
@@ -18,6 +18,9 @@ def exception_handler(exc, context):
     `{"<field>": ["…", …]}`."""
     if isinstance(exc, (Http404, Conversation.DoesNotExist)):
         exc = exceptions.NotFound()
+    elif isinstance(exc, User.DoesNotExist):
+        exc = exceptions.AuthenticationFailed("User not found", code="user_not_found")
+        exc.auth_header = context["view"].get_authenticate_header(context["request"])
     elif isinstance(exc, SuspiciousOperation):
         exc = exceptions.ParseError(str(exc))
     response = views.exception_handler(exc, context)

@@ -37,7 +37,7 @@ class QueryParameterBackend(filters.DjangoFilterBackend):
                 errors[name] = [f"There is no such parameter here; the nearest is “{nearest}”."]
             elif len(values) > max_values:
                 errors[name] = [f"Give at most {max_values}, not {len(values)}."]
-            elif "" in values and not isinstance(declared, SearchFilter):
+            elif not isinstance(declared, SearchFilter) and not all(map(str.strip, values)):
                 errors[name] = ["Give it a value, or leave it out."]
         if errors:
             raise ValidationError(errors)

@@ -2,7 +2,7 @@ import uuid
 from datetime import timedelta
 
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.contrib.contenttypes.models import ContentType
 from django.core.validators import RegexValidator
@@ -13,6 +13,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 MAX_PARTICIPANTS = 256
+ERASED = "@erased.invalid"
 EMAIL_TAKEN = "A user with this e-mail address already exists."
 # Fixed for good: ids derived with them are in the database.
 MESSAGE_KEYS = uuid.UUID("5f0b4ad4-6b3f-4c53-9d55-30fd6ab7f3a5")
@@ -156,10 +157,15 @@ class User(AbstractUser):
 
     delete.alters_data = True
 
+    def check_password(self, raw_password):
+        """As Django's, which strengthens an outdated hash; it would also undo a change of the
+        password that came in between."""
+        return check_password(raw_password, self.password, self.replace_password)
+
     def replace_password(self, new_password):
         """Whether it was replaced: not if another call has done so since this user was read."""
         old_password = self.password
-        self.set_password(new_password)
+        self.password = make_password(new_password)
         unchanged = User.objects.filter(pk=self.pk, password=old_password)
         return unchanged.update(password=self.password) == 1
 
@@ -167,16 +173,22 @@ class User(AbstractUser):
 
     def erase(self):
         """Forget the person: out of every conversation, unable to sign in, their address free
-        for somebody else. What they wrote stays, under this row."""
+        for somebody else. What they wrote stays, under this row. Raises DoesNotExist for a row
+        that was deleted."""
         with transaction.atomic():
-            User.objects.filter(pk=self.pk).lock()
+            if not User.objects.filter(pk=self.pk).lock():
+                raise User.DoesNotExist
+            wrote_in = self.sent_messages.values("conversation")
+            shown_in = models.Q(participants=self) | models.Q(pk__in=wrote_in)
+            Conversation.objects.filter(shown_in).move_clocks()
             self.conversations.clear()
             self.groups.clear()
             self.user_permissions.clear()
             User.objects.filter(pk=self.pk).update(
                 first_name="Deleted",
                 last_name="user",
-                email=f"{self.pk}@erased.invalid",
+                # Nobody can have registered it.
+                email=f"{uuid.uuid4()}{ERASED}",
                 phone_number="",
                 role=User.Role.GUEST,
                 password=make_password(None),
@@ -192,6 +204,10 @@ class User(AbstractUser):
             ).update(object_repr=str(self))
 
     erase.alters_data = True
+
+    @property
+    def is_erased(self):
+        return self.email.endswith(ERASED)
 
 
 class ConversationQuerySet(OrderedQuerySet):
@@ -347,6 +363,9 @@ def move_clocks_of_changed_conversations(instance, action, reverse, pk_set, **kw
     """`pk_set` is None on a clear, and empty when those to be added are in already."""
     if action not in {"pre_add", "pre_remove", "pre_clear"} or pk_set == set():
         return
+    if action == "pre_add":
+        # So that whoever is being erased or deleted is not left behind as a participant.
+        User.objects.filter(pk__in=[instance.pk] if reverse else pk_set).lock()
     if not reverse:
         Conversation.objects.filter(pk=instance.pk).move_clocks()
     elif pk_set is None:

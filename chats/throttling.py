@@ -88,7 +88,9 @@ SIGN_IN_THROTTLES = [SignInThrottle, SignInAddressThrottle]
 
 def get_account(request):
     """The e-mail address in a sign-in to the API, or to the admin, whose form says username."""
-    data = request.data if isinstance(request, Request) else request.POST
-    email = data.get("email", data.get("username")) if isinstance(data, dict) else None
+    if isinstance(request, Request):
+        email = request.data.get("email") if isinstance(request.data, dict) else None
+    else:
+        email = request.POST.get("username")
     # As the admin's form does, for which letters of another width are the same.
     return normalize("NFKC", email).strip().lower() if isinstance(email, str) else ""

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import dj_email_url
 from corsheaders.defaults import default_methods
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
@@ -25,6 +26,14 @@ def items(name, pattern, example, default=()):
         if not re.fullmatch(pattern, value):
             raise ImproperlyConfigured(f"{name}: {value!r} is not of the form {example}.")
     return values
+
+
+def matching(name, pattern, example, default):
+    """The value, all of which matches the pattern."""
+    value = env.str(name, default)
+    if not re.fullmatch(pattern, value):
+        raise ImproperlyConfigured(f"{name} is not of the form {example}.")
+    return value
 
 
 def rate(name, default):
@@ -162,10 +171,8 @@ else:
 # --- People
 
 AUTH_USER_MODEL = "chats.User"
-PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-]
+# Alone: how long a sign-in takes would tell accounts with another hash from unknown ones.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -197,16 +204,25 @@ SIMPLE_JWT = {
 
 # --- E-mail
 
-EMAIL = env.dj_email_url("EMAIL_URL", "console:")
-if "EMAIL_BACKEND" not in EMAIL:
-    raise ImproperlyConfigured("EMAIL_URL is not one of smtp:, submission:, file: or console:.")
-globals().update(EMAIL)
-EMAIL_TIMEOUT = EMAIL["EMAIL_TIMEOUT"] or 10
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "webmaster@localhost")
-PASSWORD_RESET_URL = env.str(
+EMAIL = matching(
+    "EMAIL_URL",
+    rf"console:|file:///\S+|(smtp|submission)://([^\s/@]+@)?{HOST}(:[0-9]{{1,5}})?/?(\?(tls|ssl)=true)?",
+    "submission://user:password@mail.example.com",
+    "console:",
+)
+globals().update(dj_email_url.parse(EMAIL))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = matching(
+    "DEFAULT_FROM_EMAIL",
+    r"[^\s<>@]+@[^\s<>@,]+|[^\r\n<>]+ <[^\s<>@]+@[^\s<>@,]+>",
+    "Chat <chat@example.com>",
+    "webmaster@localhost",
+)
+PASSWORD_RESET_URL = matching(
     "PASSWORD_RESET_URL",
-    None,
-    validate=validate.URL(schemes={"http", "https"}, require_tld=False),
+    rf"(https?://{HOST}(:[0-9]{{1,5}})?(/[^\s#]*)?)?",
+    "https://chat.example.com/new-password",
+    "",
 )
 
 # --- API

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import IntegrityError, transaction
@@ -425,6 +426,26 @@ class TestSetPassword:
         alice.refresh_from_db()
         assert alice.check_password("first")
 
+    def test_a_sign_in_that_strengthens_the_hash_does_not_undo_it(self, alice):
+        weak = Argon2PasswordHasher()
+        weak.time_cost = 1
+        User.objects.filter(pk=alice.pk).update(password=weak.encode(PASSWORD, "some salt"))
+        signing_in = User.objects.get(pk=alice.pk)
+        assert User.objects.get(pk=alice.pk).replace_password(self.NEW)
+        assert signing_in.check_password(PASSWORD)
+        assert User.objects.get(pk=alice.pk).check_password(self.NEW)
+
+    def test_a_sign_in_strengthens_the_hash(self, api, alice):
+        weak = Argon2PasswordHasher()
+        weak.time_cost = 1
+        User.objects.filter(pk=alice.pk).update(password=weak.encode(PASSWORD, "some salt"))
+        answer = api().post("/api/token/", {"email": alice.email, "password": PASSWORD})
+        client = api()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {answer.json()['access']}")
+        assert client.get("/api/users/me/").status_code == 200
+        alice.refresh_from_db()
+        assert "t=2" in alice.password
+
     def test_staff_who_set_it_in_the_admin_end_the_tokens_too(self, api, alice, client):
         client.force_login(User.objects.create_superuser("root@example.com", "x"))
         alices = api(alice)
@@ -596,6 +617,35 @@ class TestErase:
         assert answer.status_code == 201
         assert answer.json()["user_id"] != str(alice.pk)
 
+    def test_nobody_can_be_in_the_way(self, api, client, alice, erase):
+        """By registering the address that the row is given."""
+        in_the_way = NEWCOMER | {"email": f"{alice.pk}@erased.invalid"}
+        assert api().post("/api/users/", in_the_way).status_code == 201
+        erase(api, client, alice)
+        alice.refresh_from_db()
+        assert alice.is_erased
+
+    def test_no_cached_page_shows_one_who_had_left(self, api, client, alice, bob, message, erase):
+        path = f"/api/conversations/{message.conversation_id}/messages/"
+        message.conversation.participants.remove(alice)
+        before = api(bob).get(path).json()["results"][0]["sender"]
+        assert before["first_name"] == "Alice"
+        erase(api, client, alice)
+        after = api(bob).get(path).json()["results"][0]["sender"]
+        assert after == {"user_id": str(alice.pk)} | DELETED_USER
+
+    def test_a_form_that_was_open_in_the_admin_does_not_bring_them_back(
+        self, api, client, alice, erase
+    ):
+        erase(api, client, alice)
+        client.force_login(User.objects.create_superuser("boss@example.com", "x"))
+        form = {"email": "alice@example.com", "first_name": "Alice", "last_name": "Test"}
+        form |= {"role": "guest", "is_active": "on"}
+        answer = client.post(f"/admin/chats/user/{alice.pk}/change/", form)
+        assert answer.status_code == 403
+        alice.refresh_from_db()
+        assert (alice.is_active, alice.first_name) == (False, "Deleted")
+
     def test_the_admins_history_forgets_too(self, api, client, alice, erase):
         root = User.objects.create_superuser("boss@example.com", "x")
         LogEntry.objects.log_actions(root.pk, [alice], CHANGE, "Changed.", single_object=True)
@@ -604,6 +654,13 @@ class TestErase:
 
 
 class TestEraseByTheApi:
+    def test_of_a_row_that_was_deleted_meanwhile(self, alice):
+        read_before = User.objects.get(pk=alice.pk)
+        alice.delete()
+        with pytest.raises(User.DoesNotExist):
+            read_before.erase()
+        assert not User.objects.exists()
+
     @pytest.mark.parametrize("body", [{}, {"current_password": "wrong"}])
     def test_asks_for_the_password(self, api, alice, body):
         answer = api(alice).delete("/api/users/me/", body)
@@ -640,12 +697,11 @@ class TestFindByEmail:
             answer = api(alice).get("/api/users/", {"email": email})
             assert (answer.status_code, answer.json()) == (200, page())
 
-    def test_refuses_what_is_no_address(self, api, alice):
-        answer = api(alice).get("/api/users/", {"email": "mallory"})
-        assert (answer.status_code, answer.json()) == (
-            400,
-            {"email": ["Enter a valid email address."]},
-        )
+    @pytest.mark.usefixtures("mallory")
+    @pytest.mark.parametrize("email", ["mallory", "", " ", "\t", "\u00a0", "\u2003", "%", "@"])
+    def test_refuses_what_is_no_address(self, api, alice, email):
+        answer = api(alice).get("/api/users/", {"email": email})
+        assert (answer.status_code, list(answer.json())) == (400, ["email"])
 
 
 @pytest.mark.usefixtures("conversation", "mallory")

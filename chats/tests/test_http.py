@@ -7,9 +7,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404
 from rest_framework.test import APIRequestFactory
 
+from chats.exceptions import exception_handler
 from chats.models import Conversation, Message, User
 from chats.permissions import IsParticipantOfConversation
 from chats.tests.expected import NOT_FOUND
+from chats.views import ProfileView
 
 CONVERSATIONS = "/api/conversations/"
 CALLS = [
@@ -303,6 +305,16 @@ class TestOtherOrigins:
         )
         assert answer.status_code == 413
         assert answer.headers["Access-Control-Allow-Origin"] == self.ORIGIN
+
+
+def test_a_caller_who_was_deleted_meanwhile_is_told_so():
+    context = {"view": ProfileView(), "request": APIRequestFactory().get("/")}
+    answer = exception_handler(User.DoesNotExist(), context)
+    assert (answer.status_code, answer.data) == (
+        401,
+        {"detail": "User not found", "code": "user_not_found"},
+    )
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
 def test_the_permission_hides_what_a_queryset_would_let_through(alice, mallory, message):

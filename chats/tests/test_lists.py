@@ -227,6 +227,8 @@ class TestMessageFilters:
             ("conversation", ""),
             ("sender", "nonsense"),
             ("sender", ""),
+            ("sender", " "),
+            ("sent_at_after", "\u00a0"),
             ("sent_at_after", "yesterday"),
             ("sent_at_after", "10/25/2026"),
             ("sent_at_after", ""),

@@ -44,8 +44,13 @@ def manage(*arguments, **environment):
         ({"THROTTLE_SIGN_IN": "often"}, 'Environment variable "THROTTLE_SIGN_IN" invalid'),
         ({"THROTTLE_WRITE": "0/min"}, 'Environment variable "THROTTLE_WRITE" invalid'),
         ({"THROTTLE_RESET": "5/fortnight"}, 'Environment variable "THROTTLE_RESET" invalid'),
-        ({"EMAIL_URL": "pigeon://x"}, "EMAIL_URL is not one of"),
-        ({"PASSWORD_RESET_URL": "nonsense"}, 'variable "PASSWORD_RESET_URL" invalid'),
+        ({"EMAIL_URL": "pigeon://x"}, "EMAIL_URL is not of the form"),
+        ({"EMAIL_URL": "smtp://h?tls=maybe"}, "EMAIL_URL is not of the form"),
+        ({"EMAIL_URL": "submission://"}, "EMAIL_URL is not of the form"),
+        ({"DEFAULT_FROM_EMAIL": "garbage"}, "DEFAULT_FROM_EMAIL is not of the form"),
+        ({"DEFAULT_FROM_EMAIL": "a@b.c\nBcc: x@y.z"}, "DEFAULT_FROM_EMAIL is not of the form"),
+        ({"PASSWORD_RESET_URL": "nonsense"}, "PASSWORD_RESET_URL is not of the form"),
+        ({"PASSWORD_RESET_URL": "https://x/#f"}, "PASSWORD_RESET_URL is not of the form"),
         ({"ACCESS_TOKEN_MINUTES": "0"}, 'Environment variable "ACCESS_TOKEN_MINUTES" invalid'),
         ({"ACCESS_TOKEN_MINUTES": "soon"}, 'Environment variable "ACCESS_TOKEN_MINUTES" invalid'),
         ({"REFRESH_TOKEN_DAYS": "-1"}, 'Environment variable "REFRESH_TOKEN_DAYS" invalid'),
@@ -85,6 +90,16 @@ def test_lists_may_have_spaces():
     environment = {"DEBUG": "1", "ALLOWED_HOSTS": "a.example, .b.example,[::1]"}
     shown = manage("shell", "-v0", "-c", show, **environment)
     assert shown.stdout == "['a.example', '.b.example', '[::1]']\n", shown.stderr
+
+
+def test_mail_goes_where_the_address_says():
+    show = (
+        "from django.conf import settings as s;"
+        "print(s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_HOST_USER, s.EMAIL_USE_TLS, s.EMAIL_TIMEOUT)"
+    )
+    environment = {"EMAIL_URL": "submission://chat%40example.com:pw@mail.example.com", "DEBUG": "1"}
+    shown = manage("shell", "-v0", "-c", show, **environment)
+    assert shown.stdout == "mail.example.com 587 chat@example.com True 10\n", shown.stderr
 
 
 def test_trusted_proxies_are_believed():

@@ -69,7 +69,10 @@ class TestSignIn:
         rates(sign_in="3/min")
         api().post(self.PATH, WRONG)
         names = ("Alice@example.com", "ａlice@example.com", " alice@example.com")
-        forms = [{"username": name, "password": "wrong"} for name in names]
+        forms = [
+            {"username": name, "password": "wrong", "email": f"decoy{n}@example.com"}
+            for n, name in enumerate(names)
+        ]
         answers = [client.post("/admin/login/", form) for form in forms]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
         assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
