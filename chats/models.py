@@ -207,7 +207,7 @@ class User(AbstractUser):
 
     @property
     def is_erased(self):
-        return self.email.endswith(ERASED)
+        return not self.is_active and self.email.endswith(ERASED)
 
 
 class ConversationQuerySet(OrderedQuerySet):

@@ -46,6 +46,18 @@ def test_staff_add_a_person(staff):
     assert (dora.role, dora.check_password(PASSWORD)) == ("host", True)
 
 
+@pytest.mark.parametrize("email", ["alice@example.com", "alice@erased.invalid"])
+def test_staff_change_a_person(staff, alice, email):
+    """Also one who has registered an address like those of erased people."""
+    User.objects.filter(pk=alice.pk).update(email=email)
+    form = {"email": email, "first_name": "Alice", "last_name": "Test", "role": "host"}
+    answer = staff.post(f"/admin/chats/user/{alice.pk}/change/", form)
+    assert answer.status_code == 302
+    alice.refresh_from_db()
+    assert (alice.role, alice.is_active) == ("host", False)
+    assert alice.check_password(PASSWORD)
+
+
 def test_staff_change_who_takes_part(staff, conversation, alice, carol):
     before = conversation.updated_at
     path = f"/admin/chats/conversation/{conversation.pk}/change/"
