@@ -100,6 +100,12 @@ class ConversationAdmin(admin.ModelAdmin):
     autocomplete_fields = ["participants"]
     readonly_fields = ["conversation_id", "created_at", "updated_at"]
 
+    def save_model(self, request, obj, form, change):
+        """People are locked before conversations; setting the participants would lock those who
+        are added after it has locked the conversation for those who are removed."""
+        form.cleaned_data["participants"].lock()
+        super().save_model(request, obj, form, change)
+
 
 @admin.register(Message)
 class MessageAdmin(admin.ModelAdmin):

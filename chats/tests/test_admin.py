@@ -1,6 +1,8 @@
 """The admin's pages open, and say what is wrong with what they are sent."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from chats.models import Conversation, Message, User
 from chats.tests.conftest import PASSWORD
@@ -65,6 +67,16 @@ def test_staff_change_who_takes_part(staff, conversation, alice, carol):
     conversation.refresh_from_db()
     assert set(conversation.participants.all()) == {alice, carol}
     assert conversation.updated_at > before
+
+
+@pytest.mark.skipif(not connection.features.has_select_for_update, reason="has no row locks")
+def test_people_are_locked_before_the_conversation(staff, conversation, alice, carol):
+    """As everywhere, or staff and somebody who is being deleted would wait for each other."""
+    path = f"/admin/chats/conversation/{conversation.pk}/change/"
+    with CaptureQueriesContext(connection) as queries:
+        staff.post(path, {"participants": [alice.pk, carol.pk]})
+    [locked, *_] = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
+    assert carol.pk.hex in locked
 
 
 def test_a_person_who_does_not_exist_is_refused(staff, conversation):

@@ -85,40 +85,34 @@ def test_a_production_environment_passes_the_deployment_check():
     assert started.stdout == "System check identified no issues (0 silenced).\n"
 
 
-def test_lists_may_have_spaces():
-    show = "from django.conf import settings; print(settings.ALLOWED_HOSTS)"
-    environment = {"DEBUG": "1", "ALLOWED_HOSTS": "a.example, .b.example,[::1]"}
-    shown = manage("shell", "-v0", "-c", show, **environment)
-    assert shown.stdout == "['a.example', '.b.example', '[::1]']\n", shown.stderr
-
-
-def test_mail_goes_where_the_address_says():
-    show = (
-        "from django.conf import settings as s;"
-        "print(s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_HOST_USER, s.EMAIL_USE_TLS, s.EMAIL_TIMEOUT)"
-    )
-    environment = {"EMAIL_URL": "submission://chat%40example.com:pw@mail.example.com", "DEBUG": "1"}
-    shown = manage("shell", "-v0", "-c", show, **environment)
-    assert shown.stdout == "mail.example.com 587 chat@example.com True 10\n", shown.stderr
-
-
-def test_trusted_proxies_are_believed():
-    show = (
-        "from django.conf import settings; from rest_framework.settings import api_settings;"
-        "print(api_settings.NUM_PROXIES, getattr(settings, 'SECURE_PROXY_SSL_HEADER', None))"
-    )
-    for environment, shown in [
-        ({}, "0 None\n"),
-        ({"TRUSTED_PROXIES": "2"}, "2 ('HTTP_X_FORWARDED_PROTO', 'https')\n"),
-    ]:
-        assert manage("shell", "-v0", "-c", show, DEBUG="1", **environment).stdout == shown
-
-
-def test_debug_is_off_unless_asked_for():
-    show = "from django.conf import settings; print(settings.DEBUG)"
-    for environment, debug in [({"SECRET_KEY": SECRET_KEY}, "False"), ({"DEBUG": "1"}, "True")]:
-        shown = manage("shell", "-v0", "-c", show, **environment)
-        assert shown.stdout == f"{debug}\n", shown.stderr
+@pytest.mark.parametrize(
+    ("environment", "names", "values"),
+    [
+        ({"SECRET_KEY": SECRET_KEY, "DEBUG": ""}, "DEBUG", "False"),
+        ({}, "DEBUG", "True"),
+        (
+            {"ALLOWED_HOSTS": "a.example, .b.example,[::1]"},
+            "ALLOWED_HOSTS",
+            "['a.example', '.b.example', '[::1]']",
+        ),
+        (
+            {"EMAIL_URL": "submission://chat%40example.com:pw@mail.example.com"},
+            "EMAIL_HOST EMAIL_PORT EMAIL_HOST_USER EMAIL_USE_TLS EMAIL_TIMEOUT",
+            "mail.example.com 587 chat@example.com True 10",
+        ),
+        ({}, "REST_FRAMEWORK['NUM_PROXIES'] SECURE_PROXY_SSL_HEADER", "0 None"),
+        (
+            {"TRUSTED_PROXIES": "2"},
+            "REST_FRAMEWORK['NUM_PROXIES'] SECURE_PROXY_SSL_HEADER",
+            "2 ('HTTP_X_FORWARDED_PROTO', 'https')",
+        ),
+    ],
+)
+def test_the_environment_is_understood(environment, names, values):
+    shown = ", ".join(f"settings.{name}" for name in names.split())
+    environment = {name: value for name, value in ({"DEBUG": "1"} | environment).items() if value}
+    show = f"from django.conf import settings; print({shown})"
+    assert manage("shell", "-v0", "-c", show, **environment).stdout == f"{values}\n"
 
 
 def test_demo_people_are_made_in_debug_only(tmp_path):
