@@ -1,10 +1,14 @@
 import json
+import sqlite3
 from http import HTTPStatus
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
+from django.utils.log import log_response
 
 JSON = "application/json"
+RETRY_AFTER_SECONDS = 5
 
 
 class ApiMiddleware:
@@ -19,7 +23,7 @@ class ApiMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
-        if request.path_info != "/api" and not request.path_info.startswith("/api/"):
+        if not is_api(request):
             return self.get_response(request)
         is_head = request.method == "HEAD"
         if is_head:
@@ -50,6 +54,38 @@ class ApiMiddleware:
             # Django would decode it in one way for the filters and in another for the cache key.
             return set_error(HttpResponse(status=400), "Percent-encode the query string.")
         return None
+
+
+class DatabaseErrorMiddleware:
+    """A database that does not answer, or has to break something off, is a 503: try again."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_exception(self, request, exception):
+        if not isinstance(exception, (OperationalError, InterfaceError)):
+            return None
+        if getattr(exception.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            # A statement that SQLite cannot run.
+            return None
+        detail = "The database does not answer. Try again in a few seconds."
+        response = HttpResponse(detail, status=503, content_type="text/plain")
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        log_response(
+            "Service Unavailable: %s",
+            request.path,
+            response=response,
+            request=request,
+            exception=exception,
+        )
+        return set_error(response, detail) if is_api(request) else response
+
+
+def is_api(request):
+    return request.path_info == "/api" or request.path_info.startswith("/api/")
 
 
 def set_error(response, detail):

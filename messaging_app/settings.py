@@ -6,8 +6,11 @@ from pathlib import Path
 
 import dj_email_url
 from corsheaders.defaults import default_methods
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -76,16 +79,23 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "corsheaders",
+    "csp",
     "django_filters",
+    "django_guid",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
     "chats",
 ]
 
 MIDDLEWARE = [
+    "django_guid.middleware.guid_middleware",
+    "messaging_app.health.HealthMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "messaging_app.middleware.ApiMiddleware",
+    "messaging_app.middleware.DatabaseErrorMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.http.ConditionalGetMiddleware",
@@ -113,6 +123,9 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"}}
 
 # --- Database and cache
 
@@ -139,31 +152,48 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 60,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
+else:
+    # So that a server that is gone is noticed. In seconds; the last one in milliseconds.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 5,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    } | DATABASES["default"].get("OPTIONS", {})
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+LOCAL_CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        # With views.CACHED_PAGE_MAX_BYTES this keeps a process under 64 MiB of pages.
+        "OPTIONS": {"MAX_ENTRIES": 1000},
+    },
+    "throttles": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "throttles",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
+}
 CACHE_URL = env.str("CACHE_URL", "")
 if not CACHE_URL:
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-            # With views.CACHED_PAGE_MAX_BYTES this keeps a process under 64 MiB of pages.
-            "OPTIONS": {"MAX_ENTRIES": 1000},
-        },
-        "throttles": {
-            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-            "LOCATION": "throttles",
-            "OPTIONS": {"MAX_ENTRIES": 100_000},
-        },
-    }
+    CACHES = LOCAL_CACHES
 elif re.fullmatch(r"rediss?://([^\s/]*@)?" + HOST + r"(:[0-9]{1,5})?(/[0-9]*)?", CACHE_URL):
-    CACHES = {
+    CACHES = {f"local_{alias}": cache for alias, cache in LOCAL_CACHES.items()} | {
         alias: {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "BACKEND": "messaging_app.cache.RedisCache",
             "LOCATION": CACHE_URL,
             "KEY_PREFIX": alias,
+            "LOCAL": f"local_{alias}",
+            # One more try at once, for a connection that Redis has closed in the meantime.
+            "OPTIONS": {
+                "socket_connect_timeout": 1,
+                "socket_timeout": 1,
+                "retry": Retry(NoBackoff(), 1),
+            },
         }
-        for alias in ("default", "throttles")
+        for alias in LOCAL_CACHES
     }
 else:
     raise ImproperlyConfigured("CACHE_URL is not of the form redis://host:6379/0.")
@@ -274,13 +304,35 @@ SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 0, validate=between(0, 2**3
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
 # --- Logging: to standard error; a 4xx is the client's affair and is not logged
+
+DJANGO_GUID = {"GUID_HEADER_NAME": "X-Request-ID", "EXPOSE_HEADER": False}
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"request_id": {"()": "django_guid.log_filters.CorrelationId"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {correlation_id} {name} {message}", "style": "{"}
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request_id"],
+        }
+    },
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "INFO"},
         "django.request": {"level": "ERROR"},

@@ -83,20 +83,21 @@ def api():
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory, django_db_blocker):
+def running_server(tmp_path_factory, django_db_blocker):
+    folder = tmp_path_factory.mktemp("server")
     with django_db_blocker.unblock():
-        template = Database(tmp_path_factory.mktemp("servers"))
-    yield template
-    template.drop()
-
-
-@pytest.fixture
-def server(template, tmp_path, django_db_blocker):
-    with django_db_blocker.unblock():
-        server = Server(Database(tmp_path, template), tmp_path)
+        server = Server(Database(folder), folder)
         try:
             server.start()
             yield server
         finally:
             server.kill()
             server.database.drop()
+
+
+@pytest.fixture
+def server(running_server):
+    """Shared: each test has people of its own on it, and may restart it as it likes."""
+    yield running_server
+    if not running_server.is_as_usual:
+        running_server.restart()

@@ -1,8 +1,8 @@
 """A real server with several worker processes, on a database of its own, and its clients."""
 
 import contextlib
+import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -27,16 +27,13 @@ ANSWER_SECONDS = 90
 class Database:
     """A migrated SQLite file or PostgreSQL database, as DATABASE_URL has it."""
 
-    def __init__(self, folder, template=None):
-        self.url = os.environ.get("DATABASE_URL") or f"sqlite:///{folder}/{uuid4()}.sqlite3"
+    def __init__(self, folder, url=None):
+        self.url = url or os.environ.get("DATABASE_URL") or f"sqlite:///{folder}/{uuid4()}.sqlite3"
         self.is_postgres = self.url.startswith("postgres")
         if self.is_postgres:
             self.url = urlunsplit(urlsplit(self.url)._replace(path=f"/servers_{uuid4().hex}"))
-            self.maintain("CREATE", f"TEMPLATE {template.name}" if template else "")
-        elif template:
-            shutil.copy(template.name, self.name)
-        if not template:
-            manage("migrate", DATABASE_URL=self.url)
+            self.maintain("CREATE")
+        manage("migrate", DATABASE_URL=self.url)
 
     @property
     def name(self):
@@ -64,6 +61,12 @@ class Database:
             connection.close()
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def environment(**variables):
     return {**os.environ, "SECRET_KEY": settings.SECRET_KEY, "DEBUG": "0", **variables}
 
@@ -79,37 +82,48 @@ def manage(*arguments, **variables):
 
 
 class Server:
-    """gunicorn with `workers` processes of so many `threads`."""
+    """gunicorn as configured, with `workers` processes of so many `threads`."""
 
-    def __init__(self, database, folder, workers=3):
-        self.database, self.workers, self.threads = database, workers, 1
+    def __init__(self, database, folder, **variables):
+        self.database = database
         names = ("THROTTLE_SIGN_IN", "THROTTLE_REGISTER", "THROTTLE_RESET", "THROTTLE_WRITE")
-        self.variables = {
+        self.usual_variables = {
             "DATABASE_URL": database.url,
             "CACHE_URL": settings.CACHE_URL,
-        } | dict.fromkeys(names, "off")
-        self.access_log = folder / "access.log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = "{}:{}".format(*probe.getsockname())
-        self.url = f"http://{self.address}/api"
+            **dict.fromkeys(names, "off"),
+            **variables,
+        }
+        self.access_log, self.error_log = folder / "access.log", folder / "error.log"
+        self.address = f"127.0.0.1:{free_port()}"
+        self.site = f"http://{self.address}"
+        self.url = f"{self.site}/api"
 
-    def start(self):
-        self.process = subprocess.Popen(  # noqa: S603
-            [
-                *(sys.executable, "-m", "gunicorn", "messaging_app.wsgi", "--log-level", "error"),
-                *("--bind", self.address, "--workers", str(self.workers), "--timeout", "120"),
-                *("--threads", str(self.threads)),
-                *("--access-logfile", self.access_log, "--access-logformat", "%(p)s"),
-            ],
-            cwd=settings.BASE_DIR,
-            env=environment(**self.variables),
-            start_new_session=True,
-        )
+    def start(self, workers=3, threads=4, **variables):
+        self.workers = workers
+        self.is_as_usual = (workers, threads, variables) == (3, 4, {})
+        with self.error_log.open("a") as error_log:
+            self.process = subprocess.Popen(  # noqa: S603
+                [
+                    *(
+                        sys.executable,
+                        "-m",
+                        "gunicorn",
+                        "messaging_app.wsgi",
+                        "--log-level",
+                        "error",
+                    ),
+                    *("--bind", self.address, "--access-logfile", self.access_log),
+                    *("--workers", str(workers), "--threads", str(threads)),
+                ],
+                cwd=settings.BASE_DIR,
+                env=environment(**self.usual_variables | variables),
+                stderr=error_log,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
-            assert time.monotonic() < deadline, "the server did not start"
-            assert self.process.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, self.error_log.read_text()
+            assert self.process.poll() is None, self.error_log.read_text()
 
     def answers(self):
         try:
@@ -126,34 +140,48 @@ class Server:
 
     def everywhere(self, call):
         """What `call()` returns, again and again until every worker process has answered."""
-        begin, results = self.access_log.stat().st_size, []
+        before, results = len(self.get_requests()), []
         with ThreadPoolExecutor(2 * self.workers) as pool:
-            while len(set(self.access_log.read_text()[begin:].split())) < self.workers:
+            while len({line["pid"] for line in self.get_requests()[before:]}) < self.workers:
                 calls = [pool.submit(call) for _ in range(2 * self.workers)]
                 results += [call.result() for call in calls]
         return results
 
-    def restart(self, **variables):
+    def get_requests(self):
+        """The lines of the access log that are complete."""
+        lines = self.access_log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def get_request(self, answer):
+        """The access log's line of the request that was answered so; it is written afterwards."""
+        request_id, found = answer.headers["X-Request-ID"], []
+        while not found:
+            found = [line for line in self.get_requests() if line["request_id"] == request_id]
+        [line] = found
+        return line
+
+    def restart(self, *arguments, **variables):
         self.kill()
-        self.variables |= variables
-        self.start()
+        self.start(*arguments, **variables)
 
     def sign_up(self, name):
         """A Person who has registered and signed in."""
-        profile = {"email": f"{name}@example.com", "first_name": name, "last_name": "Test"}
+        email = f"{name}.{uuid4().hex}@example.com"
+        profile = {"email": email, "first_name": name, "last_name": "Test"}
         profile["password"] = PASSWORD
         answer = requests.post(f"{self.url}/users/", json=profile, timeout=ANSWER_SECONDS)
         assert answer.status_code == 201, answer.text
         credentials = {"email": profile["email"], "password": PASSWORD}
         tokens = requests.post(f"{self.url}/token/", json=credentials, timeout=ANSWER_SECONDS)
-        return Person(self.url, answer.json()["user_id"], **tokens.json())
+        return Person(self.url, email, answer.json()["user_id"], **tokens.json())
 
 
 class Person:
     """A signed-in client. Every call has a connection of its own, so any worker may answer."""
 
-    def __init__(self, url, user_id, access, refresh):
-        self.url, self.user_id, self.access, self.refresh = url, user_id, access, refresh
+    def __init__(self, url, email, user_id, access, refresh):
+        self.url, self.email, self.user_id = url, email, user_id
+        self.access, self.refresh = access, refresh
 
     def call(self, method, path, key=None, **arguments):
         headers = {"Authorization": f"Bearer {self.access}", "Connection": "close"}

@@ -161,9 +161,8 @@ class TestAccounts:
 
     def test_racing_sign_ins_do_not_pass_uncounted(self, server):
         """Across processes where they share a Redis; local memory counts for one process."""
-        if not settings.CACHE_URL:
-            server.workers, server.threads = 1, 8
-        server.restart(THROTTLE_SIGN_IN="10/min")
+        processes = (3, 4) if settings.CACHE_URL else (1, 8)
+        server.restart(*processes, THROTTLE_SIGN_IN="10/min")
         call = (f"{server.url}/token/", {"email": "nobody@example.com", "password": "wrong"})
         answers = in_processes(post, [call] * 4, threads=6)
         assert sorted(status for status, _ in answers) == [401] * 10 + [429] * 14
