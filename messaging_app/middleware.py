@@ -3,8 +3,9 @@ import sqlite3
 from http import HTTPStatus
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBadRequest
 from django.utils.log import log_response
 
 JSON = "application/json"
@@ -56,8 +57,9 @@ class ApiMiddleware:
         return None
 
 
-class DatabaseErrorMiddleware:
-    """A database that does not answer, or has to break something off, is a 503: try again."""
+class ExceptionMiddleware:
+    """Exceptions that are no fault of the program: a database that does not answer, or has to
+    break something off, is a 503; an id that the admin's forms do not send, a 400."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -66,22 +68,28 @@ class DatabaseErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request, exception):
-        if not isinstance(exception, (OperationalError, InterfaceError)):
-            return None
-        if getattr(exception.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
-            # A statement that SQLite cannot run.
-            return None
-        detail = "The database does not answer. Try again in a few seconds."
-        response = HttpResponse(detail, status=503, content_type="text/plain")
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        log_response(
-            "Service Unavailable: %s",
-            request.path,
-            response=response,
-            request=request,
-            exception=exception,
-        )
-        return set_error(response, detail) if is_api(request) else response
+        if isinstance(exception, (OperationalError, InterfaceError)):
+            if getattr(exception.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+                # A statement that SQLite cannot run.
+                return None
+            return unavailable(request, exception)
+        if isinstance(exception, ValidationError) and not is_api(request):
+            return HttpResponseBadRequest(" ".join(exception.messages), content_type="text/plain")
+        return None
+
+
+def unavailable(request, exception):
+    detail = "The database does not answer. Try again in a few seconds."
+    response = HttpResponse(detail, status=503, content_type="text/plain")
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    log_response(
+        "Service Unavailable: %s",
+        request.path,
+        response=response,
+        request=request,
+        exception=exception,
+    )
+    return set_error(response, detail) if is_api(request) else response
 
 
 def is_api(request):

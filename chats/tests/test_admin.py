@@ -1,7 +1,13 @@
-"""The admin's pages open, and say what is wrong with what they are sent."""
+"""What staff see and do in the admin, and what they do not."""
+
+import re
+from datetime import timedelta
 
 import pytest
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from chats.models import Conversation, Message, User
@@ -9,34 +15,315 @@ from chats.tests.conftest import PASSWORD
 
 
 @pytest.fixture
-def staff(client, db):
-    client.force_login(User.objects.create_superuser("root@example.com", "x"))
+def root(db):
+    return User.objects.create_superuser("root@example.com", PASSWORD)
+
+
+@pytest.fixture
+def staff(client, root):
+    client.force_login(root)
     return client
 
 
+@pytest.fixture
+def make_staff(make_user):
+    """`make_staff("view_user")` is a client of one who is no superuser and may do just that."""
+
+    def make_staff(*codenames):
+        user = make_user(f"Sam{User.objects.count()}", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make_staff
+
+
+PAGES = [
+    "",
+    "chats/",
+    "chats/user/",
+    "chats/user/?q=alice",
+    "chats/user/?q={sender}",
+    "chats/user/?role__exact=guest&is_active__exact=1",
+    "chats/user/add/",
+    "chats/user/{sender}/change/",
+    "chats/user/{sender}/password/",
+    "chats/user/{sender}/history/",
+    "chats/user/{sender}/delete/",
+    "chats/conversation/",
+    "chats/conversation/?q=alice",
+    "chats/conversation/?q={sender}",
+    "chats/conversation/add/",
+    "chats/conversation/{conversation}/change/",
+    "chats/conversation/{conversation}/history/",
+    "chats/conversation/{conversation}/delete/",
+    "autocomplete/?app_label=chats&model_name=conversation&field_name=participants&term=a",
+]
+MESSAGE_PAGES = [
+    "chats/message/",
+    "chats/message/?q=hello",
+    "chats/message/?q={conversation}",
+    "chats/message/?q={sender}",
+    "chats/message/?q=alice@example.com",
+    "chats/message/?q=2026-01-31",
+    "chats/message/?sent_at__gte=2026-01-31+00:00:00%2B00:00",
+    "chats/message/{message}/change/",
+    "chats/message/{message}/history/",
+    "chats/message/{message}/delete/",
+]
+
+
+def open_page(client, page, message):
+    ids = {"conversation": message.conversation_id, "sender": message.sender_id}
+    return client.get(f"/admin/{page.format(message=message.pk, **ids)}")
+
+
+class TestPages:
+    @pytest.mark.parametrize("page", PAGES + MESSAGE_PAGES)
+    def test_it_opens_with_as_many_queries_and_choices_however_much_there_is(
+        self, staff, message, page, make_user
+    ):
+        """And counts nothing to the end."""
+        open_page(staff, page, message)
+        few = self.measure(staff, page, message)
+        users = [make_user(f"Person{n}") for n in range(60)]
+        for user in users:
+            Conversation.objects.start(message.sender, {user.pk})[0].send(user, "Hello")
+            message.conversation.send(message.sender, "Hello")
+        assert self.measure(staff, page, message) == few
+
+    def measure(self, client, page, message):
+        with CaptureQueriesContext(connection) as queries:
+            answer = open_page(client, page, message)
+        assert answer.status_code == 200
+        counts = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
+        assert all("LIMIT" in sql for sql in counts)
+        return len(queries), answer.content.count(b"<option")
+
+    def test_a_list_ends_after_1000_rows_and_says_so(self, staff, make_user):
+        User.objects.bulk_create(User(email=f"{n}@example.com") for n in range(1005))
+        page = staff.get("/admin/chats/user/?p=20").content.decode()
+        assert page.count('name="_selected_action"') == 50
+        assert "1000 users" in page
+        assert "These are the first 1000" in page
+        assert staff.get("/admin/chats/user/?p=21").status_code == 302
+        assert "first 1000" not in staff.get("/admin/chats/user/?q=7@").content.decode()
+
+
+class TestMessages:
+    @pytest.fixture
+    def others(self, message, carol, conversation):
+        """Carol's of yesterday, in the same conversation, and Bob's in another one."""
+        conversation.participants.add(carol)
+        sent, _ = conversation.send(carol, "See you, Bob")
+        Message.objects.filter(pk=sent.pk).update(sent_at=sent.sent_at - timedelta(days=1))
+        sent.refresh_from_db()
+        bob = conversation.participants.get(first_name="Bob")
+        elsewhere, _ = Conversation.objects.start(bob, {carol.pk})
+        return sent, elsewhere.send(bob, "Hello, Carol")[0]
+
+    @pytest.mark.parametrize(
+        ("term", "expected"),
+        [
+            ("", {"Alice", "Bob", "Carol"}),
+            ("bob", {"Alice", "Carol"}),
+            ("hello bob", {"Alice"}),
+            ('"Hello, Bob"', {"Alice"}),
+            ("{message.pk}", {"Alice"}),
+            ("{message.conversation_id}", {"Alice", "Carol"}),
+            ("{carol.pk}", {"Carol"}),
+            ("CAROL@example.com", {"Carol"}),
+            ("carol@example.com hello", set()),
+            ("{message.conversation_id} see", {"Carol"}),
+            ("{day:%Y-%m-%d}", {"Carol"}),
+            ("{day:%Y-%m-%d} hello", set()),
+            ("2026-02-30", set()),
+            ("00000000-0000-4000-8000-000000000000", set()),
+        ],
+    )
+    def test_they_are_found(self, staff, message, others, carol, term, expected):
+        term = term.format(message=message, carol=carol, day=others[0].sent_at)
+        answer = staff.get("/admin/chats/message/", {"q": term})
+        assert {row.sender.first_name for row in answer.context["cl"].result_list} == expected
+
+    def test_before_a_search_the_newest_are_listed(self, staff, alice, bob):
+        conversations = [Conversation.objects.start(alice, {bob.pk})[0] for _ in range(4)]
+        for n in range(160):
+            # The first has most of them, the last one none.
+            conversations[n % 8 if n % 8 < 3 else 0].send(alice, f"{n}")
+        listed = staff.get("/admin/chats/message/?p=2").context["cl"].queryset
+        assert list(listed[:100]) == list(Message.objects.newest_first()[:100])
+        assert listed.count() < 160
+
+    def test_a_conversation_shows_its_newest_20(self, staff, conversation, alice):
+        for n in range(21):
+            conversation.send(alice, f"Number {n}.")
+        page = staff.get(f"/admin/chats/conversation/{conversation.pk}/change/").content.decode()
+        assert re.findall(r"Number \d+\.", page) == [f"Number {n}." for n in range(20, 0, -1)]
+        assert f"/admin/chats/message/?q={conversation.pk}" in page
+
+    def test_what_people_write_is_text(self, staff, conversation, alice):
+        conversation.send(alice, "<script>alert(1)</script>")
+        for path in (f"conversation/{conversation.pk}/change/", "message/"):
+            page = staff.get(f"/admin/chats/{path}").content.decode()
+            assert "&lt;script&gt;alert(1)" in page
+            assert "<script>alert(1)" not in page
+
+    def test_they_are_not_written(self, staff, message):
+        path = f"/admin/chats/message/{message.pk}/change/"
+        assert staff.post(path, {"message_body": "changed"}).status_code == 403
+        assert staff.get("/admin/chats/message/add/").status_code == 403
+
+    def test_who_may_not_view_them_sees_no_word_of_them(self, staff, message, make_staff, alice):
+        """Not where they were deleted either, and not by asking which ones there are."""
+        conversation = message.conversation
+        deleted, _ = conversation.send(alice, "Hello once")
+        staff.post(f"/admin/chats/message/{deleted.pk}/delete/", {"post": "yes"})
+        path = f"/admin/chats/conversation/{conversation.pk}/change/"
+        staff.post(path, {"participants": [alice.pk]})
+        everything = Permission.objects.values_list("codename", flat=True)
+        client = make_staff(*(set(everything) - {"view_message", "change_message"}))
+        client.post(path, {"participants": [alice.pk]})
+        for page in PAGES:
+            answer = open_page(client, page, message)
+            assert answer.status_code == 200
+            assert "Hello" not in answer.content.decode()
+        for page in MESSAGE_PAGES:
+            answer = open_page(client, page, message)
+            assert answer.status_code == (200 if "delete" in page else 403)
+            assert "Hello" not in answer.content.decode()
+        for path, lookup in [
+            ("conversation", "messages__message_body__icontains"),
+            ("user", "sent_messages__message_body__icontains"),
+            ("user", "conversations__messages__message_body__icontains"),
+        ]:
+            assert client.get(f"/admin/chats/{path}/", {lookup: "Hello"}).status_code == 400
+
+
+class TestRank:
+    """Staff who are no superusers, with every permission that there is."""
+
+    @pytest.fixture
+    def sam(self, make_staff):
+        return make_staff(*Permission.objects.values_list("codename", flat=True))
+
+    def test_they_do_not_see_who_is_staff(self, sam, staff, alice):
+        words = ["is_staff", "is_superuser", "id_groups", "id_user_permissions"]
+        for path in ("", f"{alice.pk}/change/"):
+            page = sam.get(f"/admin/chats/user/{path}").content.decode()
+            assert [word for word in words if word in page] == []
+        page = staff.get(f"/admin/chats/user/{alice.pk}/change/").content.decode()
+        assert [word for word in words if word in page] == words
+        for lookup in ("is_staff__exact", "is_superuser", "groups__name", "user_permissions"):
+            assert sam.get("/admin/chats/user/", {lookup: "1"}).status_code == 400
+
+    def test_they_make_nobody_staff(self, sam, alice):
+        group = Group.objects.create(name="All")
+        form = {"email": alice.email, "first_name": "Al", "last_name": "Test", "role": "guest"}
+        form |= {"is_active": "on", "is_staff": "on", "is_superuser": "on", "groups": [group.pk]}
+        form |= {"user_permissions": [Permission.objects.first().pk]}
+        path = f"/admin/chats/user/{alice.pk}/change/"
+        assert sam.post(path, form).status_code == 302
+        alice.refresh_from_db()
+        assert (alice.first_name, alice.is_staff, alice.is_superuser) == ("Al", False, False)
+        assert not alice.groups.exists()
+        assert not alice.user_permissions.exists()
+        form |= {"email": "new@example.com", "usable_password": "true"}
+        form |= {"password1": PASSWORD, "password2": PASSWORD}
+        assert sam.post("/admin/chats/user/add/", form).status_code == 302
+        new = User.objects.get(email="new@example.com")
+        assert (new.is_staff, new.is_superuser) == (False, False)
+
+    @pytest.mark.parametrize("is_superuser", [True, False])
+    def test_they_change_no_staff(self, sam, make_user, is_superuser):
+        other = make_user("Other", is_staff=True, is_superuser=is_superuser)
+        before = User.objects.filter(pk=other.pk).values().get()
+        form = {"email": other.email, "first_name": "X", "last_name": "Y", "role": "guest"}
+        path = f"/admin/chats/user/{other.pk}"
+        assert sam.post(f"{path}/change/", form).status_code == 403
+        passwords = {"password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
+        assert sam.post(f"{path}/password/", passwords).status_code == 403
+        assert sam.post(f"{path}/delete/", {"post": "yes"}).status_code == 403
+        for action in ("deactivate", "erase", "delete_selected"):
+            body = {"action": action, "_selected_action": [other.pk], "confirmed": "yes"}
+            assert sam.post("/admin/chats/user/", body | {"post": "yes"}).status_code == 302
+        assert User.objects.filter(pk=other.pk).values().get() == before
+
+    @pytest.mark.parametrize("action", ["deactivate", "erase"])
+    def test_nobody_acts_on_themselves(self, staff, root, action):
+        body = {"action": action, "_selected_action": [root.pk], "confirmed": "yes"}
+        answer = staff.post("/admin/chats/user/", body, follow=True)
+        assert "Left as they were: root@example.com." in answer.content.decode()
+        root.refresh_from_db()
+        assert root.is_active
+
+    def test_a_superuser_changes_their_own_name(self, staff, root):
+        form = {"email": root.email, "first_name": "Ruth", "last_name": "Root", "role": "admin"}
+        form |= {"is_active": "on", "is_staff": "on", "is_superuser": "on"}
+        assert staff.post(f"/admin/chats/user/{root.pk}/change/", form).status_code == 302
+        root.refresh_from_db()
+        assert root.first_name == "Ruth"
+
+
+class TestPeople:
+    def test_deactivated_people_are_out_at_once(self, staff, api, alice, bob):
+        clients = [api(alice), api(bob)]
+        assert [each.get("/api/users/me/").status_code for each in clients] == [200, 200]
+        body = {"action": "deactivate", "_selected_action": [alice.pk, bob.pk]}
+        answer = staff.post("/admin/chats/user/", body, follow=True)
+        assert "People deactivated: 2." in answer.content.decode()
+        assert [each.get("/api/users/me/").status_code for each in clients] == [401, 401]
+        history = staff.get(f"/admin/chats/user/{alice.pk}/history/").content.decode()
+        assert "Deactivated." in history
+
+    def test_one_who_has_written_is_not_deleted(self, staff, alice, message):
+        path = f"/admin/chats/user/{alice.pk}/delete/"
+        page = staff.get(path).content.decode()
+        assert "What alice@example.com wrote: erase them instead" in page
+        assert staff.post(path, {"post": "yes"}).status_code == 200
+        assert User.objects.filter(pk=alice.pk).exists()
+
+    def test_one_who_has_not_is(self, staff, carol):
+        path = f"/admin/chats/user/{carol.pk}/delete/"
+        assert staff.post(path, {"post": "yes"}).status_code == 302
+        assert not User.objects.filter(pk=carol.pk).exists()
+
+    @pytest.mark.parametrize("path", ["add/", "{alice.pk}/change/"])
+    def test_an_address_is_measured_in_lower_case(self, staff, alice, path):
+        """In which an İ is two characters."""
+        email = "İ" * 130 + "@" + 4 * f"{'x' * 29}." + "com"
+        assert len(email) == 254 < len(email.lower())
+        form = {"email": email, "first_name": "A", "last_name": "B", "role": "guest"}
+        form |= {"password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
+        answer = staff.post(f"/admin/chats/user/{path.format(alice=alice)}", form)
+        assert answer.status_code == 200
+        assert "email" in answer.context["adminform"].errors
+
+
 @pytest.mark.parametrize(
-    "path",
+    ("path", "body"),
     [
-        "",
-        "chats/user/",
-        "chats/user/?q=alice",
-        "chats/user/add/",
-        "chats/user/{sender}/change/",
-        "chats/user/{sender}/password/",
-        "chats/conversation/",
-        "chats/conversation/?q=alice",
-        "chats/conversation/add/",
-        "chats/conversation/{conversation}/change/",
-        "chats/message/",
-        "chats/message/?q=hello",
-        "chats/message/{message}/change/",
-        "chats/message/{message}/delete/",
+        ("chats/user/?role__exact=%00", None),
+        ("chats/user/?role__exact=a%2500%00", None),
+        (
+            "autocomplete/?app_label=chats&model_name=conversation&field_name=participants&term=%00",
+            None,
+        ),
+        ("chats/message/", {"action": "delete_selected", "_selected_action": ["nonsense"]}),
+        ("chats/conversation/add/", {"participants": ["nonsense"]}),
+        ("chats/conversation/?participants__exact=nonsense", None),
+        ("chats/message/?q=%00", None),
+        ("chats/message/?q=2026-99-99", None),
+        ("chats/message/?p=nonsense", None),
+        ("chats/message/?sent_at__gte=nonsense", None),
+        ("chats/message/nonsense/change/", None),
     ],
 )
-def test_pages_open(staff, message, path):
-    ids = {"conversation": message.conversation_id, "sender": message.sender_id}
-    answer = staff.get(f"/admin/{path.format(message=message.pk, **ids)}")
-    assert answer.status_code == 200
+def test_nonsense_is_refused(staff, path, body):
+    answer = staff.post(f"/admin/{path}", body) if body else staff.get(f"/admin/{path}")
+    assert answer.status_code in {200, 302, 400}
+    assert not LogEntry.objects.exists()
 
 
 def test_staff_add_a_person(staff):
@@ -86,12 +373,24 @@ def test_a_person_who_does_not_exist_is_refused(staff, conversation):
     assert answer.context["adminform"].errors
 
 
+def test_a_conversation_takes_256_people(staff, conversation, alice):
+    others = User.objects.bulk_create(User(email=f"{n}@example.com") for n in range(256))
+    ids = [user.pk for user in others]
+    path = f"/admin/chats/conversation/{conversation.pk}/change/"
+    answer = staff.post(path, {"participants": [alice.pk, *ids]})
+    assert "at most 256 participants" in answer.content.decode()
+    assert staff.post(path, {"participants": ids}).status_code == 302
+    assert conversation.participants.count() == 256
+
+
 def test_staff_delete_a_message(staff, message, conversation):
     path = f"/admin/chats/message/{message.pk}/delete/"
+    assert "Hello, Bob" in staff.get(path).content.decode()
     assert staff.post(path, {"post": "yes"}).status_code == 302
     assert not Message.objects.exists()
     before = message.sent_at
     assert Conversation.objects.get(pk=conversation.pk).updated_at > before
+    assert LogEntry.objects.get(action_flag=DELETION).object_id == str(message.pk)
 
 
 def test_staff_delete_messages(staff, conversation, alice):
