@@ -47,8 +47,6 @@ class LargeTableAdmin(admin.ModelAdmin):
     list_max_show_all = 0
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    # It offers to select all, of which no more than the bounded count is told.
-    actions_selection_counter = False
     id_fields = ["pk"]
 
     def get_search_results(self, request, queryset, search_term):

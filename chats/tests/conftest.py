@@ -3,11 +3,13 @@
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.core.cache import caches
+from playwright.sync_api import sync_playwright
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from chats.models import Conversation, User
-from chats.tests.servers import Database, Server
+from chats.tests.servers import Database, Server, manage
+from chats.tests.services import find
 
 PASSWORD = "a long enough password"
 
@@ -85,6 +87,7 @@ def api():
 @pytest.fixture(scope="session")
 def running_server(tmp_path_factory, django_db_blocker):
     folder = tmp_path_factory.mktemp("server")
+    manage("collectstatic", "--noinput")
     with django_db_blocker.unblock():
         server = Server(Database(folder), folder)
         try:
@@ -101,3 +104,15 @@ def server(running_server):
     yield running_server
     if not running_server.is_as_usual:
         running_server.restart()
+
+
+@pytest.fixture(scope="session")
+def chromium(django_db_blocker):
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=find("chromium"), args=options)
+        # Playwright has an event loop, in which Django refuses to ask the database.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+            yield browser
+        browser.close()

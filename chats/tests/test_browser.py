@@ -1,0 +1,82 @@
+"""What people see, in a real browser."""
+
+import pytest
+from playwright.sync_api import expect
+
+from chats.tests.servers import PASSWORD, manage
+
+MAKE_STAFF = """
+from chats.models import User
+User.objects.filter(email="root@example.com").delete()
+User.objects.create_superuser("root@example.com", {password!r}, first_name="Ruth", last_name="Root")
+"""
+
+
+@pytest.fixture
+def page(chromium):
+    """Fails on whatever the browser complains of, such as a breach of the content policy."""
+    complaints = []
+
+    def look_at(answer):
+        # Every browser asks for the icon, and does without.
+        if answer.status >= 400 and not answer.url.endswith("/favicon.ico"):
+            complaints.append(f"{answer.status} {answer.url}")
+
+    def listen(message):
+        if message.type in {"error", "warning"} and "Failed to load" not in message.text:
+            complaints.append(message.text)
+
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.on("console", listen)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("response", look_at)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def test_staff_find_somebody_and_act(server, page):
+    """Log in, find a person, deactivate them, delete a message, add a participant."""
+    alice, bob, carol = (server.sign_up(name) for name in ("Alice", "Bob", "Carol"))
+    conversation = alice.start(bob).json()["conversation_id"]
+    alice.send(conversation, "To be deleted")
+    bob.send(conversation, "To be kept")
+    shell = MAKE_STAFF.format(password=PASSWORD)
+    manage("shell", "-v0", "-c", shell, DATABASE_URL=server.database.url)
+
+    page.goto(f"{server.site}/admin/")
+    page.get_by_label("Email").fill("root@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+    page.get_by_role("link", name="Conversations", exact=True).first.click()
+    page.get_by_role("textbox", name="Search").fill(conversation)
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Alice Test").click()
+    expect(page.get_by_text("To be kept")).to_be_visible()
+    page.locator(".select2-selection").click()
+    page.locator(".select2-search__field").fill(carol.email)
+    page.get_by_role("option", name=carol.email).click()
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+    assert carol.get(f"/conversations/{conversation}/")["last_message"]["message_body"]
+
+    page.get_by_role("link", name="All messages of this conversation").click()
+    page.get_by_role("link", name="To be deleted").click()
+    page.get_by_role("link", name="Delete").click()
+    expect(page.get_by_text(f"{alice.email}: To be deleted")).to_be_visible()
+    page.get_by_role("button", name="Yes, I’m sure").click()
+    expect(page.get_by_text("was deleted successfully")).to_be_visible()
+    rows = bob.get(f"/conversations/{conversation}/messages/")["results"]
+    assert [row["message_body"] for row in rows] == ["To be kept"]
+
+    page.get_by_role("link", name="Users", exact=True).first.click()
+    page.get_by_role("textbox", name="Search").fill(alice.email)
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("row", name=alice.email).get_by_role("checkbox").check()
+    expect(page.get_by_text("1 of 1 selected")).to_be_visible()
+    page.get_by_role("combobox", name="Action").select_option("Deactivate selected people")
+    page.get_by_role("button", name="Go").click()
+    expect(page.get_by_text("People deactivated: 1.")).to_be_visible()
+    assert alice.call("GET", "/users/me/").status_code == 401
