@@ -129,38 +129,40 @@ STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFiles
 
 # --- Database and cache
 
-DATABASES = {
-    "default": env.dj_db_url(
-        "DATABASE_URL",
-        f"sqlite:///{BASE_DIR / 'db.sqlite3'}",
-        conn_max_age=60,
-        conn_health_checks=True,
-    )
-}
-if DATABASES["default"]["NAME"] in {"", ":memory:"} or DATABASES["default"]["ENGINE"] not in {
-    "django.db.backends.sqlite3",
-    "django.db.backends.postgresql",
-}:
-    raise ImproperlyConfigured(
-        "DATABASE_URL is not of the form sqlite:///file or postgres://user:password@host/database."
-    )
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
-        # A transaction that reads first and writes later fails at once when another one has
-        # written in between; IMMEDIATE queues it instead, for as long as the timeout.
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 60,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-    }
-else:
-    # So that a server that is gone is noticed. In seconds; the last one in milliseconds.
-    DATABASES["default"]["OPTIONS"] = {
-        "connect_timeout": 5,
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 10_000,
-    } | DATABASES["default"].get("OPTIONS", {})
+
+def database(name, default):
+    parsed = env.dj_db_url(name, default, conn_max_age=60, conn_health_checks=True)
+    if parsed["NAME"] in {"", ":memory:"} or parsed["ENGINE"] not in {
+        "django.db.backends.sqlite3",
+        "django.db.backends.postgresql",
+    }:
+        raise ImproperlyConfigured(
+            f"{name} is not of the form sqlite:///file or postgres://user:password@host/database."
+        )
+    if parsed["ENGINE"] == "django.db.backends.sqlite3":
+        parsed["OPTIONS"] = {
+            # A transaction that reads first and writes later fails at once when another one has
+            # written in between; IMMEDIATE queues it instead, for as long as the timeout.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 60,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        }
+    else:
+        # So that a server that is gone is noticed. In seconds; the last one in milliseconds.
+        parsed["OPTIONS"] = {
+            "connect_timeout": 5,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+        } | parsed.get("OPTIONS", {})
+    return parsed
+
+
+DATABASES = {"default": database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+if env.str("SOURCE_DATABASE_URL", ""):
+    # For `manage.py copy_database`.
+    DATABASES["source"] = database("SOURCE_DATABASE_URL", "")
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -71,14 +71,21 @@ def environment(**variables):
     return {**os.environ, "SECRET_KEY": settings.SECRET_KEY, "DEBUG": "0", **variables}
 
 
-def manage(*arguments, **variables):
-    subprocess.run(  # noqa: S603
+def run(*arguments, **variables):
+    """What `manage.py` says, and how it ends."""
+    return subprocess.run(  # noqa: S603
         [sys.executable, "manage.py", *arguments],
         cwd=settings.BASE_DIR,
         env=environment(**variables),
-        stdout=subprocess.DEVNULL,
-        check=True,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def manage(*arguments, **variables):
+    done = run(*arguments, **variables)
+    assert done.returncode == 0, done.stderr
 
 
 class Server:
@@ -163,6 +170,14 @@ class Server:
     def restart(self, *arguments, **variables):
         self.kill()
         self.start(*arguments, **variables)
+
+    def make_superuser(self):
+        """Their e-mail address; the password is PASSWORD."""
+        email = f"root.{uuid4().hex}@example.com"
+        names = ["--email", email, "--first_name", "Ruth", "--last_name", "Root"]
+        variables = {"DATABASE_URL": self.database.url, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+        manage("createsuperuser", "--noinput", *names, **variables)
+        return email
 
     def sign_up(self, name):
         """A Person who has registered and signed in."""

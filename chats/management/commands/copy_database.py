@@ -1,0 +1,61 @@
+from django.apps import apps
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core.management.base import BaseCommand, CommandError
+from django.core.management.color import no_style
+from django.db import connection, connections, transaction
+from django.db.migrations.executor import MigrationExecutor
+from tqdm import tqdm
+
+SOURCE = "source"
+BATCH = 1_000
+# Made by `migrate`.
+MADE_ALREADY = {ContentType, Permission}
+
+
+class Command(BaseCommand):
+    help = (
+        "Copy every row, as it is, from the database of SOURCE_DATABASE_URL into that of "
+        "DATABASE_URL, which is migrated and otherwise empty. All of it or nothing; meanwhile "
+        "nobody can write to a source in SQLite."
+    )
+
+    def handle(self, **options):
+        if SOURCE not in connections:
+            raise CommandError("Set SOURCE_DATABASE_URL to the database to copy from.")
+        for each in (connections[SOURCE], connection):
+            executor = MigrationExecutor(each)
+            if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+                raise CommandError(f"Run this program's `migrate` on {each.alias} first.")
+        models = [each for each in apps.get_models(include_auto_created=True) if each._meta.managed]
+        with transaction.atomic(SOURCE), transaction.atomic():
+            for model in models:
+                if model not in MADE_ALREADY and model._base_manager.exists():
+                    raise CommandError(f"The database to copy to has {names(model)} already.")
+            for model in MADE_ALREADY:
+                model._base_manager.all()._raw_delete(connection.alias)
+            for model in models:
+                self.copy(model)
+            with connection.cursor() as cursor:
+                for statement in connection.ops.sequence_reset_sql(no_style(), models):
+                    cursor.execute(statement)
+
+    def copy(self, model):
+        rows = model._base_manager.using(SOURCE)
+        total = rows.count()
+        fields = model._meta.concrete_fields
+        with tqdm(total=total, desc=names(model), unit=" rows") as bar:
+            batch = []
+            for row in rows.iterator(BATCH):
+                batch.append(row)
+                if len(batch) == min(BATCH, total - bar.n):
+                    # bulk_create() would set the times that Django sets when it adds a row.
+                    model._base_manager._insert(batch, fields, using=connection.alias, raw=True)
+                    bar.update(len(batch))
+                    batch = []
+        if (copied := model._base_manager.count()) != total:
+            raise CommandError(f"Of {total} {names(model)}, {copied} arrived; nothing is changed.")
+
+
+def names(model):
+    return str(model._meta.verbose_name_plural)
