@@ -3,13 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from chats.tests.servers import PASSWORD, manage
-
-MAKE_STAFF = """
-from chats.models import User
-User.objects.filter(email="root@example.com").delete()
-User.objects.create_superuser("root@example.com", {password!r}, first_name="Ruth", last_name="Root")
-"""
+from chats.tests.servers import PASSWORD
 
 
 @pytest.fixture
@@ -42,11 +36,8 @@ def test_staff_find_somebody_and_act(server, page):
     conversation = alice.start(bob).json()["conversation_id"]
     alice.send(conversation, "To be deleted")
     bob.send(conversation, "To be kept")
-    shell = MAKE_STAFF.format(password=PASSWORD)
-    manage("shell", "-v0", "-c", shell, DATABASE_URL=server.database.url)
-
     page.goto(f"{server.site}/admin/")
-    page.get_by_label("Email").fill("root@example.com")
+    page.get_by_label("Email").fill(server.make_superuser())
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
 

@@ -1,7 +1,7 @@
 """What holds with several server processes: every test here starts a real server with three."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 from threading import Event
 
@@ -253,6 +253,110 @@ User.objects.filter(pk__in={[person.user_id for person in silent[3:]]}).delete()
     assert writing[3].result() <= {200, 201, 400, 404}
     left = {row["conversation_id"] for row in alice.everything("/conversations/", page_size=100)}
     assert left & set(ids) == set(ids[8:])
+
+
+class Staff:
+    """A member of staff with the admin's forms."""
+
+    def __init__(self, server):
+        self.site, self.session = server.site, requests.Session()
+        self.session.get(f"{self.site}/admin/login/", timeout=ANSWER_SECONDS)
+        self.post("login/?next=/admin/", username=server.make_superuser(), password=PASSWORD)
+
+    def post(self, path, **form):
+        """Its page after the form was taken."""
+        form["csrfmiddlewaretoken"] = self.session.cookies["csrftoken"]
+        url = f"{self.site}/admin/{path}"
+        answer = self.session.post(url, form, timeout=ANSWER_SECONDS)
+        assert answer.status_code == 200, answer.text
+        assert [each.status_code for each in answer.history] == [302], answer.text
+        return answer.text
+
+
+class TestEverythingAtOnce:
+    """In two conversations. Each method goes on until `done`, or does its part once."""
+
+    def send(self, done, person, ids):
+        sent = {}
+        while not done.is_set():
+            body = f"{person.email} {len(sent)}"
+            answer = person.send(ids[len(sent) % 2], body)
+            assert answer.status_code == 201, answer.text
+            sent[answer.json()["message_id"]] = body
+        return sent
+
+    def follow(self, done, person, ids):
+        clocks = dict.fromkeys(ids, "")
+        while not done.is_set():
+            for pk in ids:
+                clock = person.get(f"/conversations/{pk}/")["updated_at"]
+                assert clock >= clocks[pk]
+                clocks[pk] = clock
+
+    def come_and_go(self, done, by, goers, ids):
+        while not done.is_set():
+            for pk in ids:
+                for person in goers:
+                    assert add(by, pk, person.user_id) == 200
+                    # The staff's form, opened before they came, may have taken them out.
+                    assert leave(person, pk) in {204, 404}
+
+    def seat(self, done, staff, people, comers, ids):
+        while not done.is_set():
+            for pk in ids:
+                for seated in (people + comers, people):
+                    users = [person.user_id for person in seated]
+                    staff.post(f"chats/conversation/{pk}/change/", participants=users)
+
+    def delete_messages(self, staff, message_ids):
+        for n in range(0, len(message_ids), 4):
+            form = {"action": "delete_selected", "_selected_action": message_ids[n : n + 4]}
+            staff.post("chats/message/", **form, post="yes")
+
+    def delete_people(self, server, deleted, erased):
+        first, *others = (person.user_id for person in deleted)
+        code = f"""
+from chats.models import User
+User.objects.get(pk={first!r}).delete()
+User.objects.filter(pk__in={others}).delete()
+"""
+        manage("shell", "-v0", "-c", code, DATABASE_URL=server.database.url)
+        for person in erased:
+            body = {"current_password": PASSWORD}
+            assert person.call("DELETE", "/users/me/", json=body).status_code == 204
+
+    def test_nobody_gets_an_error_and_nothing_is_lost(self, server, people):
+        """No deadlock, no lost send, no clock that goes back."""
+        alice, bob, carol, dora = people
+        ids = [alice.start(bob, carol, dora).json()["conversation_id"] for _ in range(2)]
+        old = [alice.send(ids[n % 2], "Old").json()["message_id"] for n in range(40)]
+        silent = [server.sign_up(f"silent{n}") for n in range(12)]
+        goers, comers, deleted, erased = silent[:3], silent[3:6], silent[6:9], silent[9:]
+        for person in deleted + erased:
+            assert [add(alice, pk, person.user_id) for pk in ids] == [200, 200]
+        staff, staff_too = Staff(server), Staff(server)
+        begin = len(server.error_log.read_text())
+        done = Event()
+        with ThreadPoolExecutor(8) as pool:
+            senders = [pool.submit(self.send, done, each, ids) for each in (alice, bob, carol)]
+            others = [
+                pool.submit(self.follow, done, dora, ids),
+                pool.submit(self.come_and_go, done, dora, goers, ids),
+                pool.submit(self.seat, done, staff, people, comers, ids),
+            ]
+            ending = [
+                pool.submit(self.delete_messages, staff_too, old),
+                pool.submit(self.delete_people, server, deleted, erased),
+            ]
+            wait(ending)
+            done.set()
+        for each in others + ending:
+            each.result()
+        expected = dict(item for each in senders for item in each.result().items())
+        rows = [row for pk in ids for row in alice.everything(f"/conversations/{pk}/messages/")]
+        assert len(rows) == len(expected) > 20
+        assert {row["message_id"]: row["message_body"] for row in rows} == expected
+        assert server.error_log.read_text()[begin:] == ""
 
 
 class TestOnce:
