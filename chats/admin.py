@@ -294,7 +294,9 @@ class MessageAdmin(LargeTableAdmin):
 
     def get_search_results(self, request, queryset, search_term):
         """Each word that is an id, a day or somebody's address narrows; the others are text."""
-        if not search_term and not self.get_filters_in_use(request):
+        is_narrowed = search_term or self.get_filters_in_use(request)
+        # What was selected on the page is acted upon, though it is no longer among the newest.
+        if request.method == "GET" and not is_narrowed:
             return self.newest(queryset), False
         words = []
         for word in search_term.split():

@@ -116,8 +116,6 @@ class Server:
                         "-m",
                         "gunicorn",
                         "messaging_app.wsgi",
-                        "--log-level",
-                        "error",
                     ),
                     *("--bind", self.address, "--access-logfile", self.access_log),
                     *("--workers", str(workers), "--threads", str(threads)),

@@ -156,6 +156,10 @@ class TestMessages:
         listed = staff.get("/admin/chats/message/?p=2").context["cl"].queryset
         assert list(listed[:100]) == list(Message.objects.newest_first()[:100])
         assert listed.count() < 160
+        [oldest] = Message.objects.oldest_first()[:1]
+        body = {"action": "delete_selected", "_selected_action": [oldest.pk], "post": "yes"}
+        assert staff.post("/admin/chats/message/", body).status_code == 302
+        assert not Message.objects.filter(pk=oldest.pk).exists()
 
     def test_a_conversation_shows_its_newest_20(self, staff, conversation, alice):
         for n in range(21):
