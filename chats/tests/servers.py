@@ -22,6 +22,13 @@ from django.db.utils import ConnectionHandler
 PASSWORD = "tide over the moor"
 START_SECONDS = 60
 ANSWER_SECONDS = 90
+DIGEST = """
+import hashlib
+from django.apps import apps
+for model in apps.get_models(include_auto_created=True):
+    rows = sorted(map(repr, model._base_manager.values_list()))
+    print(model.__name__, len(rows), hashlib.sha256(repr(rows).encode()).hexdigest())
+"""
 
 
 class Database:
@@ -86,6 +93,13 @@ def run(*arguments, **variables):
 def manage(*arguments, **variables):
     done = run(*arguments, **variables)
     assert done.returncode == 0, done.stderr
+
+
+def digest(url):
+    """A line a table: its name, its rows, a hash of all their values."""
+    done = run("shell", "-v0", "-c", DIGEST, DATABASE_URL=url)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 class Server:

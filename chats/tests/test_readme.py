@@ -4,7 +4,12 @@ import json
 import re
 import subprocess
 
+import psycopg
+import pytest
 from django.conf import settings
+
+from chats.tests.servers import Database, digest, environment, manage
+from chats.tests.services import PostgresServer, find
 
 README = settings.BASE_DIR / "README.md"
 END_OF_ANSWER = "\n<end of answer>\n"
@@ -27,6 +32,52 @@ def sort_participants(row):
     if "participants" in row:
         row["participants"].sort(key=str)
     return row
+
+
+def commands_of(title):
+    section = README.read_text().partition(f"{title}\n")[2].partition("\n##")[0]
+    return re.findall(r"^```bash\n(.*?)```", section, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.django_db
+def test_a_backup_is_restored(tmp_path):
+    """As the README has it, on both databases: the rows are back, and what came later is not."""
+    find("sqlite3")
+    save_sqlite, restore_sqlite, save_postgres, restore_postgres = commands_of("### Backups")
+    service = PostgresServer()
+    service.start()
+    try:
+        empty = f"{service.url.removesuffix('postgres')}empty"
+        with psycopg.connect(service.url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE empty")
+        for url, restored, save, restore in [
+            (f"sqlite:///{tmp_path}/db.sqlite3", None, save_sqlite, restore_sqlite),
+            (service.url, empty, save_postgres, restore_postgres),
+        ]:
+            database = Database(tmp_path, url)
+            numbers = ["--people", "4", "--conversations", "2", "--messages", "30"]
+            manage("make_data", *numbers, DATABASE_URL=database.url)
+            variables = environment(DATABASE_URL=database.url, EMPTY_DATABASE_URL=empty)
+            before = digest(database.url)
+            bash(save, variables, tmp_path)
+            database.execute("DELETE FROM chats_message")
+            assert digest(database.url) != before
+            bash(restore, variables, tmp_path)
+            assert digest(restored or database.url) == before
+    finally:
+        service.remove()
+
+
+def bash(script, variables, folder):
+    subprocess.run(
+        ["bash", "-eu"],  # noqa: S607
+        input=script,
+        env=variables,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
 
 def test_the_first_conversation_gives_the_answers_that_it_shows(server):
