@@ -5,6 +5,8 @@ import pytest
 from chats.tests.servers import Database, Server, digest, manage, run
 from chats.tests.services import PostgresServer
 
+pytestmark = pytest.mark.own_database
+
 STAFF = """
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group, Permission

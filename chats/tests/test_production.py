@@ -241,6 +241,7 @@ class TestRedisIsLost:
         return requests.post(f"{server.url}/token/", json=body, timeout=9).status_code
 
 
+@pytest.mark.own_database
 class TestPostgresIsLost:
     UNAVAILABLE = (503, '{"detail":"The database does not answer. Try again in a few seconds."}')
 

@@ -39,6 +39,7 @@ def commands_of(title):
     return re.findall(r"^```bash\n(.*?)```", section, re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.own_database
 @pytest.mark.django_db
 def test_a_backup_is_restored(tmp_path):
     """As the README has it, on both databases: the rows are back, and what came later is not."""

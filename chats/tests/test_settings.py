@@ -7,6 +7,8 @@ import sys
 import pytest
 from django.conf import settings
 
+pytestmark = pytest.mark.own_database
+
 SECRET_KEY = "not-so-secret-but-long-enough-for-a-token-signature"
 
 

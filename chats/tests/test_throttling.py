@@ -132,7 +132,9 @@ def test_cached_pages_do_not_wash_the_counts_out(api, alice, message, rates):
     rates(sign_in="1/hour")
     api().post("/api/token/", WRONG)
     client = api(alice)
-    for n in range(1_100):
+    for n in range(1_000):
+        cache.set(f"{n}", n)
+    for n in range(20):
         client.get("/api/messages/", {"search": f"{n}"})
     assert api().post("/api/token/", WRONG).status_code == 429
     if not settings.CACHE_URL:
