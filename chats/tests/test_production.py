@@ -48,6 +48,20 @@ class TestHealth:
         assert client.post(path).status_code == 405
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/admin/login/", "/api/", "/nothing/"])
+def test_an_answer_says_what_a_browser_may_load_for_it(client, path):
+    policy = client.get(path).headers["Content-Security-Policy"]
+    assert set(policy.split("; ")) == {
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    }
+
+
 class TestLogs:
     def test_a_line_has_the_request_id_that_the_client_got(self, server):
         answer = get(f"{server.url}/")

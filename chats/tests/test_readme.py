@@ -70,7 +70,7 @@ def test_a_backup_is_restored(tmp_path):
 
 
 def bash(script, variables, folder):
-    subprocess.run(
+    return subprocess.run(
         ["bash", "-eu"],  # noqa: S607
         input=script,
         env=variables,
@@ -81,19 +81,28 @@ def bash(script, variables, folder):
     )
 
 
-def test_the_first_conversation_gives_the_answers_that_it_shows(server):
+def walk_through():
+    """The commands of each step in curl and in HTTPie, and the answer that the README shows."""
     section = README.read_text().partition("## A first conversation")[2].partition("\n## ")[0]
-    commands = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
-    shown = re.findall(r"```json\n(.*?)```", section, re.DOTALL)
-    script = "".join(f"{command}printf '%s' '{END_OF_ANSWER}'\n" for command in commands)
-    ran = subprocess.run(
-        ["bash", "-eu"],  # noqa: S607
-        input=script.replace("http://127.0.0.1:8000/api", server.url),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answers = ran.stdout.split(END_OF_ANSWER)[:-1]
+    in_curl, _, in_httpie = section.partition("### The same in HTTPie")
+    [httpie] = re.findall(r"```bash\n(.*?)```", in_httpie, re.DOTALL)
+    return {
+        "curl": re.findall(r"```bash\n(.*?)```", in_curl, re.DOTALL),
+        "httpie": [f"{step}\n" for step in httpie.split("\n\n")],
+    }, re.findall(r"```json\n(.*?)```", in_curl, re.DOTALL)
+
+
+@pytest.mark.parametrize("client", ["curl", "httpie"])
+def test_the_first_conversation_gives_the_answers_that_it_shows(server, tmp_path, client):
+    steps, shown = walk_through()
+    script = "".join(f"{step}printf '%s' '{END_OF_ANSWER}'\n" for step in steps[client])
+    script = script.replace("http://127.0.0.1:8000/api", server.url)
+    # The script's own input is not to be sent.
+    (tmp_path / "config.json").write_text('{"default_options": ["--ignore-stdin"]}')
+    variables = environment(HTTPIE_CONFIG_DIR=str(tmp_path))
+    # Each client has an Ann of its own.
+    ran = bash(script.replace("@example", f"@{client}.example"), variables, tmp_path)
+    answers = ran.stdout.replace(f"@{client}.example", "@example").split(END_OF_ANSWER)[:-1]
     assert len(answers) == len(shown) > 0
     for answer, expected in zip(answers, shown, strict=True):
         assert comparable(answer) == comparable(expected)
