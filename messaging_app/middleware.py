@@ -57,14 +57,18 @@ class ApiMiddleware:
         return None
 
 
-class ExceptionMiddleware:
-    """Exceptions that are no fault of the program: a database that does not answer, or has to
-    break something off, is a 503; an id that the admin's forms do not send, a 400."""
+class ErrorMiddleware:
+    """Errors that are no fault of the program's. A database that does not answer, or has to break
+    something off, is a 503; in the admin, what its forms do not send (a NUL, which PostgreSQL
+    does not take, an id that is none, a date at the end of the calendar) is a 400."""
 
     def __init__(self, get_response):
         self.get_response = get_response
 
     def __call__(self, request):
+        values = [request.META.get("QUERY_STRING", ""), *request.COOKIES.values()]
+        if not is_api(request) and any("\0" in value or "%00" in value for value in values):
+            return bad_request("It has a NUL in its query string or a cookie.")
         return self.get_response(request)
 
     def process_exception(self, request, exception):
@@ -73,9 +77,13 @@ class ExceptionMiddleware:
                 # A statement that SQLite cannot run.
                 return None
             return unavailable(request, exception)
-        if isinstance(exception, ValidationError) and not is_api(request):
-            return HttpResponseBadRequest(" ".join(exception.messages), content_type="text/plain")
+        if isinstance(exception, (ValidationError, OverflowError)) and not is_api(request):
+            return bad_request("It has a value that cannot be read, or is out of range.")
         return None
+
+
+def bad_request(detail):
+    return HttpResponseBadRequest(detail, content_type="text/plain")
 
 
 def unavailable(request, exception):

@@ -92,7 +92,7 @@ MIDDLEWARE = [
     "messaging_app.health.HealthMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "messaging_app.middleware.ApiMiddleware",
-    "messaging_app.middleware.ExceptionMiddleware",
+    "messaging_app.middleware.ErrorMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -49,7 +49,6 @@ PAGES = [
     "chats/user/add/",
     "chats/user/{sender}/change/",
     "chats/user/{sender}/password/",
-    "chats/user/{sender}/history/",
     "chats/user/{sender}/delete/",
     "chats/conversation/",
     "chats/conversation/?q=alice",
@@ -59,6 +58,11 @@ PAGES = [
     "chats/conversation/{conversation}/history/",
     "chats/conversation/{conversation}/delete/",
     "autocomplete/?app_label=chats&model_name=conversation&field_name=participants&term=a",
+]
+SUPERUSERS_PAGES = [
+    "auth/group/",
+    "auth/group/add/",
+    "chats/user/{sender}/history/",
 ]
 MESSAGE_PAGES = [
     "chats/message/",
@@ -80,7 +84,7 @@ def open_page(client, page, message):
 
 
 class TestPages:
-    @pytest.mark.parametrize("page", PAGES + MESSAGE_PAGES)
+    @pytest.mark.parametrize("page", PAGES + MESSAGE_PAGES + SUPERUSERS_PAGES)
     def test_it_opens_with_as_many_queries_and_choices_however_much_there_is(
         self, staff, message, page, make_user
     ):
@@ -220,8 +224,28 @@ class TestRank:
             assert [word for word in words if word in page] == []
         page = staff.get(f"/admin/chats/user/{alice.pk}/change/").content.decode()
         assert [word for word in words if word in page] == words
-        for lookup in ("is_staff__exact", "is_superuser", "groups__name", "user_permissions"):
+        for lookup in (
+            "is_staff__exact",
+            "is_superuser",
+            "groups__name",
+            "user_permissions",
+            "logentry__isnull",
+        ):
             assert sam.get("/admin/chats/user/", {lookup: "1"}).status_code == 400
+
+    @pytest.mark.parametrize("page", SUPERUSERS_PAGES)
+    def test_they_do_not_see_groups_and_who_became_staff(self, sam, message, page):
+        assert open_page(sam, page, message).status_code == 403
+        assert "auth/group" not in sam.get("/admin/").content.decode()
+        user = sam.get(f"/admin/chats/user/{message.sender_id}/change/").content.decode()
+        assert "history/" not in user
+
+    def test_they_do_not_widen_their_own_group(self, sam):
+        group = Group.objects.create(name="All")
+        body = {"name": "All", "permissions": [Permission.objects.first().pk]}
+        assert sam.post(f"/admin/auth/group/{group.pk}/change/", body).status_code == 403
+        assert sam.post(f"/admin/auth/group/{group.pk}/delete/", {"post": "yes"}).status_code == 403
+        assert not group.permissions.exists()
 
     def test_they_make_nobody_staff(self, sam, alice):
         group = Group.objects.create(name="All")
@@ -306,6 +330,14 @@ class TestPeople:
         assert "email" in answer.context["adminform"].errors
 
 
+@pytest.mark.parametrize("path", ["/admin/", "/admin/login/"])
+@pytest.mark.django_db
+def test_a_nul_in_a_cookie_is_refused(client, path):
+    """Django's cookies have it as four characters."""
+    answer = client.get(path, headers={"Cookie": 'sessionid="abcdefghij\\000kl"'})
+    assert answer.status_code == 400
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -320,6 +352,17 @@ class TestPeople:
         ("chats/conversation/?participants__exact=nonsense", None),
         ("chats/message/?q=%00", None),
         ("chats/message/?q=2026-99-99", None),
+        ("chats/message/?q=9999-12-31", None),
+        ("chats/message/?q=0001-01-01", None),
+        ("chats/message/?sent_at__year=0", None),
+        ("chats/message/?sent_at__gte=0001-01-01+00:00:00%2B14:00", None),
+        ("chats/message/?sent_at__gte=9999-12-31+23:59:59-14:00", None),
+        ("chats/user/?last_login__year=99999999", None),
+        ("chats/user/?email__regex=(", None),
+        ("chats/user/?email__regex=%5E((%5B%5E!%5D%2B)%2B)%2B!%24", None),
+        ("chats/user/?role__regex=(", None),
+        ("chats/user/?sent_messages__isnull=0", None),
+        ("auth/group/?name__regex=(", None),
         ("chats/message/?p=nonsense", None),
         ("chats/message/?sent_at__gte=nonsense", None),
         ("chats/message/nonsense/change/", None),
