@@ -1,8 +1,11 @@
 """The README's walk-through, run as it stands against a real server."""
 
 import json
+import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -99,7 +102,8 @@ def test_the_first_conversation_gives_the_answers_that_it_shows(server, tmp_path
     script = script.replace("http://127.0.0.1:8000/api", server.url)
     # The script's own input is not to be sent.
     (tmp_path / "config.json").write_text('{"default_options": ["--ignore-stdin"]}')
-    variables = environment(HTTPIE_CONFIG_DIR=str(tmp_path))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = environment(HTTPIE_CONFIG_DIR=str(tmp_path), PATH=path)
     # Each client has an Ann of its own.
     ran = bash(script.replace("@example", f"@{client}.example"), variables, tmp_path)
     answers = ran.stdout.replace(f"@{client}.example", "@example").split(END_OF_ANSWER)[:-1]
