@@ -12,7 +12,8 @@ worker_class = "gthread"
 threads = 4
 keepalive = 15
 
-# A worker whose threads all hang, and a request that is still going on at a reload, are ended.
+# In seconds. A worker that no longer gets to run, and requests still going on after so long a
+# reload, are ended; a single request that hangs is not.
 timeout = 60
 graceful_timeout = 30
 # For PostgreSQL's client library: no statement, and no transaction whose process has stopped,
@@ -31,7 +32,7 @@ accesslog = "-"
 
 class AccessFormatter(logging.Formatter):
     """A JSON line a request. Without its query, in which people search for what was written,
-    and without any header that a client sent but its name for itself."""
+    and without any header that a client sent but its User-Agent."""
 
     def format(self, record):
         atoms = record.args

@@ -184,6 +184,14 @@ class TestMessages:
         assert staff.post(path, {"message_body": "changed"}).status_code == 403
         assert staff.get("/admin/chats/message/add/").status_code == 403
 
+    def test_who_may_not_delete_them_deletes_no_conversation(self, make_staff, message):
+        client = make_staff("view_conversation", "delete_conversation")
+        path = f"/admin/chats/conversation/{message.conversation_id}/delete/"
+        assert client.post(path, {"post": "yes"}).status_code == 403
+        body = {"action": "delete_selected", "_selected_action": [message.conversation_id]}
+        assert client.post("/admin/chats/conversation/", body | {"post": "yes"}).status_code == 403
+        assert Message.objects.filter(pk=message.pk).exists()
+
     def test_who_may_not_view_them_sees_no_word_of_them(self, staff, message, make_staff, alice):
         """Not where they were deleted either, and not by asking which ones there are."""
         conversation = message.conversation
