@@ -160,6 +160,14 @@ def send_until_told(person, conversation_id, name, stop, kept_alive):
     return sent, refused
 
 
+def start_senders(pool, people, conversation_id, stop):
+    """Every other one keeps its connection."""
+    return [
+        pool.submit(send_until_told, person, conversation_id, f"{n}", stop, n % 2 == 0)
+        for n, person in enumerate(people)
+    ]
+
+
 def get_pids(server, begin=0):
     return {line["pid"] for line in server.get_requests()[begin:]}
 
@@ -170,10 +178,7 @@ def test_a_reload_fails_no_request(server):
     conversation_id = alice.start(bob).json()["conversation_id"]
     stop = Event()
     with ThreadPoolExecutor(6) as pool:
-        senders = [
-            pool.submit(send_until_told, person, conversation_id, f"{n}", stop, n % 2 == 0)
-            for n, person in enumerate([alice, bob] * 3)
-        ]
+        senders = start_senders(pool, [alice, bob] * 3, conversation_id, stop)
         try:
             for _ in range(3):
                 server.everywhere(lambda: get(f"{server.site}/healthz"))
@@ -274,10 +279,7 @@ class TestPostgresIsLost:
         path = f"/conversations/{conversation_id}/messages/"
         stop = Event()
         with ThreadPoolExecutor(4) as pool:
-            senders = [
-                pool.submit(send_until_told, person, conversation_id, f"{n}", stop, n % 2 == 0)
-                for n, person in enumerate([alice, bob] * 2)
-            ]
+            senders = start_senders(pool, [alice, bob] * 2, conversation_id, stop)
             try:
                 while len(bob.everything(path, page_size=100)) < 30:
                     pass
