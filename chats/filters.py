@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError as FormValidationError
 from django.db.models import Value
 from django.db.models.functions import Concat
 from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 
 from chats.models import Conversation, Message, User
@@ -75,6 +76,9 @@ class UUIDListField(forms.Field):
         return {forms.UUIDField().clean(value) for value in values}
 
 
+@extend_schema_field(
+    {"type": "array", "items": {"type": "string"}, "maxItems": MAX_PARTICIPANTS_VALUES}
+)
 class ParticipantsFilter(filters.Filter):
     """The conversations in which all of these take part."""
 
@@ -87,6 +91,7 @@ class ParticipantsFilter(filters.Filter):
         return queryset
 
 
+@extend_schema_field({"type": "string", "maxLength": SEARCH_MAX_CHARACTERS})
 class SearchFilter(filters.CharFilter):
     """One literal text, white space included."""
 

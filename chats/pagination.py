@@ -87,6 +87,20 @@ class KeysetPagination(BasePagination):
     def get_paginated_response(self, data):
         return Response({"next": self.next, "previous": self.previous, "results": data})
 
+    def get_paginated_response_schema(self, schema):
+        link = {"type": ["string", "null"], "format": "uri"}
+        properties = {"next": link, "previous": link, "results": schema}
+        return {"type": "object", "properties": properties}
+
+    def get_schema_operation_parameters(self, view):
+        schemas = {
+            "cursor": {"type": "string"},
+            "page_size": {"type": "integer", "minimum": 1, "default": self.page_size},
+        }
+        return [
+            {"name": name, "in": "query", "schema": schemas[name]} for name in self.query_parameters
+        ]
+
 
 class UserPagination(KeysetPagination):
     pass

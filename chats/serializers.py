@@ -5,6 +5,7 @@ from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, models, transaction
 from django.utils.http import urlsafe_base64_decode
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.fields import empty
@@ -58,10 +59,16 @@ class UserIdField(serializers.UUIDField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field(serializers.ListField(child=UserIdField()))
+class UserIdListField(serializers.ListField):
+    """Of anything: who has the list looks at its items, to name all that are bad."""
+
+
 class PublicProfileSerializer(serializers.ModelSerializer):
     class Meta:
         model = User
         fields = ["user_id", "first_name", "last_name", "role"]
+        read_only_fields = fields
 
 
 class ProfileSerializer(serializers.ModelSerializer):
@@ -192,7 +199,7 @@ class MessageSerializer(serializers.ModelSerializer):
 
 class ConversationListSerializer(serializers.ModelSerializer):
     participants = PublicProfileSerializer(many=True)
-    last_message = MessageSerializer()
+    last_message = MessageSerializer(allow_null=True)
 
     class Meta:
         model = Conversation
@@ -215,7 +222,7 @@ class ConversationSerializer(ConversationListSerializer):
 
 
 class NewConversationSerializer(serializers.Serializer):
-    participants = serializers.ListField()
+    participants = UserIdListField()
 
     def validate_participants(self, values):
         """The user_ids as a set, without the caller's."""

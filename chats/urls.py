@@ -1,5 +1,9 @@
 from django.urls import path, re_path
 from django.views.decorators.cache import cache_control
+from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import TemplateView
+from drf_spectacular.renderers import OpenApiJsonRenderer2
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework_nested.routers import NestedSimpleRouter, SimpleRouter
 from rest_framework_simplejwt.views import (
     TokenBlacklistView,
@@ -39,8 +43,8 @@ urlpatterns = [
     path("token/refresh/", no_store(TokenRefreshView.as_view()), name="token-refresh"),
     path("token/verify/", TokenVerifyView.as_view(), name="token-verify"),
     path("token/blacklist/", TokenBlacklistView.as_view(), name="token-blacklist"),
-    path("users/me/", ProfileView.as_view(), name="profile"),
     *router.urls,
+    path("users/me/", ProfileView.as_view(), name="profile"),
     *conversation_router.urls,
     path("messages/", MessageViewSet.as_view({"get": "list"}), name="message-list"),
     path(
@@ -48,5 +52,11 @@ urlpatterns = [
         MessageViewSet.as_view({"get": "retrieve"}),
         name="message-detail",
     ),
+    path(
+        "schema/",
+        SpectacularAPIView.as_view(renderer_classes=[OpenApiJsonRenderer2]),
+        name="schema",
+    ),
+    path("docs/", csrf_exempt(TemplateView.as_view(template_name="chats/docs.html")), name="docs"),
     re_path("", UnknownPathView.as_view(), name="unknown-path"),
 ]

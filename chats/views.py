@@ -44,6 +44,7 @@ CACHED_PAGE_MAX_BYTES = 64 * 1024
 
 
 class UserViewSet(CreateModelMixin, ListModelMixin, GenericViewSet):
+    queryset = User.objects.none()
     filterset_class = UserFilter
     pagination_class = UserPagination
     open_actions = {"create", "reset_password", "reset_password_confirm"}
@@ -121,6 +122,7 @@ class ProfileView(RetrieveUpdateDestroyAPIView):
 
 
 class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
+    queryset = Conversation.objects.none()
     permission_classes = [IsAuthenticated, IsParticipantOfConversation]
     filterset_class = ConversationFilter
     pagination_class = ConversationPagination
@@ -179,6 +181,7 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 class MessageViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """The messages of one conversation, or of all of the caller's; the URL says which."""
 
+    queryset = Message.objects.none()
     permission_classes = [IsAuthenticated, IsParticipantOfConversation]
     serializer_class = MessageSerializer
     filterset_class = MessageFilter
@@ -253,6 +256,7 @@ class RootView(APIView):
     def get(self, request):
         names = {"users": "user-list", "token": "token-obtain"}
         names |= {"conversations": "conversation-list", "messages": "message-list"}
+        names |= {"schema": "schema", "docs": "docs"}
         return Response({name: reverse(view, request=request) for name, view in names.items()})
 
 
@@ -261,11 +265,12 @@ class UnknownPathView(APIView):
 
     authentication_classes = []
     permission_classes = []
+    schema = None
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
         path = f"{request.path}/"
-        if resolve(path).func.cls is UnknownPathView:
+        if resolve(path).view_name == "unknown-path":
             raise NotFound
         if request.method not in {"GET", "HEAD"}:
             raise NotFound(f"Not found: the path ends with a slash, {path}.")

@@ -82,6 +82,8 @@ INSTALLED_APPS = [
     "csp",
     "django_filters",
     "django_guid",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
     "chats",
@@ -276,10 +278,40 @@ REST_FRAMEWORK = {
     },
     "NUM_PROXIES": TRUSTED_PROXIES,
     "EXCEPTION_HANDLER": "chats.exceptions.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "chats.openapi.schema.AutoSchema",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "TEST_REQUEST_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Messaging API",
+    "DESCRIPTION": """\
+Conversations between people. Register, sign in with `POST /api/token/`, and send the `access`
+token with every further call: `Authorization: Bearer …`.
+
+All bodies are JSON, errors too; times are UTC. A verb that a path does not have is a 405, and
+every answer has an `X-Request-ID`. `HEAD` answers as `GET` does.
+""",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "SCHEMA_COERCE_PATH_PK_SUFFIX": True,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENFORCE_NON_BLANK_FIELDS": True,
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
+    "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    "ENUM_NAME_OVERRIDES": {"Role": "chats.models.User.Role"},
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "TAGS": [{"name": name} for name in ("users", "token", "conversations", "messages", "root")],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "chats.openapi.schema.add_components",
+    ],
 }
 
 API_REQUEST_MAX_BYTES = 1024 * 1024

@@ -8,10 +8,26 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from chats.models import Conversation, User
+from chats.tests import conformance
 from chats.tests.servers import Database, Server, manage
 from chats.tests.services import find
 
 PASSWORD = "a long enough password"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_answer_is_as_described():
+    """But those to other processes that a test starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        conformance.check_test_client(patch)
+        conformance.check_requests(patch)
+        yield
+
+
+@pytest.fixture
+def breaks_on_purpose(monkeypatch):
+    """No 500 is described."""
+    monkeypatch.setattr(conformance, "check_answer", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,10 @@ ACCESS = [
     ("GET", "/api/messages/" + M, "message-detail", 401, 404, 200),
     ("PUT", "/api/messages/" + M, "message-detail", 401, 405, 405),
     ("DELETE", "/api/messages/" + M, "message-detail", 401, 405, 405),
+    ("GET", "/api/schema/", "schema", 200, 200, 200),
+    ("POST", "/api/schema/", "schema", 405, 405, 405),
+    ("GET", "/api/docs/", "docs", 200, 200, 200),
+    ("POST", "/api/docs/", "docs", 405, 405, 405),
     ("GET", "/api/nothing/", "unknown-path", 404, 404, 404),
     ("POST", "/api/nothing/", "unknown-path", 404, 404, 404),
 ]

@@ -1,5 +1,7 @@
 """What people see, in a real browser."""
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
@@ -7,14 +9,19 @@ from chats.tests.servers import PASSWORD
 
 
 @pytest.fixture
-def page(chromium):
-    """Fails on whatever the browser complains of, such as a breach of the content policy."""
+def page(chromium, server):
+    """Fails on whatever the browser complains of, such as a breach of the content policy, and on
+    every request to another host."""
     complaints = []
 
     def look_at(answer):
         # Every browser asks for the icon, and does without.
         if answer.status >= 400 and not answer.url.endswith("/favicon.ico"):
             complaints.append(f"{answer.status} {answer.url}")
+
+    def look_where(request):
+        if not request.url.startswith((server.site, "data:")):
+            complaints.append(request.url)
 
     def listen(message):
         if message.type in {"error", "warning"} and "Failed to load" not in message.text:
@@ -25,6 +32,7 @@ def page(chromium):
     page.on("console", listen)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("response", look_at)
+    page.on("request", look_where)
     yield page
     context.close()
     assert complaints == []
@@ -71,3 +79,32 @@ def test_staff_find_somebody_and_act(server, page):
     page.get_by_role("button", name="Go").click()
     expect(page.get_by_text("People deactivated: 1.")).to_be_visible()
     assert alice.call("GET", "/users/me/").status_code == 401
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_documentation_is_tried_out(server, page, width):
+    """Find it from the root, sign in, authorize, look at the conversations."""
+    alice, bob = server.sign_up("Alice"), server.sign_up("Bob")
+    alice.start(bob)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(page.request.get(f"{server.url}/").json()["docs"])
+
+    def try_out(name, body=None):
+        operation = page.locator(f"[id$=-{name}]")
+        operation.get_by_role("button", expanded=False).first.click()
+        operation.get_by_role("button", name="Try it out").click()
+        if body is not None:
+            operation.get_by_role("textbox").last.fill(json.dumps(body))
+        with page.expect_response(lambda answer: answer.request.method != "OPTIONS") as got:
+            operation.get_by_role("button", name="Execute").click()
+        expect(operation.locator(".live-responses-table")).to_contain_text(str(got.value.status))
+        return got.value.json()
+
+    tokens = try_out("sign_in", {"email": alice.email, "password": PASSWORD})
+    page.get_by_role("button", name="Authorize").first.click()
+    page.get_by_label("auth-bearer-value").fill(tokens["access"])
+    page.get_by_role("button", name="Apply credentials").click()
+    page.get_by_role("button", name="Close").first.click()
+    [conversation] = try_out("list_conversations")["results"]
+    assert {person["first_name"] for person in conversation["participants"]} == {"Alice", "Bob"}
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

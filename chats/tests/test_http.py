@@ -204,6 +204,7 @@ class TestFinalSlash:
         assert (answer.status_code, answer.json()) == (400, {"detail": "Bad Request"})
 
 
+@pytest.mark.usefixtures("breaks_on_purpose")
 def test_an_unhandled_error_is_json_and_logged_once(client, monkeypatch, capfd, caplog):
     def fail(self, request):
         raise ImproperlyConfigured("on purpose")
@@ -246,6 +247,8 @@ def test_the_root_names_the_collections(api, db):
             "token": "http://testserver/api/token/",
             "conversations": "http://testserver/api/conversations/",
             "messages": "http://testserver/api/messages/",
+            "schema": "http://testserver/api/schema/",
+            "docs": "http://testserver/api/docs/",
         },
     )
 

@@ -88,6 +88,7 @@ class TestLogs:
         answer = get(f'{server.url}/"%22\\%0a%00', headers={"User-Agent": '"\\\t'})
         assert server.get_request(answer)["path"] == '/api/""\\\n\x00'
 
+    @pytest.mark.usefixtures("breaks_on_purpose")
     def test_an_error_is_logged_with_its_request_id_and_traceback(self, server):
         person = server.sign_up("alice")
         begin = len(server.error_log.read_text())
@@ -104,6 +105,7 @@ class TestLogs:
         assert line.endswith(message)
         assert rest[0].startswith("Traceback")
 
+    @pytest.mark.usefixtures("breaks_on_purpose")
     def test_nothing_secret_is_logged(self, server):
         alice, bob = server.sign_up("alice"), server.sign_up("bob")
         conversation_id = alice.start(bob).json()["conversation_id"]
