@@ -1,5 +1,7 @@
 """The cast: Alice and Bob talk, Carol joins them at times, Mallory is signed in and outside."""
 
+from types import SimpleNamespace
+
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.core.cache import caches
@@ -9,7 +11,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from chats.models import Conversation, User
 from chats.tests import conformance
-from chats.tests.servers import Database, Server, manage
+from chats.tests.servers import Database, Server, manage, serve_files
 from chats.tests.services import find
 
 PASSWORD = "a long enough password"
@@ -101,11 +103,19 @@ def api():
 
 
 @pytest.fixture(scope="session")
-def running_server(tmp_path_factory, django_db_blocker):
+def front_end(tmp_path_factory):
+    """A folder whose files are served from another origin, which the server allows."""
+    folder = tmp_path_factory.mktemp("front_end")
+    with serve_files(folder) as origin:
+        yield SimpleNamespace(folder=folder, origin=origin)
+
+
+@pytest.fixture(scope="session")
+def running_server(tmp_path_factory, django_db_blocker, front_end):
     folder = tmp_path_factory.mktemp("server")
     manage("collectstatic", "--noinput")
     with django_db_blocker.unblock():
-        server = Server(Database(folder), folder)
+        server = Server(Database(folder), folder, CORS_ALLOWED_ORIGINS=front_end.origin)
         try:
             server.start()
             yield server

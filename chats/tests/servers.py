@@ -9,7 +9,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
+from threading import Thread
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -201,6 +204,21 @@ class Server:
         credentials = {"email": profile["email"], "password": PASSWORD}
         tokens = requests.post(f"{self.url}/token/", json=credentials, timeout=ANSWER_SECONDS)
         return Person(self.url, email, answer.json()["user_id"], **tokens.json())
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@contextlib.contextmanager
+def serve_files(folder):
+    """As a front end's own server does; its origin."""
+    handler = partial(QuietHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
+        Thread(target=site.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{site.server_port}"
+        site.shutdown()
 
 
 class Person:

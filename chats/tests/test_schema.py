@@ -2,9 +2,11 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -12,6 +14,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from chats.tests.conformance import get_document, get_schema
 from chats.tests.servers import PASSWORD, environment
+from chats.tests.services import find
 
 README = settings.BASE_DIR / "README.md"
 
@@ -177,3 +180,25 @@ def test_no_call_answers_with_a_5xx_or_off_the_description(server, tmp_path):
         "POST /api/token/blacklist/",
     }
     assert succeeded | without_success == set(get_operations(document))
+
+
+def test_a_typed_client_comes_out_of_it(server, document, tmp_path):
+    """openapi-typescript's types compile under `tsc --strict`, in a program that then runs."""
+    npm, node = find("npm"), find("node")
+    shutil.copytree(Path(__file__).with_name("typescript"), tmp_path, dirs_exist_ok=True)
+    (tmp_path / "openapi.json").write_text(json.dumps(document))
+    options = ["--no-audit", "--no-fund", "--no-package-lock", "--loglevel", "error"]
+    for command in (
+        [npm, "install", *options],
+        [npm, "run", "build"],
+        [node, "client.js", server.site, uuid4().hex],
+    ):
+        done = subprocess.run(  # noqa: S603
+            command, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout) == {
+        "received": ["one", "two", "three"],
+        "last": "three",
+        "role": "guest",
+    }
