@@ -13,6 +13,13 @@ class IdempotencyKeyConflict(exceptions.APIException):
     )
 
 
+SIGN_IN_AGAIN = "The access token is not valid, or no longer: refresh it, or sign in again."
+INSTRUCTIONS = {
+    exceptions.NotAcceptable: "The answer is JSON: accept application/json, or anything.",
+    exceptions.UnsupportedMediaType: "Send JSON, with the Content-Type application/json.",
+}
+
+
 def exception_handler(exc, context):
     """DRF's answer in one of two shapes: `{"detail": …}`, with the `code` on a 401, or
     `{"<field>": ["…", …]}`."""
@@ -23,6 +30,10 @@ def exception_handler(exc, context):
         exc.auth_header = context["view"].get_authenticate_header(context["request"])
     elif isinstance(exc, SuspiciousOperation):
         exc = exceptions.ParseError(str(exc))
+    elif isinstance(exc, exceptions.MethodNotAllowed):
+        exc.detail = f"{exc.detail} Allowed: {', '.join(context['view'].allowed_methods)}."
+    elif type(exc) in INSTRUCTIONS:
+        exc.detail = INSTRUCTIONS[type(exc)]
     response = views.exception_handler(exc, context)
     if response is None:
         return None
@@ -31,6 +42,9 @@ def exception_handler(exc, context):
         errors = exc.detail if isinstance(exc.detail, dict) else {"detail": exc.detail}
         detail = errors["detail"]
         response.data = {"detail": detail, "code": errors.get("code", detail.code)}
+        if "messages" in errors:
+            # Of the access token; those of the calls that take a token say more.
+            response.data["detail"] = SIGN_IN_AGAIN
     elif isinstance(exc, exceptions.ValidationError):
         response.data = {field: flat(errors) for field, errors in response.data.items()}
     return response

@@ -130,6 +130,7 @@ class MessageFilter(filters.FilterSet):
     ordering = filters.ChoiceFilter(
         choices=[("sent_at", "oldest first"), ("-sent_at", "newest first")],
         method="order",
+        error_messages={"invalid_choice": "Give sent_at or -sent_at."},
     )
 
     class Meta:

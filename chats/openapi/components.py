@@ -177,7 +177,8 @@ RESPONSES = {
         {"detail": "Not found."},
     ),
     406: error(
-        "The client takes no JSON.", {"detail": "Could not satisfy the request Accept header."}
+        "The client takes no JSON.",
+        {"detail": "The answer is JSON: accept application/json, or anything."},
     ),
     411: error(
         "The body has no `Content-Length`.",
@@ -196,7 +197,7 @@ RESPONSES = {
     },
     415: error(
         "The body is not said to be JSON.",
-        {"detail": "Unsupported media type “text/plain” in request."},
+        {"detail": "Send JSON, with the Content-Type application/json."},
     ),
     422: error(
         "The key was used for another body.",

@@ -303,7 +303,13 @@ def test_an_expired_token_is_told_from_a_dead_account(api, alice):
     client = api()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     answer = client.get("/api/users/me/")
-    assert (answer.status_code, answer.json()["code"]) == (401, "token_not_valid")
+    assert (answer.status_code, answer.json()) == (
+        401,
+        {
+            "detail": "The access token is not valid, or no longer: refresh it, or sign in again.",
+            "code": "token_not_valid",
+        },
+    )
 
 
 def test_a_session_does_not_open_the_api(client, alice):

@@ -81,6 +81,7 @@ def test_staff_find_somebody_and_act(server, page):
     assert alice.call("GET", "/users/me/").status_code == 401
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_documentation_is_tried_out(server, page, width):
     """Find it from the root, sign in, authorize, look at the conversations."""

@@ -5,7 +5,7 @@ import pytest
 from chats.tests.servers import Database, Server, digest, manage, run
 from chats.tests.services import PostgresServer
 
-pytestmark = pytest.mark.own_database
+pytestmark = pytest.mark.once
 
 STAFF = """
 from django.contrib.admin.models import CHANGE, LogEntry

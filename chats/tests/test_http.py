@@ -122,8 +122,10 @@ class TestHostileBodies:
     )
     def test_another_content_type_is_a_415(self, post, content_type):
         answer = post(b"{}", content_type)
-        assert answer.status_code == 415
-        assert list(answer.json()) == ["detail"]
+        assert (answer.status_code, answer.json()) == (
+            415,
+            {"detail": "Send JSON, with the Content-Type application/json."},
+        )
 
     def test_a_body_over_1_mib_is_a_413(self, post):
         answer = post(b" " * (1024 * 1024 + 1))
@@ -257,11 +259,19 @@ def test_only_json_is_offered(api, alice):
     answer = api(alice).get(CONVERSATIONS, HTTP_ACCEPT="text/html")
     assert (answer.status_code, answer.json()) == (
         406,
-        {"detail": "Could not satisfy the request Accept header."},
+        {"detail": "The answer is JSON: accept application/json, or anything."},
     )
     for accept in ("text/html,*/*;q=0.8", "application/json; charset=utf-7; indent=3"):
         answer = api(alice).get(CONVERSATIONS, HTTP_ACCEPT=accept)
         assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_another_verb_is_told_which_there_are(api, alice):
+    answer = api(alice).delete(CONVERSATIONS)
+    assert (answer.status_code, answer.json()) == (
+        405,
+        {"detail": 'Method "DELETE" not allowed. Allowed: GET, POST, HEAD, OPTIONS.'},
+    )
 
 
 def test_options_describes_the_call(api, alice):

@@ -262,7 +262,7 @@ class TestRedisIsLost:
         return requests.post(f"{server.url}/token/", json=body, timeout=9).status_code
 
 
-@pytest.mark.own_database
+@pytest.mark.once
 class TestPostgresIsLost:
     UNAVAILABLE = (503, '{"detail":"The database does not answer. Try again in a few seconds."}')
 

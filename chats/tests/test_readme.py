@@ -42,7 +42,7 @@ def commands_of(title):
     return re.findall(r"^```bash\n(.*?)```", section, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.own_database
+@pytest.mark.once
 @pytest.mark.django_db
 def test_a_backup_is_restored(tmp_path):
     """As the README has it, on both databases: the rows are back, and what came later is not."""
@@ -95,6 +95,7 @@ def walk_through():
     }, re.findall(r"```json\n(.*?)```", in_curl, re.DOTALL)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("client", ["curl", "httpie"])
 def test_the_first_conversation_gives_the_answers_that_it_shows(server, tmp_path, client):
     steps, shown = walk_through()

@@ -182,6 +182,7 @@ def test_no_call_answers_with_a_5xx_or_off_the_description(server, tmp_path):
     assert succeeded | without_success == set(get_operations(document))
 
 
+@pytest.mark.once
 def test_a_typed_client_comes_out_of_it(server, document, tmp_path):
     """openapi-typescript's types compile under `tsc --strict`, in a program that then runs."""
     npm, node = find("npm"), find("node")

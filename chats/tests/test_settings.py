@@ -7,7 +7,7 @@ import sys
 import pytest
 from django.conf import settings
 
-pytestmark = pytest.mark.own_database
+pytestmark = pytest.mark.once
 
 SECRET_KEY = "not-so-secret-but-long-enough-for-a-token-signature"
 
