@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 from chats.tests.servers import PASSWORD
 
 POLL_MS = 100
+NEW_PASSWORD = {"current_password": PASSWORD, "new_password": "moor under the tide"}
 pytestmark = pytest.mark.once
 
 
@@ -43,23 +44,29 @@ def front(server, page):
     alice, bob = server.sign_up("Alice"), server.sign_up("Bob")
     conversation_id = alice.start(bob).json()["conversation_id"]
     bob.send(conversation_id, "Hello, Alice")
-    page.get_by_label("E-mail").fill(alice.email)
-    page.get_by_label("Password").fill("not her password")
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, alice, "not her password")
     expect(page.get_by_role("alert")).to_have_text(
         "No active account found with the given credentials"
     )
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, alice)
     page.get_by_role("button", name="Alice, Bob: Hello, Alice").click()
-    expect(page.get_by_role("listitem")).to_have_text(["Hello, Alice"])
-    return SimpleNamespace(
+    front = SimpleNamespace(
         page=page,
         alice=alice,
         bob=bob,
         conversation_id=conversation_id,
         path=f"/api/conversations/{conversation_id}/messages/",
+        messages=page.get_by_label("Messages").get_by_role("listitem"),
+        unsent=page.get_by_label("Unsent").get_by_role("listitem"),
     )
+    expect(front.messages).to_have_text(["Hello, Alice"])
+    return front
+
+
+def sign_in(page, person, password=PASSWORD):
+    page.get_by_label("E-mail").fill(person.email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
 
 
 def send(page, text):
@@ -67,26 +74,35 @@ def send(page, text):
     page.get_by_role("button", name="Send").click()
 
 
-def wait_for(server, method, path, status, count=1):
+def expire_access_token(page):
+    """Of the tab; the one that it then has."""
+    tokens = "JSON.parse(sessionStorage.tokens)"
+    claims = jwt.decode(page.evaluate(tokens)["access"], options={"verify_signature": False})
+    expired = jwt.encode(claims | {"exp": 1}, settings.SECRET_KEY)
+    page.evaluate(
+        f"access => sessionStorage.tokens = JSON.stringify({{...{tokens}, access}})", expired
+    )
+    return expired
+
+
+def wait_for(server, path, status, count):
     """Until the server has answered so many of such requests from now on."""
     before, deadline = len(server.get_requests()), time.monotonic() + 30
-    wanted, found = (method, path, status), []
+    found = []
     while len(found) < count:
         assert time.monotonic() < deadline
         lines = server.get_requests()[before:]
-        found = [line for line in lines if (line["method"], line["path"], line["status"]) == wanted]
+        found = [line for line in lines if (line["path"], line["status"]) == (path, status)]
 
 
 def test_unchanged_polls_are_304_and_news_is_seen(server, front):
-    wait_for(server, "GET", front.path, 304, count=3)
-    wait_for(server, "GET", "/api/conversations/", 304, count=3)
+    wait_for(server, front.path, 304, count=3)
+    wait_for(server, "/api/conversations/", 304, count=3)
     front.bob.send(front.conversation_id, "Are you there?")
-    expect(front.page.get_by_role("listitem")).to_have_text(["Hello, Alice", "Are you there?"])
+    expect(front.messages).to_have_text(["Hello, Alice", "Are you there?"])
     expect(front.page.get_by_label("Inbox")).to_have_text("Alice, Bob: Are you there?")
     send(front.page, "I am")
-    expect(front.page.get_by_role("listitem")).to_have_text(
-        ["Hello, Alice", "Are you there?", "I am"]
-    )
+    expect(front.messages).to_have_text(["Hello, Alice", "Are you there?", "I am"])
 
 
 def test_a_message_whose_answer_was_lost_is_there_once(server, front):
@@ -102,8 +118,8 @@ def test_a_message_whose_answer_was_lost_is_there_once(server, front):
     front.page.route("**/messages/", lose)
     before = len(server.get_requests())
     send(front.page, "Once")
-    expect(front.page.get_by_role("listitem")).to_have_text(["Hello, Alice", "Once"])
-    front.page.wait_for_function("localStorage.outbox === '[]'")
+    expect(front.messages).to_have_text(["Hello, Alice", "Once"])
+    expect(front.unsent).to_have_count(0)
     sends = [line for line in server.get_requests()[before:] if line["method"] == "POST"]
     assert (lost, [line["status"] for line in sends]) == ([201], [201, 200])
 
@@ -112,28 +128,90 @@ def test_nothing_is_missed_or_doubled_after_a_sleep(front):
     """More than a page is written meanwhile, and Alice writes too."""
     front.page.context.set_offline(True)
     send(front.page, "Written offline")
+    send(front.page, "And this")
     bodies = [f"No. {n}" for n in range(103)]
     for body in bodies:
         front.bob.send(front.conversation_id, body)
+    expect(front.unsent).to_have_text(["Written offline", "And this"])
     front.page.context.set_offline(False)
-    messages = front.page.get_by_role("listitem")
-    expect(messages).to_have_count(105)
-    assert messages.all_text_contents() == ["Hello, Alice", *bodies, "Written offline"]
+    expect(front.messages).to_have_count(106)
+    assert front.messages.all_text_contents() == [
+        "Hello, Alice",
+        *bodies,
+        "Written offline",
+        "And this",
+    ]
 
 
 def test_an_expired_token_is_refreshed(server, front):
-    tokens = "JSON.parse(localStorage.tokens)"
-    before = front.page.evaluate(tokens)
-    claims = jwt.decode(before["access"], options={"verify_signature": False}) | {"exp": 1}
-    expired = jwt.encode(claims, settings.SECRET_KEY)
-    front.page.evaluate(
-        f"access => localStorage.tokens = JSON.stringify({{...{tokens}, access}})", expired
-    )
+    expired = expire_access_token(front.page)
+    before = len(server.get_requests())
     front.bob.send(front.conversation_id, "Still there?")
-    expect(front.page.get_by_role("listitem")).to_have_text(["Hello, Alice", "Still there?"])
-    after = front.page.evaluate(tokens)
-    assert after["refresh"] != before["refresh"]
-    assert after["access"] not in {before["access"], expired}
+    expect(front.messages).to_have_text(["Hello, Alice", "Still there?"])
+    front.page.wait_for_function(
+        "expired => JSON.parse(sessionStorage.tokens).access !== expired", arg=expired
+    )
+    posts = [line for line in server.get_requests()[before:] if line["method"] == "POST"]
+    assert [line["status"] for line in posts if "refresh" in line["path"]] == [200]
+
+
+def test_what_was_not_sent_waits_for_the_same_person(front):
+    """The answer to a refresh is lost: Alice has to sign in again, and her words are not Bob's."""
+    front.page.context.set_offline(True)
+    send(front.page, "Mine")
+    lost = []
+
+    def lose(route):
+        if not lost:
+            lost.append(route.fetch().status)
+            route.abort()
+        else:
+            route.continue_()
+
+    front.page.route("**/token/refresh/", lose)
+    expire_access_token(front.page)
+    front.page.context.set_offline(False)
+    expect(front.page.get_by_role("alert")).to_have_text("Token is blacklisted")
+    assert lost == [200]
+    expect(front.unsent).to_have_text(["Mine"])
+    expect(front.messages).to_have_text(["Hello, Alice"])
+    sign_in(front.page, front.alice)
+    expect(front.messages).to_have_text(["Hello, Alice", "Mine"])
+    expect(front.unsent).to_have_count(0)
+
+    front.page.context.set_offline(True)
+    send(front.page, "Mine too")
+    expect(front.unsent).to_have_text(["Mine too"])
+    front.page.context.set_offline(False)
+    expect(front.messages).to_have_text(["Hello, Alice", "Mine", "Mine too"])
+    front.alice.call("POST", "/users/set_password/", json=NEW_PASSWORD)
+    expect(front.page.get_by_role("alert")).to_have_text("The user's password has been changed.")
+    send(front.page, "Not Bob's")
+    sign_in(front.page, front.bob)
+    expect(front.unsent).to_have_count(0)
+    senders = {
+        row["message_body"]: row["sender"]["first_name"]
+        for row in front.bob.get(f"/conversations/{front.conversation_id}/messages/")["results"]
+    }
+    assert senders == {"Hello, Alice": "Bob", "Mine": "Alice", "Mine too": "Alice"}
+
+
+def test_signing_in_twice_doubles_nothing(front):
+    sign_in(front.page, front.alice)
+    sign_in(front.page, front.alice)
+    bodies = [f"No. {n}" for n in range(20)]
+    for body in bodies:
+        front.bob.send(front.conversation_id, body)
+    expect(front.messages).to_have_text(["Hello, Alice", *bodies])
+
+
+def test_who_is_out_of_a_conversation_still_sees_the_others(front):
+    front.alice.call("POST", f"/conversations/{front.conversation_id}/leave/")
+    expect(front.page.get_by_role("alert")).to_have_text("Not found.")
+    another = front.bob.start(front.alice).json()["conversation_id"]
+    front.bob.send(another, "Here instead")
+    front.page.get_by_role("button", name="Alice, Bob: Here instead").click()
+    expect(front.messages).to_have_text(["Here instead"])
 
 
 def test_a_refused_message_says_why(front):
@@ -142,14 +220,14 @@ def test_a_refused_message_says_why(front):
         "message_body: This field may not be only white space."
     )
     send(front.page, "Something")
-    expect(front.page.get_by_role("listitem")).to_have_text(["Hello, Alice", "Something"])
+    expect(front.messages).to_have_text(["Hello, Alice", "Something"])
 
 
 def test_headers_are_read_across_origins(server, front):
     """And a limit is waited out."""
     server.restart(THROTTLE_WRITE="1/s")
     get = """async ([url, name, method]) => {
-        const { access } = JSON.parse(localStorage.tokens);
+        const { access } = JSON.parse(sessionStorage.tokens);
         const headers = { Authorization: `Bearer ${access}`, "Idempotency-Key": "k",
                           "Content-Type": "application/json" };
         const body = method === "POST" ? JSON.stringify({message_body: "Again"}) : undefined;
@@ -165,6 +243,4 @@ def test_headers_are_read_across_origins(server, front):
     assert front.page.evaluate(get, [url, "Idempotent-Replayed", "POST"]) == [200, "true"]
     for text in ("One", "Two", "Three"):
         send(front.page, text)
-    expect(front.page.get_by_role("listitem")).to_have_text(
-        ["Hello, Alice", "Again", "One", "Two", "Three"]
-    )
+    expect(front.messages).to_have_text(["Hello, Alice", "Again", "One", "Two", "Three"])
