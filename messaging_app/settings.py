@@ -224,6 +224,8 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": timedelta(
         days=env.int("REFRESH_TOKEN_DAYS", 14, validate=between(1, 3_650))
     ),
+    # In seconds: another machine's clock may be ahead.
+    "LEEWAY": 10,
     "ROTATE_REFRESH_TOKENS": True,
     "BLACKLIST_AFTER_ROTATION": True,
     # A token says which password it was issued under; another password ends it.
@@ -291,8 +293,11 @@ SPECTACULAR_SETTINGS = {
 Conversations between people. Register, sign in with `POST /api/token/`, and send the `access`
 token with every further call: `Authorization: Bearer …`.
 
-All bodies are JSON, errors too; times are UTC. A verb that a path does not have is a 405, and
-every answer has an `X-Request-ID`. `HEAD` answers as `GET` does.
+All bodies are JSON, errors too; times are UTC. Every path ends with a slash: without it `GET` is
+redirected, and any other verb gets a 404 that names the right path. A verb that a path does not
+have is a 405; `HEAD` answers as `GET` does. Every answer of the program has an `X-Request-ID`. What
+the server in front of it refuses, a path over 8,000 bytes or headers that are too long, is a 414 or
+431 in HTML.
 """,
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",

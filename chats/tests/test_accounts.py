@@ -1,4 +1,5 @@
 import re
+from datetime import timedelta
 from statistics import median
 from threading import Event
 from time import perf_counter
@@ -10,6 +11,7 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.http import urlsafe_base64_encode
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
@@ -295,6 +297,15 @@ def test_a_bad_authorization_header_is_a_401(api, db, header, code):
     answer = client.get("/api/conversations/")
     assert (answer.status_code, answer.json()["code"]) == (401, code)
     assert sorted(answer.json()) == ["code", "detail"]
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(5, 200), (60, 401)])
+def test_a_machine_whose_clock_is_a_little_ahead_signs_people_in(api, alice, seconds, status):
+    token = AccessToken.for_user(alice)
+    token.set_iat(at_time=timezone.now() + timedelta(seconds=seconds))
+    client = api()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    assert client.get("/api/users/me/").status_code == status
 
 
 def test_an_expired_token_is_told_from_a_dead_account(api, alice):
