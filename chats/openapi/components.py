@@ -6,13 +6,16 @@ JSON = "application/json"
 
 # By name: what it means, and an example.
 PARAMETERS = {
-    "conversation_id": ("The conversation's `conversation_id`.", MESSAGE["conversation"]),
-    "message_id": ("The message's `message_id`.", MESSAGE["message_id"]),
+    "conversation_id": (
+        "The conversation's `conversation_id`, in lower case.",
+        MESSAGE["conversation"],
+    ),
+    "message_id": ("The message's `message_id`, in lower case.", MESSAGE["message_id"]),
     "page_size": ("Rows on a page; above 100 means 100.", 50),
     "cursor": ("Where the page begins, as found in `next` and `previous`.", CURSOR),
     "email": ("A whole e-mail address, in any case.", "ben@example.com"),
     "search": (
-        "One literal text, whatever its ASCII case: in the body of messages, in people's names.",
+        "One literal text, whatever its ASCII case, in a message's body or in a person's name.",
         "hello",
     ),
     "participants": (
@@ -54,6 +57,7 @@ SHARED_PARAMETERS = {
 HEADERS = {
     "ETag": {
         "description": "The state of what was answered, for `If-None-Match`.",
+        "required": True,
         "schema": {"type": "string"},
         "example": ETAG,
     },
@@ -109,6 +113,8 @@ ERROR_SCHEMAS = {
         "type": "object",
         "description": "What is wrong, by field or parameter; `non_field_errors` where none is "
         "to blame.",
+        "minProperties": 1,
+        "propertyNames": {"not": {"const": "detail"}},
         "additionalProperties": {
             "type": "array",
             "items": {"type": "string"},
@@ -183,6 +189,9 @@ RESPONSES = {
     411: error(
         "The body has no `Content-Length`.",
         {"detail": "Send the body with a Content-Length."},
+    ),
+    412: error(
+        "An `If-Match` or `If-Unmodified-Since` does not hold.", {"detail": "Precondition Failed"}
     ),
     413: error("The body is over 1 MiB.", {"detail": "A body has at most 1048576 bytes."}),
     414: {

@@ -58,7 +58,7 @@ EXAMPLES = {
         "phone_number": "+442079460123",
     },
     "Profile": PROFILE,
-    "PatchedProfileRequest": {"first_name": "Anna", "phone_number": ""},
+    "PatchedProfileRequest": {"first_name": "Ann"},
     "CurrentPasswordRequest": {"current_password": PASSWORD},
     "SetPasswordRequest": {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
     "PasswordResetRequest": {"email": "ann@example.com"},

@@ -10,6 +10,7 @@ from chats.auth import (
     TokenRefreshSerializer,
     TokenVerifySerializer,
 )
+from chats.models import MAX_PARTICIPANTS
 from chats.serializers import (
     ConversationListSerializer,
     ConversationSerializer,
@@ -54,6 +55,10 @@ class Operation:
     takes_idempotency_key: bool = False
 
 
+STRENGTH = (
+    "A password has at least 8 characters, not only digits, is not a common one and not like the "
+    "person's name or address."
+)
 EMPTY = {"type": "object", "maxProperties": 0}
 
 OPERATIONS = {
@@ -63,7 +68,8 @@ OPERATIONS = {
     "POST /api/users/": Operation(
         "register",
         "Register",
-        "Everybody starts as a guest; staff set roles.",
+        "Everybody starts as a guest; staff set roles. The address is kept in lower case and has "
+        f"to be new; names are trimmed. {STRENGTH}",
         RegistrationSerializer,
         201,
         ProfileSerializer,
@@ -72,8 +78,8 @@ OPERATIONS = {
     "GET /api/users/": Operation(
         "list_users",
         "The people one shares a conversation with",
-        "By `user_id`, without the caller. With `email`, the one active person who has exactly "
-        "this address, whether or not one shares a conversation with them.",
+        "By `user_id`, without the caller. With `email`, instead, the one active person who has "
+        "this address, whoever they are.",
         response=PublicProfileSerializer,
         errors=[429],
     ),
@@ -98,7 +104,7 @@ OPERATIONS = {
     "POST /api/users/set_password/": Operation(
         "set_password",
         "Change the own password",
-        "Every token that was issued before is refused from then on: sign in again.",
+        f"Every token that was issued before is refused from then on: sign in again. {STRENGTH}",
         SetPasswordSerializer,
         204,
     ),
@@ -113,7 +119,7 @@ OPERATIONS = {
     "POST /api/users/reset_password_confirm/": Operation(
         "confirm_password_reset",
         "Set a password by the link",
-        "With the `uid` and `token` of the link, which works once.",
+        f"With the `uid` and `token` of the link, which works once. {STRENGTH}",
         PasswordResetConfirmSerializer,
         204,
         errors=[429],
@@ -158,8 +164,9 @@ OPERATIONS = {
     "POST /api/conversations/": Operation(
         "start_conversation",
         "Start a conversation",
-        "The caller always takes part. With the same `Idempotency-Key`, another set of people is "
-        "another conversation; 404 if the caller has left the one of the first try since.",
+        "The caller always takes part, doubles collapse, and it takes at least one other; with the "
+        f"caller, at most {MAX_PARTICIPANTS}. With the same `Idempotency-Key`, another set of "
+        "people is another conversation; 404 if the caller has left that of the first try since.",
         NewConversationSerializer,
         201,
         ConversationSerializer,
@@ -176,7 +183,8 @@ OPERATIONS = {
     "POST /api/conversations/{conversation_id}/add_participant/": Operation(
         "add_participant",
         "Add a participant",
-        "Who is in it already stays in it. A newcomer sees the whole history.",
+        "Who is in it already stays in it. A newcomer sees the whole history. 400 also when the "
+        f"conversation has {MAX_PARTICIPANTS} participants.",
         NewParticipantSerializer,
         response=ConversationSerializer,
     ),
@@ -193,7 +201,7 @@ OPERATIONS = {
     "POST /api/conversations/{conversation_id}/messages/": Operation(
         "send_message",
         "Send a message",
-        "The body is kept exactly as it was sent.",
+        "The body is kept exactly as it was sent; not only white space, and without NUL.",
         MessageSerializer,
         201,
         MessageSerializer,

@@ -114,11 +114,11 @@ class AutoSchema(SpectacularAutoSchema):
         return operation
 
     def get_further_statuses(self):
-        statuses = {400, 406, *self.documented.errors}
+        statuses = {400, 406, 411, 413, *self.documented.errors}
         if self.method == "GET":
-            statuses |= {304}
+            statuses |= {304, 412}
         else:
-            statuses |= {411, 413, 503}
+            statuses |= {503}
         if not self.is_open:
             statuses |= {401, 503}
             if self.method != "GET":

@@ -266,6 +266,19 @@ def test_only_json_is_offered(api, alice):
         assert answer.headers["Content-Type"] == "application/json"
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"HTTP_IF_MATCH": '"x"'}, 412),
+        ({"HTTP_TRANSFER_ENCODING": "chunked"}, 411),
+        ({"CONTENT_LENGTH": "2000000"}, 413),
+    ],
+)
+def test_a_get_is_refused_too(api, alice, message, headers, status):
+    for path in ("/api/", "/api/users/me/", CONVERSATIONS, f"/api/messages/{message.pk}/"):
+        assert api(alice).get(path, **headers).status_code == status
+
+
 def test_another_verb_is_told_which_there_are(api, alice):
     answer = api(alice).delete(CONVERSATIONS)
     assert (answer.status_code, answer.json()) == (

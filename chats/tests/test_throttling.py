@@ -120,6 +120,7 @@ def test_writes_and_look_ups_by_user(api, alice, bob, conversation, rates):
     assert all(is_refused(call()) for call in calls)
     for path_to_read in ("/api/users/", "/api/conversations/", path, f"{path}messages/"):
         assert client.get(path_to_read).status_code == 200
+    assert client.get("/api/users/me/?email=bob@example.com").status_code == 200
     assert api(bob).post(f"{path}messages/", {"message_body": "Hello"}).status_code == 201
 
 
