@@ -206,7 +206,7 @@ else:
 
 AUTH_USER_MODEL = "chats.User"
 # Alone: how long a sign-in takes would tell accounts with another hash from unknown ones.
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["messaging_app.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -461,7 +461,7 @@ class TestSetPassword:
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {answer.json()['access']}")
         assert client.get("/api/users/me/").status_code == 200
         alice.refresh_from_db()
-        assert "t=2" in alice.password
+        assert "m=19456,t=2,p=1" in alice.password
 
     def test_staff_who_set_it_in_the_admin_end_the_tokens_too(self, api, alice, client):
         client.force_login(User.objects.create_superuser("root@example.com", "x"))
