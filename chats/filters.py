@@ -22,9 +22,9 @@ class QueryParameterBackend(filters.DjangoFilterBackend):
     empty value, and more values than the parameter takes. One object is looked up as it is."""
 
     def filter_queryset(self, request, queryset, view):
-        return (
-            super().filter_queryset(request, queryset, view) if view.action == "list" else queryset
-        )
+        if view.action != "list" or not request.query_params:
+            return queryset
+        return super().filter_queryset(request, queryset, view)
 
     def get_filterset(self, request, queryset, view):
         filterset = super().get_filterset(request, queryset, view)

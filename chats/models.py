@@ -6,7 +6,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.contrib.contenttypes.models import ContentType
 from django.core.validators import RegexValidator
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models.functions import Lower
 from django.db.models.signals import m2m_changed
 from django.dispatch import receiver
@@ -18,6 +18,13 @@ EMAIL_TAKEN = "A user with this e-mail address already exists."
 # Fixed for good: ids derived with them are in the database.
 MESSAGE_KEYS = uuid.UUID("5f0b4ad4-6b3f-4c53-9d55-30fd6ab7f3a5")
 CONVERSATION_KEYS = uuid.UUID("c3e1b9e0-0a5d-4c0f-8d1c-8f2b3a1f6b7d")
+
+
+MEMBERSHIP = """
+    SELECT conversation.* FROM chats_conversation conversation
+    JOIN chats_conversation_participants participant USING (conversation_id)
+    WHERE conversation_id = %s AND participant.user_id = %s
+"""
 
 
 class OrderedQuerySet(models.QuerySet):
@@ -214,12 +221,17 @@ class ConversationQuerySet(OrderedQuerySet):
     def for_user(self, user):
         return self.filter(participants=user)
 
+    def get_for_user(self, user, pk):
+        """`for_user(user).get(pk=pk)`, written out: Django takes 190 of that one's 240 µs to make
+        the statement, and every message list, cached or not, begins with it."""
+        to_database = Conversation._meta.pk.get_db_prep_value
+        keys = [to_database(key, connection) for key in (pk, user.pk)]
+        for conversation in self.raw(MEMBERSHIP, keys):
+            return conversation
+        raise Conversation.DoesNotExist
+
     def latest_activity_first(self):
         return self.order_by("-updated_at", "-conversation_id")
-
-    def with_last_message_id(self):
-        messages = Message.objects.filter(conversation=models.OuterRef("pk")).newest_first()
-        return self.annotate(last_message_id=models.Subquery(messages.values("pk")[:1]))
 
     def lock(self):
         """These rows, locked in the order of their keys. One query."""
@@ -244,7 +256,10 @@ class ConversationQuerySet(OrderedQuerySet):
         }
         if not clocks:
             return {}
-        clock = models.Case(*(models.When(pk=pk, then=clocks[pk]) for pk in clocks))
+        if len(clocks) == 1:
+            [clock] = clocks.values()
+        else:
+            clock = models.Case(*(models.When(pk=pk, then=clocks[pk]) for pk in clocks))
         return clocks if self.filter(pk__in=clocks).update(updated_at=clock) else {}
 
     move_clocks.alters_data = True
@@ -383,6 +398,14 @@ class MessageQuerySet(OrderedQuerySet):
 
     def oldest_first(self):
         return self.order_by("sent_at", "message_id")
+
+    def last_of(self, conversations):
+        """The last message of each; of a few index entries each, however long their histories."""
+        newest = Message.objects.filter(conversation=models.OuterRef("pk")).newest_first()
+        last = Conversation.objects.filter(
+            pk__in=[conversation.pk for conversation in conversations]
+        )
+        return self.filter(pk__in=last.values(last=models.Subquery(newest.values("pk")[:1])))
 
     def head(self, user, count):
         """The first `count` of these ordered messages of `user`'s, in a list.

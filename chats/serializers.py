@@ -70,6 +70,9 @@ class PublicProfileSerializer(serializers.ModelSerializer):
         fields = ["user_id", "first_name", "last_name", "role"]
         read_only_fields = fields
 
+    def to_representation(self, user):
+        return public_profile(user)
+
 
 class ProfileSerializer(serializers.ModelSerializer):
     """A person's own profile; staff set the role."""
@@ -191,6 +194,9 @@ class MessageSerializer(serializers.ModelSerializer):
         fields = ["message_id", "conversation", "sender", "message_body", "sent_at"]
         read_only_fields = ["message_id", "conversation", "sent_at"]
 
+    def to_representation(self, message):
+        return message_json(message)
+
     def validate_message_body(self, message_body):
         if not message_body.strip():
             raise serializers.ValidationError("This field may not be only white space.", "blank")
@@ -211,6 +217,9 @@ class ConversationListSerializer(serializers.ModelSerializer):
             "updated_at",
         ]
 
+    def to_representation(self, conversation):
+        return conversation_json(conversation)
+
 
 class ConversationSerializer(ConversationListSerializer):
     """With the first page of the message list."""
@@ -219,6 +228,10 @@ class ConversationSerializer(ConversationListSerializer):
 
     class Meta(ConversationListSerializer.Meta):
         fields = [*ConversationListSerializer.Meta.fields, "messages"]
+
+    def to_representation(self, conversation):
+        messages = [message_json(message) for message in conversation.newest_messages]
+        return {**super().to_representation(conversation), "messages": messages}
 
 
 class NewConversationSerializer(serializers.Serializer):
@@ -267,6 +280,44 @@ class NewParticipantSerializer(serializers.Serializer):
             raise serializers.ValidationError(
                 {"user_id": [f"The conversation has {MAX_PARTICIPANTS} participants; it is full."]}
             ) from error
+
+
+# By hand: through DRF's fields, 20 messages take 660 µs instead of 100.
+
+
+def public_profile(user):
+    return {
+        "user_id": str(user.user_id),
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "role": user.role,
+    }
+
+
+def message_json(message):
+    return {
+        "message_id": str(message.message_id),
+        "conversation": str(message.conversation_id),
+        "sender": public_profile(message.sender),
+        "message_body": message.message_body,
+        "sent_at": timestamp(message.sent_at),
+    }
+
+
+def conversation_json(conversation):
+    participants, last_message = conversation.participants.all(), conversation.last_message
+    return {
+        "conversation_id": str(conversation.conversation_id),
+        "participants": [public_profile(user) for user in participants],
+        "last_message": last_message and message_json(last_message),
+        "created_at": timestamp(conversation.created_at),
+        "updated_at": timestamp(conversation.updated_at),
+    }
+
+
+def timestamp(moment):
+    """As DATETIME_FORMAT has it; the database gives UTC."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def check_strength(field, password, user):

@@ -3,7 +3,6 @@ import re
 
 from django.db.models import prefetch_related_objects
 from django.http import HttpResponse, HttpResponsePermanentRedirect
-from django.shortcuts import get_object_or_404
 from django.urls import resolve
 from django.views.decorators.cache import cache_page
 from rest_framework import status
@@ -131,7 +130,7 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def get_queryset(self):
         conversations = Conversation.objects.for_user(self.request.user)
         if self.action == "list":
-            conversations = conversations.with_last_message_id().latest_activity_first()
+            conversations = conversations.latest_activity_first()
         return conversations.prefetch_related("participants")
 
     def get_serializer_class(self):
@@ -143,14 +142,12 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     def paginate_queryset(self, queryset):
         conversations = super().paginate_queryset(queryset)
-        last_messages = Message.objects.select_related("sender").in_bulk(
-            [conversation.last_message_id for conversation in conversations]
-        )
+        last_messages = {
+            message.conversation_id: message
+            for message in Message.objects.last_of(conversations).select_related("sender")
+        }
         for conversation in conversations:
-            conversation.last_message = last_messages.get(conversation.last_message_id)
-            if conversation.last_message_id and not conversation.last_message:
-                # It was deleted between the two queries.
-                conversation.last_message = newest_messages(conversation).first()
+            conversation.last_message = last_messages.get(conversation.pk)
         return conversations
 
     def retrieve(self, request, *args, **kwargs):
@@ -193,10 +190,8 @@ class MessageViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         super().initial(request, *args, **kwargs)
         # One message is looked up within its conversation, and its membership with it.
         if "conversation_pk" in kwargs and self.action != "retrieve":
-            self.conversation = get_object_or_404(
-                Conversation.objects.for_user(request.user),
-                pk=kwargs["conversation_pk"],
-            )
+            pk = kwargs["conversation_pk"]
+            self.conversation = Conversation.objects.get_for_user(request.user, pk)
 
     def get_queryset(self):
         if self.conversation:

@@ -372,7 +372,7 @@ class TestDeletedMeanwhile:
         for body in ("1", "2"):
             conversation.send(alice, body)
         client = api(alice)
-        with delete_newest_after('"last_message_id"'):
+        with delete_newest_after('"updated_at" DESC'):
             answer = client.get(CONVERSATIONS)
         assert answer.json()["results"][0]["last_message"]["message_body"] == "1"
 
