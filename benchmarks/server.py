@@ -1,0 +1,89 @@
+"""gunicorn as configured, with two workers, on a database of its own."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+WORKERS = 2
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def environment(database_url):
+    throttles = ("SIGN_IN", "REGISTER", "RESET", "WRITE")
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+        "SECRET_KEY": "only-for-benchmarks-00000000000000000000000000000000000",
+        "DATABASE_URL": database_url,
+        "CACHE_URL": "",
+        **{f"THROTTLE_{name}": "off" for name in throttles},
+    }
+
+
+class Server:
+    def __init__(self, database_url):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = ["-m", "gunicorn", "messaging_app.wsgi", "--bind", f"127.0.0.1:{self.port}"]
+        self.process = subprocess.Popen(
+            [sys.executable, *command, "--workers", str(WORKERS), "--access-logfile", os.devnull],
+            cwd=BASE_DIR,
+            env=environment(database_url),
+            start_new_session=True,
+        )
+        while True:
+            with contextlib.suppress(OSError), urlopen(f"{self.url}/healthz") as answer:
+                if answer.status == 200:
+                    break
+            time.sleep(0.1)
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait()
+
+    def get(self, path, token):
+        """The headers and the body."""
+        request = Request(self.url + path, headers={"Authorization": f"Bearer {token}"})
+        with urlopen(request) as answer:
+            return answer.headers, answer.read()
+
+    def get_memory(self):
+        """The MiB of each worker that are its own and in memory."""
+        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [
+            int(line.split()[1]) / 1024
+            for pid in task.read_text().split()
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("VmRSS")
+        ]
+
+    def load(self, method, path, seconds, token=None, body=None, headers=None):
+        """What `load.py` says."""
+        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}"]
+        if token:
+            lines.append(f"Authorization: Bearer {token}")
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        content = "" if body is None else json.dumps(body)
+        if content:
+            length = len(content.replace("{n}", "000000"))
+            lines += ["Content-Type: application/json", f"Content-Length: {length}"]
+        request = "\r\n".join([*lines, "", content])
+        load = {"port": self.port, "connections": 8, "seconds": seconds, "request": request}
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.load"],
+            cwd=BASE_DIR,
+            input=json.dumps(load),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)
