@@ -65,7 +65,7 @@ def prepare(sizes):
     return people
 
 
-def get_operations(server, people, sizes):
+def get_operations(server, people):
     """By name: the arguments of `Server.load()`."""
     operations = {}
 
@@ -120,7 +120,7 @@ def get_middle_cursor(server, token, path):
 
 
 def measure(server, people, options):
-    operations = get_operations(server, people, options.sizes)
+    operations = get_operations(server, people)
     results = {}
     for name, operation in operations.items():
         if options.only not in name:

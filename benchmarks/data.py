@@ -43,7 +43,7 @@ def make_user(name):
 
 
 def make_conversations(people, count, size, begin, label):
-    """Message number n of each is n * count + k seconds / 1,000 after `begin`."""
+    """Messages go to them in turn, a millisecond apart from `begin` on."""
     last = begin + timedelta(milliseconds=count * size)
     conversations = Conversation.objects.bulk_create(
         Conversation(created_at=begin, updated_at=last + timedelta(microseconds=k))
