@@ -305,10 +305,10 @@ def message_json(message):
 
 
 def conversation_json(conversation):
-    participants, last_message = conversation.participants.all(), conversation.last_message
+    last_message = conversation.last_message
     return {
         "conversation_id": str(conversation.conversation_id),
-        "participants": [public_profile(user) for user in participants],
+        "participants": [public_profile(user) for user in conversation.participant_list],
         "last_message": last_message and message_json(last_message),
         "created_at": timestamp(conversation.created_at),
         "updated_at": timestamp(conversation.updated_at),

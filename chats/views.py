@@ -18,7 +18,13 @@ from rest_framework.viewsets import GenericViewSet
 
 from chats.exceptions import IdempotencyKeyConflict
 from chats.filters import ConversationFilter, MessageFilter, UserFilter
-from chats.models import Conversation, IdempotencyKeyReused, Message, User
+from chats.models import (
+    Conversation,
+    IdempotencyKeyReused,
+    Message,
+    User,
+    prefetch_participants,
+)
 from chats.pagination import ConversationPagination, MessagePagination, UserPagination
 from chats.permissions import IsParticipantOfConversation
 from chats.serializers import (
@@ -131,7 +137,7 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         conversations = Conversation.objects.for_user(self.request.user)
         if self.action == "list":
             conversations = conversations.latest_activity_first()
-        return conversations.prefetch_related("participants")
+        return conversations.prefetch_related(prefetch_participants())
 
     def get_serializer_class(self):
         return {
@@ -157,7 +163,7 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         conversation, created = serializer.start(request.user, get_idempotency_key(request))
-        prefetch_related_objects([conversation], "participants")
+        prefetch_related_objects([conversation], prefetch_participants())
         self.check_object_permissions(request, conversation)
         return created_or_replayed(full(conversation, created), created)
 
@@ -203,7 +209,7 @@ class MessageViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             return messages.newest_first()
         if "conversation_pk" in self.kwargs:
             messages = messages.filter(conversation=self.kwargs["conversation_pk"])
-        return messages.prefetch_related("conversation__participants")
+        return messages.prefetch_related(prefetch_participants("conversation__participants"))
 
     def list(self, request, *args, **kwargs):
         """`cache_page` under a key that every change moves; to the client, never `max-age`."""
