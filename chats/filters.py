@@ -42,7 +42,10 @@ class QueryParameterBackend(filters.DjangoFilterBackend):
                 errors[name] = ["Give it a value, or leave it out."]
         if errors:
             raise ValidationError(errors)
-        return filterset
+        # Its form copies the field of every filter, also of those that have nothing to do.
+        for name in filterset.filters.keys() - request.query_params.keys():
+            del filterset.filters[name]
+        return filterset if filterset.filters else None
 
 
 class DateTimeField(forms.DateTimeField):
