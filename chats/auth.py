@@ -1,14 +1,40 @@
 """What differs from simplejwt; the settings wire it in."""
 
+from uuid import UUID
+
 from django.db import transaction
 from rest_framework import serializers
-from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt import authentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, UntypedToken
 
-from chats.models import User
+from chats.models import User, in_database
 from chats.serializers import PasswordField, StringField
+
+USER_BY_ID = "SELECT * FROM chats_user WHERE user_id = %s"
+
+
+class UsersById:
+    """What simplejwt asks of a user model. The statement is written out: Django takes 100 of the
+    150 µs that reading the caller takes to make it, at every call, and a poll takes 700."""
+
+    DoesNotExist = User.DoesNotExist
+
+    @property
+    def objects(self):
+        return self
+
+    def get(self, user_id):
+        for user in User.objects.raw(USER_BY_ID, [in_database(UUID(user_id))]):
+            return user
+        raise User.DoesNotExist
+
+
+class JWTAuthentication(authentication.JWTAuthentication):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.user_model = UsersById()
 
 
 class TokenObtainSerializer(TokenObtainPairSerializer):

@@ -29,7 +29,7 @@ COMPONENT_NAMES = {"ConversationListSerializer": "ConversationSummary"}
 class BearerScheme(SimpleJWTScheme):
     """simplejwt's, for a header whose first word has any case."""
 
-    target_class = "rest_framework_simplejwt.authentication.JWTAuthentication"
+    target_class = "chats.auth.JWTAuthentication"
     priority = 1
     name = "bearer"
 
