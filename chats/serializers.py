@@ -15,6 +15,7 @@ from chats.forms import PasswordResetForm
 from chats.models import (
     EMAIL_TAKEN,
     MAX_PARTICIPANTS,
+    PUBLIC_PROFILE,
     Conversation,
     ConversationFull,
     Message,
@@ -67,7 +68,7 @@ class UserIdListField(serializers.ListField):
 class PublicProfileSerializer(serializers.ModelSerializer):
     class Meta:
         model = User
-        fields = ["user_id", "first_name", "last_name", "role"]
+        fields = PUBLIC_PROFILE
         read_only_fields = fields
 
     def to_representation(self, user):

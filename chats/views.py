@@ -1,7 +1,6 @@
 import hashlib
 import re
 
-from django.db.models import prefetch_related_objects
 from django.http import HttpResponse, HttpResponsePermanentRedirect
 from django.urls import resolve
 from django.views.decorators.cache import cache_page
@@ -60,7 +59,7 @@ class UserViewSet(CreateModelMixin, ListModelMixin, GenericViewSet):
             users = User.objects.active()
         else:
             users = User.objects.contacts_of(self.request.user)
-        return users.order_by("user_id")
+        return users.public().order_by("user_id")
 
     def get_serializer_class(self):
         return {
@@ -150,7 +149,7 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         conversations = super().paginate_queryset(queryset)
         last_messages = {
             message.conversation_id: message
-            for message in Message.objects.last_of(conversations).select_related("sender")
+            for message in Message.objects.last_of(conversations).with_sender()
         }
         for conversation in conversations:
             conversation.last_message = last_messages.get(conversation.pk)
@@ -163,7 +162,6 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         conversation, created = serializer.start(request.user, get_idempotency_key(request))
-        prefetch_related_objects([conversation], prefetch_participants())
         self.check_object_permissions(request, conversation)
         return created_or_replayed(full(conversation, created), created)
 
@@ -204,7 +202,7 @@ class MessageViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             messages = self.conversation.messages.all()
         else:
             messages = Message.objects.for_user(self.request.user)
-        messages = messages.select_related("sender", "conversation")
+        messages = messages.with_sender().select_related("conversation")
         if self.action == "list":
             return messages.newest_first()
         if "conversation_pk" in self.kwargs:
@@ -290,7 +288,7 @@ def full(conversation, is_new=False):
 
 
 def newest_messages(conversation):
-    return conversation.messages.select_related("sender").newest_first()
+    return conversation.messages.with_sender().newest_first()
 
 
 def get_idempotency_key(request):
