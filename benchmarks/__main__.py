@@ -17,6 +17,7 @@ from benchmarks.server import Server, environment
 FOLDER = Path(__file__).resolve().parent
 SIZES = (1_000, 100_000, 1_000_000)
 ROUNDS = 10
+NEVER_THE_SAME = "sent_at_after=1970-01-01T00:00:00.{n}Z"
 
 
 def main():
@@ -32,16 +33,14 @@ def main():
     os.environ.update(environment(url))
     django.setup()
     people = prepare(options.sizes)
-    server = Server(url)
-    try:
-        results = measure(server, people, options)
-        results["memory_mib"] = server.get_memory()
-    finally:
-        server.stop()
-    results["memory_mib"] = [round(mib) for mib in results["memory_mib"]]
-    if not options.only:
-        path = FOLDER / f"results.{options.database}.json"
-        path.write_text(json.dumps(results, indent=1) + "\n")
+    with Server(url) as server, Server(url, PAST_THE_CACHE="yes") as past_the_cache:
+        results = measure(server, past_the_cache, people, options)
+    if options.only:
+        return
+    with Server(url) as server:
+        results["worst_pages_mib"] = measure_worst_pages(server, people["long"])
+    path = FOLDER / f"results.{options.database}.json"
+    path.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def prepare(sizes):
@@ -56,6 +55,7 @@ def prepare(sizes):
     call_command("migrate", verbosity=0)
     if not Conversation.objects.exists():
         data.make(sizes)
+    data.forget_sends()
     day = 24 * api_settings.ACCESS_TOKEN_LIFETIME
     people = {}
     for user in User.objects.exclude(email__startswith="companion"):
@@ -81,29 +81,36 @@ def get_operations(server, people):
         headers, _ = server.get(path, people[person])
         add(f"{name}, cached", person, path)
         add(f"{name}, 304", person, path, headers={"If-None-Match": headers["ETag"]})
-        past = "sent_at_after=1970-01-01T00:00:00.{n}Z"
-        add(f"{name}, past the cache", person, f"{path}?{past}")
+        add(f"{name}, past the cache", person, path)
+        add(f"{name}, filtered", person, f"{path}?{NEVER_THE_SAME}")
         if cursor := get_middle_cursor(server, people[person], path):
             add(f"{name}, middle, cached", person, f"{path}?cursor={cursor}")
-            add(f"{name}, middle, past the cache", person, f"{path}?cursor={cursor}&{past}")
+            add(f"{name}, middle, past the cache", person, f"{path}?cursor={cursor}")
 
+    sends = {}
     for person in people:
         kind, _, number = person.partition(".")
         if kind not in {"size", "many", "old"}:
             continue
         label = {"size": f"{number} messages", "many": f"{number} conversations"}.get(kind, "old")
-        _, body = server.get("/api/conversations/", people[person])
-        newest = json.loads(body)["results"][0]
-        path = f"/api/conversations/{newest['conversation_id']}/"
+        path = get_newest_conversation(server, people[person])
         add_pages(f"{label}: message list", person, f"{path}messages/")
         add_pages(f"{label}: flat list", person, "/api/messages/")
         add(f"{label}: conversation list", person, "/api/conversations/")
         add(f"{label}: conversation detail", person, path)
-        send = {"method": "POST", "body": {"message_body": "Is it {n}?"}}
-        add(f"{label}: send", person, f"{path}messages/", **send)
+        sends[f"{label}: send"] = person, f"{path}messages/"
+    # After all that reads: a send moves the clocks and changes the pages.
+    for name, (person, path) in sends.items():
+        add(name, person, path, method="POST", body={"message_body": "Is it {n}?"})
     credentials = {"email": "companion.0@example.com", "password": "tide over the moor"}
     add("sign-in", None, "/api/token/", method="POST", body=credentials)
     return operations
+
+
+def get_newest_conversation(server, token):
+    """Its path."""
+    _, body = server.get("/api/conversations/", token)
+    return f"/api/conversations/{json.loads(body)['results'][0]['conversation_id']}/"
 
 
 def get_middle_cursor(server, token, path):
@@ -119,35 +126,61 @@ def get_middle_cursor(server, token, path):
     return following and following.partition("cursor=")[2].partition("&")[0]
 
 
-def measure(server, people, options):
-    operations = get_operations(server, people)
-    results = {}
-    for name, operation in operations.items():
-        if options.only not in name:
-            continue
-        rounds = []
-        size = get_size(server, operation)
-        bare = {"method": "GET", "path": f"/api/bare/{size}/", "token": operation["token"]}
+def measure(server, past_the_cache, people, options):
+    """One round goes over all that differ in size alone, so that they can be compared too."""
+    families = {}
+    for name, operation in get_operations(server, people).items():
+        if options.only in name:
+            families.setdefault(name.rpartition(": ")[2], {})[name] = operation
+    operations, memory = {}, {}
+    for kind, family in families.items():
+        if kind == "sign-in":
+            memory["memory_mib"] = server.get_memory()
+        sizes = {name: get_size(server, operation) for name, operation in family.items()}
+        rounds = {name: [] for name in family}
+        asked = past_the_cache if kind.endswith("past the cache") else server
         for _ in range(ROUNDS):
-            pair = [server.load(**load, seconds=options.seconds) for load in (bare, operation)]
-            rounds.append(pair)
-        statuses = {status for _, answer in rounds for status in answer["answers"]}
-        if not statuses <= {"200", "201", "304"}:
-            raise SystemExit(f"{name} was answered with {statuses}.")
-        results[name] = {
-            "ratio": statistics.median(b["per_second"] / a["per_second"] for a, b in rounds),
-            "per_second": statistics.median(b["per_second"] for _, b in rounds),
-            "median_ms": statistics.median(b["median"] for _, b in rounds),
-            "bare_median_ms": statistics.median(a["median"] for a, _ in rounds),
-            "bytes": size,
-        }
-        result = results[name]
-        print(
-            f"{name:55} {result['ratio']:6.3f} {result['per_second']:7.0f}/s "
-            f"{result['median_ms']:7.2f} ms (bare {result['bare_median_ms']:.2f} ms)",
-            flush=True,
-        )
-    return {"operations": results}
+            for name, operation in family.items():
+                bare = {"method": "GET", "path": f"/api/bare/{sizes[name]}/"}
+                bare["token"] = operation["token"]
+                pair = [asked.load(**load, seconds=options.seconds) for load in (bare, operation)]
+                rounds[name].append(pair)
+        for name in family:
+            operations[name] = summarize(name, rounds[name]) | {"bytes": sizes[name]}
+    memory["memory_with_sign_in_mib"] = server.get_memory()
+    return {"operations": operations, **memory}
+
+
+def summarize(name, rounds):
+    statuses = {status for _, answer in rounds for status in answer["answers"]}
+    if not statuses <= {"200", "201", "304"}:
+        raise SystemExit(f"{name} was answered with {statuses}.")
+    result = {
+        "ratio": statistics.median(b["per_second"] / a["per_second"] for a, b in rounds),
+        "per_second": statistics.median(b["per_second"] for _, b in rounds),
+        "median_ms": statistics.median(b["median"] for _, b in rounds),
+        "bare_median_ms": statistics.median(a["median"] for a, _ in rounds),
+    }
+    print(
+        f"{name:55} {result['ratio']:6.3f} {result['per_second']:7.0f}/s "
+        f"{result['median_ms']:7.2f} ms (bare {result['bare_median_ms']:.2f} ms)",
+        flush=True,
+    )
+    return result
+
+
+def measure_worst_pages(server, token):
+    """MiB of each worker before and after people ask for the largest pages that are stored, no
+    two alike, of messages of 10,000 characters; pages ten times as large, too large to be stored,
+    were asked for before, and are again."""
+    path = f"{get_newest_conversation(server, token)}messages/"
+    too_large = f"{path}?page_size=100&{NEVER_THE_SAME}"
+    stored = f"{path}?page_size=6&{NEVER_THE_SAME}"
+    server.load("GET", too_large, 5, token)
+    before = server.get_memory()
+    server.load("GET", stored, 20, token)
+    server.load("GET", too_large, 5, token)
+    return {"before": before, "after": server.get_memory()}
 
 
 def get_size(server, operation):

@@ -7,9 +7,11 @@ from django.db import connection, transaction
 from tqdm import tqdm
 
 from chats.models import Conversation, Message, User
+from chats.serializers import MESSAGE_BODY_MAX_CHARACTERS
 
 PASSWORD = "tide over the moor"  # noqa: S105
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
+END = datetime(2020, 12, 31, tzinfo=UTC)
 CONVERSATION_COUNTS = (10, 100, 1_000)
 BATCH = 5_000
 TEXT = "The room is free in May, and it has a view of the sea. When would you like to come?"
@@ -18,7 +20,8 @@ TEXT = "The room is free in May, and it has a view of the sea. When would you li
 def make(sizes):
     """In an empty database. Every person is called by what they are for: `size.1000@…` has one
     conversation of so many messages, `many.100@…` so many conversations of ten messages,
-    `old@…` three conversations with ten messages before all others."""
+    `old@…` three conversations with ten messages before all others, `long@…` one of a hundred
+    messages that are as long as they may be."""
     with transaction.atomic():
         companions = [make_user(f"companion.{n}") for n in range(3)]
         for size in sizes:
@@ -31,6 +34,9 @@ def make(sizes):
         people = [make_user("old"), *companions]
         make_conversations(people, 2, 3, BEGIN, "old messages")
         make_conversations(people, 1, 4, BEGIN, "old messages")
+        text = "x" * (MESSAGE_BODY_MAX_CHARACTERS - len("99. "))
+        people = [make_user("long"), *companions]
+        make_conversations(people, 1, 100, BEGIN, "long messages", text)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
@@ -42,7 +48,12 @@ def make_user(name):
     return User.objects.create(email=email, first_name="Ann", last_name="Adams", password="!")  # noqa: S106
 
 
-def make_conversations(people, count, size, begin, label):
+def forget_sends():
+    """What was sent by an earlier run."""
+    Message.objects.filter(sent_at__gt=END).delete()
+
+
+def make_conversations(people, count, size, begin, label, text=TEXT):
     """Messages go to them in turn, a millisecond apart from `begin` on."""
     last = begin + timedelta(milliseconds=count * size)
     conversations = Conversation.objects.bulk_create(
@@ -62,7 +73,7 @@ def make_conversations(people, count, size, begin, label):
                 pk=uuid.uuid4(),
                 conversation=conversations[n % count],
                 sender=people[n % len(people)],
-                message_body=f"{n}. {TEXT}",
+                message_body=f"{n}. {text}",
                 sent_at=begin + timedelta(milliseconds=n),
             )
         )

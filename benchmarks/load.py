@@ -1,45 +1,33 @@
-"""The load: a process of its own that asks over so many connections at once, over and over.
+"""The load: a process of its own that asks over several connections at once, over and over.
 
-`python -m benchmarks.load`, with a JSON object on standard input: `port`, `connections`,
-`seconds`, and `request`, the bytes of an HTTP request as text, in which `{n}` is counted up. It
-prints a JSON object: `answers` by status, `per_second`, and the `median` in milliseconds.
+`python -m benchmarks.load`, with a JSON object on standard input: `port`, `workers`,
+`connections_per_worker`, `seconds`, and `request`, the bytes of an HTTP request as text, in which
+`{n}` is counted up from `first`. It prints a JSON object: `answers` by status, `per_second`, the
+`median` in milliseconds, and the `next` number.
 """
 
 import json
+import re
 import selectors
 import socket
 import statistics
 import sys
 import time
-from collections import Counter
-from itertools import count
+from collections import Counter, defaultdict
+from itertools import chain, count
 
-# gunicorn's workers keep the connections that they happened to accept; eight that never changed
-# would be shared six to two for the whole of one measurement, and evenly in the next.
-REQUESTS_PER_CONNECTION = 10
+WHOSE = "GET /api/bare/0/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 class Connection:
-    def __init__(self, port, selector):
-        self.port, self.selector = port, selector
-        self.socket = None
-        self.sent = 0
-
-    def connect(self):
-        if self.socket:
-            self.selector.unregister(self.socket)
-            self.socket.close()
-        self.socket = socket.create_connection(("127.0.0.1", self.port))
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.selector.register(self.socket, selectors.EVENT_READ, self)
 
     def send(self, request):
         self.received, self.length = b"", None
         self.begin = time.perf_counter()
-        if self.sent % REQUESTS_PER_CONNECTION == 0:
-            self.connect()
-        self.sent += 1
-        self.socket.sendall(request)
+        self.socket.sendall(request.encode())
 
     def receive(self):
         """The status, when the answer is complete."""
@@ -57,12 +45,27 @@ class Connection:
         return int(self.received[9:12])
 
 
-def run(port, connections, seconds, request):
-    numbers, statuses, times = count(), Counter(), []
+def connect(port, workers, connections_per_worker):
+    """As many connections to each worker: a worker keeps what it happened to accept, six of
+    eight connections, say."""
+    connections = defaultdict(list)
+    while list(map(len, connections.values())) != [connections_per_worker] * workers:
+        connection = Connection(port)
+        connection.send(WHOSE)
+        while not connection.receive():
+            pass
+        [worker] = re.findall(rb"X-Worker: (\d+)", connection.received)
+        if len(connections[worker]) < connections_per_worker:
+            connections[worker].append(connection)
+    return list(chain.from_iterable(connections.values()))
+
+
+def run(port, workers, connections_per_worker, seconds, request, first):
+    numbers, statuses, times = count(first), Counter(), []
     with selectors.DefaultSelector() as selector:
-        for _ in range(connections):
-            connection = Connection(port, selector)
-            connection.send(request.replace("{n}", f"{next(numbers):06d}").encode())
+        for connection in connect(port, workers, connections_per_worker):
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+            connection.send(request.replace("{n}", f"{next(numbers):06d}"))
         begin = time.perf_counter()
         while (now := time.perf_counter()) < begin + seconds or not times:
             for key, _ in selector.select(1):
@@ -70,11 +73,12 @@ def run(port, connections, seconds, request):
                 if status := connection.receive():
                     statuses[status] += 1
                     times.append(time.perf_counter() - connection.begin)
-                    connection.send(request.replace("{n}", f"{next(numbers):06d}").encode())
+                    connection.send(request.replace("{n}", f"{next(numbers):06d}"))
     return {
         "answers": statuses,
         "per_second": len(times) / (now - begin),
         "median": 1000 * statistics.median(times),
+        "next": next(numbers),
     }
 
 
