@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--postgres", default="postgres://postgres@127.0.0.1:5432/benchmarks")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each of the ten rounds")
+    parser.add_argument("--seconds", type=float, default=0.3, help="of each load")
     parser.add_argument("--only", default="", help="operations whose names contain this")
     options = parser.parse_args()
     urls = {"sqlite": f"sqlite:///{FOLDER}/data.sqlite3", "postgres": options.postgres}

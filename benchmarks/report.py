@@ -1,9 +1,10 @@
-"""`python -m benchmarks.report`: tables and chart.svg, from what `python -m benchmarks` wrote."""
+"""`python -m benchmarks.report`: chart.svg and tables, from what `python -m benchmarks` wrote.
+
+The tables are in the README files, as they are printed; a test compares them.
+"""
 
 import json
 from pathlib import Path
-
-import matplotlib.pyplot as plt
 
 FOLDER = Path(__file__).resolve().parent
 DATABASES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
@@ -11,6 +12,7 @@ TARGETS = {
     "message list, cached": 0.35,
     "message list, 304": 0.35,
     "message list, past the cache": 0.16,
+    "message list, filtered": None,
     "flat list, cached": None,
     "flat list, past the cache": None,
     "conversation list": 0.14,
@@ -18,66 +20,98 @@ TARGETS = {
     "send": 0.12,
     "sign-in": None,
 }
-SIZES = ("1000", "100000", "1000000")
-COUNTS = ("10", "100", "1000")
+SIZES = [f"{count} messages" for count in (1_000, 100_000, 1_000_000)]
+COUNTS = [f"{count} conversations" for count in (10, 100, 1_000)]
 
 
 def main():
-    results = {
-        database: json.loads(path.read_text())
-        for database in DATABASES
-        if (path := FOLDER / f"results.{database}.json").exists()
-    }
-    ratios(results)
-    for database, result in results.items():
-        grown(DATABASES[database], result["operations"], "messages", SIZES)
-        grown(DATABASES[database], result["operations"], "conversations", COUNTS)
-        print(f"{DATABASES[database]}: MiB of each worker at the end:", result["memory_mib"], "\n")
+    results = read()
+    print(*[ratios(results), *grown_tables(results), memory(results)], sep="\n\n")
     chart(results)
 
 
+def read():
+    return {
+        name: json.loads((FOLDER / f"results.{database}.json").read_text())
+        for database, name in DATABASES.items()
+    }
+
+
 def find(operations, name):
-    return operations.get(f"1000 messages: {name}") or operations[name]
+    return operations.get(f"{SIZES[0]}: {name}") or operations[name]
 
 
 def ratios(results):
-    names = [DATABASES[database] for database in results]
-    print("| operation |", " | ".join(names), "| wanted on SQLite |")
-    print("|---|" + "---|" * len(names) + "---|")
+    """Requests a second, as a part of the bare view's in the same minute."""
+    table = [["operation", *results, "wanted on SQLite"]]
     for name, target in TARGETS.items():
-        values = [f"{find(r['operations'], name)['ratio']:.2f}" for r in results.values()]
-        print(f"| {name} | {' | '.join(values)} | {target or ''} |")
-    print()
+        values = [find(result["operations"], name)["ratio"] for result in results.values()]
+        table.append([name, *(f"{value:.2f}" for value in values), str(target or "")])
+    return markdown(table)
 
 
-def grown(database, operations, unit, numbers):
-    """The median time as a multiple of the bare view's in the same minute."""
-    print(f"| {database}, {unit} |", " | ".join(f"{int(n):,}" for n in numbers), "|")
-    print("|---|" + "---|" * len(numbers))
-    first = f"{numbers[0]} {unit}: "
+def grown_tables(results):
+    return [
+        grown(database, result, labels)
+        for labels in ([*SIZES, "old"], COUNTS)
+        for database, result in results.items()
+    ]
+
+
+def grown(database, result, labels):
+    """The median time of the first size, as a multiple of the bare view's, and by how much that
+    of each other size is longer."""
+    operations = result["operations"]
+    table = [[database, *map(with_commas, labels)]]
+    first = f"{labels[0]}: "
     for name in operations:
         if name.startswith(first):
             what = name.removeprefix(first)
-            times = [relative_time(operations[f"{n} {unit}: {what}"]) for n in numbers]
-            print(f"| {what} | {' | '.join(times)} |")
-    if unit == "messages":
-        for name in operations:
-            if name.startswith("old: "):
-                print(f"| {name} | {relative_time(operations[name])} | | |")
-    print()
+            rows = [operations.get(f"{label}: {what}") for label in labels]
+            times = [row and row["median_ms"] for row in rows]
+            rises = [f"{time / times[0] - 1:+.0%}" if time else "" for time in times[1:]]
+            table.append([what, f"{times[0] / rows[0]['bare_median_ms']:.1f}", *rises])
+    return markdown(table)
 
 
-def relative_time(row):
-    return f"{row['median_ms'] / row['bare_median_ms']:.1f}"
+def memory(results):
+    """In MiB, of the two workers."""
+    names = {
+        "all but sign-in": "memory_mib",
+        "all of it": "memory_with_sign_in_mib",
+    }
+    table = [["after", *results]]
+    for label, key in names.items():
+        table.append([label, *(join(result[key]) for result in results.values())])
+    for when, label in {"before": "pages too large", "after": "the worst pages"}.items():
+        values = [join(result["worst_pages_mib"][when]) for result in results.values()]
+        table.append([f"{label}, in new workers", *values])
+    return markdown(table)
+
+
+def join(values):
+    return " and ".join(map(str, values))
+
+
+def with_commas(label):
+    number, _, unit = label.partition(" ")
+    return f"{int(number):,} {unit}" if number.isdigit() else label
+
+
+def markdown(table):
+    head, *rows = [f"| {' | '.join(row)} |" for row in table]
+    return "\n".join([head, "|---" * len(table[0]) + "|", *rows])
 
 
 def chart(results):
-    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     height = 0.8 / len(results)
     for n, (database, result) in enumerate(results.items()):
         values = [find(result["operations"], name)["ratio"] for name in TARGETS]
         places = [place + n * height for place in range(len(TARGETS))]
-        axes.barh(places, values, height, label=DATABASES[database])
+        axes.barh(places, values, height, label=database)
     for place, target in enumerate(TARGETS.values()):
         if target:
             axes.plot([target, target], [place - 0.25, place + 0.65], color="black", linewidth=2)

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
+from benchmarks import report
 from chats.tests.servers import Database, digest, environment, manage
 from chats.tests.services import PostgresServer, find
 
@@ -111,3 +112,11 @@ def test_the_first_conversation_gives_the_answers_that_it_shows(server, tmp_path
     assert len(answers) == len(shown) > 0
     for answer, expected in zip(answers, shown, strict=True):
         assert comparable(answer) == comparable(expected)
+
+
+def test_its_figures_are_those_of_the_benchmarks():
+    results = report.read()
+    assert report.ratios(results) in README.read_text()
+    tables = [*report.grown_tables(results), report.memory(results)]
+    notes = (settings.BASE_DIR / "benchmarks/README.md").read_text()
+    assert [table for table in tables if table not in notes] == []
