@@ -10,16 +10,15 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 
 from chats.models import Conversation, Message, User
+from chats.search import SEARCH_MAX_CHARACTERS
 
 # SQLite joins 64 tables at most.
 MAX_PARTICIPANTS_VALUES = 16
-# As long as a message body; SQLite refuses a LIKE pattern of 50,000 bytes.
-SEARCH_MAX_CHARACTERS = 10_000
 
 
 class QueryParameterBackend(filters.DjangoFilterBackend):
-    """Also refuses what django-filter passes over: a parameter that the list does not know, an
-    empty value, and more values than the parameter takes. One object is looked up as it is."""
+    """Filters lists only. Also rejects what django-filter ignores: unknown parameters, empty
+    values, and more values than a parameter takes."""
 
     def filter_queryset(self, request, queryset, view):
         if view.action != "list" or not request.query_params:
@@ -37,27 +36,29 @@ class QueryParameterBackend(filters.DjangoFilterBackend):
                 [nearest] = difflib.get_close_matches(name, known, n=1, cutoff=0)
                 errors[name] = [f"There is no such parameter here; the nearest is “{nearest}”."]
             elif len(values) > max_values:
-                errors[name] = [f"Give at most {max_values}, not {len(values)}."]
-            elif not isinstance(declared, SearchFilter) and not all(map(str.strip, values)):
+                errors[name] = [f"Give at most {max_values} of this parameter, not {len(values)}."]
+            elif not all(
+                value if isinstance(declared, SearchFilter) else value.strip() for value in values
+            ):
                 errors[name] = ["Give it a value, or leave it out."]
         if errors:
             raise ValidationError(errors)
-        # Its form copies the field of every filter, also of those that have nothing to do.
+        # The filterset's form would copy the field of every filter, used or not.
         for name in filterset.filters.keys() - request.query_params.keys():
             del filterset.filters[name]
         return filterset if filterset.filters else None
 
 
 class DateTimeField(forms.DateTimeField):
-    """A moment in UTC; without an offset it is taken for UTC."""
+    """A date and time in UTC. A value without an offset is in UTC."""
 
     default_error_messages = {
         "invalid": "Enter an ISO 8601 date and time, such as 2026-01-31T12:00:00Z "
-        "(a plus sign in a URL has to be escaped).",
+        "(in a URL, percent-encode a plus sign).",
         "overflow": "In UTC this is outside the years 1 to 9999.",
     }
 
-    # None but ISO 8601, which needs no format.
+    # ISO 8601 only, which needs no format.
     input_formats = []
 
     def to_python(self, value):
@@ -80,10 +81,18 @@ class UUIDListField(forms.Field):
 
 
 @extend_schema_field(
-    {"type": "array", "items": {"type": "string"}, "maxItems": MAX_PARTICIPANTS_VALUES}
+    {
+        "type": "array",
+        "items": {"type": "string"},
+        "maxItems": MAX_PARTICIPANTS_VALUES,
+        "description": "The `user_id` of a participant. Repeat the parameter to list the "
+        "conversations in which all of these users take part. "
+        "For example `bc71790b-222e-4804-ba48-70e160f0f5d3`.",
+        "examples": [["bc71790b-222e-4804-ba48-70e160f0f5d3"]],
+    }
 )
 class ParticipantsFilter(filters.Filter):
-    """The conversations in which all of these take part."""
+    """Conversations in which all of these users take part."""
 
     field_class = UUIDListField
     max_values = MAX_PARTICIPANTS_VALUES
@@ -94,17 +103,18 @@ class ParticipantsFilter(filters.Filter):
         return queryset
 
 
-@extend_schema_field({"type": "string", "maxLength": SEARCH_MAX_CHARACTERS})
 class SearchFilter(filters.CharFilter):
     """One literal text, white space included."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, *, help_text, **kwargs):
         super().__init__(
             lookup_expr="icontains",
             strip=False,
             max_length=SEARCH_MAX_CHARACTERS,
             **kwargs,
         )
+        length = {"minLength": 1, "maxLength": SEARCH_MAX_CHARACTERS}
+        extend_schema_field({"type": "string", "description": help_text, **length})(self)
 
 
 class EmailFilter(filters.Filter):
@@ -116,8 +126,18 @@ class EmailFilter(filters.Filter):
 
 class ConversationFilter(filters.FilterSet):
     participants = ParticipantsFilter()
-    created_at_after = DateTimeFilter(field_name="created_at", lookup_expr="gt")
-    created_at_before = DateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_at_after = DateTimeFilter(
+        field_name="created_at",
+        lookup_expr="gt",
+        help_text="Only conversations created after this ISO 8601 date and time. "
+        "For example `2026-01-31T12:00:00Z`.",
+    )
+    created_at_before = DateTimeFilter(
+        field_name="created_at",
+        lookup_expr="lt",
+        help_text="Only conversations created before this ISO 8601 date and time. "
+        "For example `2026-12-31T12:00:00Z`.",
+    )
 
     class Meta:
         model = Conversation
@@ -125,15 +145,37 @@ class ConversationFilter(filters.FilterSet):
 
 
 class MessageFilter(filters.FilterSet):
-    conversation = filters.UUIDFilter()
-    sender = filters.UUIDFilter()
-    sent_at_after = DateTimeFilter(field_name="sent_at", lookup_expr="gt")
-    sent_at_before = DateTimeFilter(field_name="sent_at", lookup_expr="lt")
-    search = SearchFilter(field_name="message_body")
+    conversation = filters.UUIDFilter(
+        help_text="Only messages of the conversation with this `conversation_id`. "
+        "For example `a5044f5c-44f0-4974-b3b4-62705898dd36`."
+    )
+    sender = filters.UUIDFilter(
+        help_text="Only messages from the user with this `user_id`. "
+        "For example `d698be02-99eb-4b94-824a-604aac30543a`."
+    )
+    sent_at_after = DateTimeFilter(
+        field_name="sent_at",
+        lookup_expr="gt",
+        help_text="Only messages sent after this ISO 8601 date and time. "
+        "For example `2026-11-22T10:33:35.109943Z`.",
+    )
+    sent_at_before = DateTimeFilter(
+        field_name="sent_at",
+        lookup_expr="lt",
+        help_text="Only messages sent before this ISO 8601 date and time. "
+        "For example `2026-11-22T10:33:35.109943Z`.",
+    )
+    search = SearchFilter(
+        field_name="message_body",
+        help_text="Only messages that contain this literal text. ASCII letters match in "
+        "either case. For example `hello`.",
+    )
     ordering = filters.ChoiceFilter(
         choices=[("sent_at", "oldest first"), ("-sent_at", "newest first")],
         method="order",
         error_messages={"invalid_choice": "Give sent_at or -sent_at."},
+        help_text="`-sent_at`, the default, is newest first; `sent_at` is oldest first. "
+        "For example `sent_at`.",
     )
 
     class Meta:
@@ -145,8 +187,15 @@ class MessageFilter(filters.FilterSet):
 
 
 class UserFilter(filters.FilterSet):
-    email = EmailFilter()
-    search = SearchFilter(field_name="name")
+    email = EmailFilter(
+        help_text="A complete e-mail address, in upper or lower case. For example "
+        "`ben@example.com`."
+    )
+    search = SearchFilter(
+        field_name="name",
+        help_text="Only users whose name contains this literal text. ASCII letters match in "
+        "either case. For example `hello`.",
+    )
 
     class Meta:
         model = User

@@ -1,17 +1,22 @@
 import re
 
 from django.core.signing import BadSignature, Signer
-from django.db.models import Q
+from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.expressions import OrderBy
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
+from chats.models import Conversation, Message
+
+EXAMPLE_CURSOR = "WzAsIjIwMjYtMTEtMjJUMTA6MzM6MzUuMTA5OTQzWiJd:mR3nT8xY0cVb"
+
 
 class KeysetPagination(BasePagination):
     """Pages of an ordered queryset, in the manner of DRF's CursorPagination.
 
-    The queryset brings its order: fields without nulls, all ascending or all descending, the
+    The queryset must be ordered, by fields without nulls, all ascending or all descending, the
     last of them unique. A cursor says which way to go and from which row, by the values of
     these fields; it is signed, so that only cursors made here are read.
     """
@@ -29,7 +34,7 @@ class KeysetPagination(BasePagination):
         page_size = self.get_page_size(request)
         backwards, position = self.get_cursor(request)
         if backwards:
-            queryset = queryset.reversed()
+            queryset = in_opposite_order(queryset)
         if position:
             queryset = queryset.filter(self.beyond(queryset, position))
         rows = self.get_rows(queryset, page_size + 1, view)
@@ -55,7 +60,7 @@ class KeysetPagination(BasePagination):
         return min(int(digits[:4]), self.max_page_size)
 
     def get_cursor(self, request):
-        """Whether to go backwards, and the values to go on from; without them, from the end."""
+        """Return whether to go backwards, and the values of the row to continue after, if any."""
         if (value := request.query_params.get("cursor")) is None:
             return False, []
         try:
@@ -66,7 +71,7 @@ class KeysetPagination(BasePagination):
         return backwards, position
 
     def get_link(self, edge, *, backwards):
-        """The page beyond the one row of `edge`; without it, from this end of the list."""
+        """The URL of the page beyond the row in `edge`, or without one of this end."""
         if not edge and not backwards:
             return remove_query_param(self.url, "cursor")
         position = [field.value_to_string(row) for row in edge for field in self.fields]
@@ -92,13 +97,32 @@ class KeysetPagination(BasePagination):
         properties = {"next": link, "previous": link, "results": schema}
         return {"type": "object", "properties": properties}
 
+    def get_example(self, model, row):
+        """The page in the API's description."""
+        url = f"http://127.0.0.1:8000/api/{model._meta.verbose_name_plural}/"
+        return {"next": f"{url}?cursor={EXAMPLE_CURSOR}", "previous": None, "results": [row]}
+
     def get_schema_operation_parameters(self, view):
-        schemas = {
-            "cursor": {"type": "string"},
-            "page_size": {"type": "integer", "minimum": 1, "default": self.page_size},
-        }
         return [
-            {"name": name, "in": "query", "schema": schemas[name]} for name in self.query_parameters
+            {
+                "name": "cursor",
+                "in": "query",
+                "description": "The position of the page. Use the links in `next` and "
+                f"`previous`, which contain it. For example `{EXAMPLE_CURSOR}`.",
+                "schema": {"type": "string"},
+            },
+            {
+                "name": "page_size",
+                "in": "query",
+                "description": "The number of results on a page. A number above "
+                f"{self.max_page_size} means {self.max_page_size}. For example `50`.",
+                "schema": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "default": self.page_size,
+                    "examples": [50],
+                },
+            },
         ]
 
 
@@ -107,11 +131,67 @@ class UserPagination(KeysetPagination):
 
 
 class ConversationPagination(KeysetPagination):
-    pass
+    def get_rows(self, queryset, count, view):
+        """With each conversation's `last_message`, which is a message or None."""
+        conversations = super().get_rows(queryset, count, view)
+        last_messages = {
+            message.conversation_id: message for message in get_last_messages(conversations)
+        }
+        for conversation in conversations:
+            conversation.last_message = last_messages.get(conversation.pk)
+        return conversations
 
 
 class MessagePagination(KeysetPagination):
     def get_rows(self, queryset, count, view):
-        if "conversation_pk" in view.kwargs:
+        if "conversation_pk" in view.kwargs or "conversation" in view.request.query_params:
             return super().get_rows(queryset, count, view)
-        return queryset.head(view.request.user, count)
+        return first_page_for(view.request.user, queryset, count)
+
+
+def in_opposite_order(queryset):
+    """Unlike `reverse()`, with the new order's names in `query.order_by`."""
+    names = queryset.query.order_by
+    return queryset.order_by(*(name[1:] if name[0] == "-" else f"-{name}" for name in names))
+
+
+def get_last_messages(conversations):
+    """The last message of each, where there is one. One query of a few index entries for each,
+    however long the histories."""
+    newest = Message.objects.filter(conversation=OuterRef("pk")).newest_first()
+    last = Conversation.objects.filter(pk__in=[conversation.pk for conversation in conversations])
+    keys = last.values(last=Subquery(newest.values("pk")[:1]))
+    return Message.objects.filter(pk__in=keys).with_sender()
+
+
+def first_page_for(user, messages, count):
+    """The first `count` of these ordered messages of the user's, in a list.
+
+    The database would read and sort all messages of the user to find them. Only the `count`
+    conversations whose first message ranks highest can contribute, and nothing ranked below the
+    `count`-th message of any of them. The first query finds both bounds; the second reads between
+    them. Both read a few index entries in each of the user's conversations.
+    """
+    descending = messages.query.order_by[0].startswith("-")
+    of_conversation = messages.filter(conversation=OuterRef("pk"))
+    heads = Conversation.objects.for_user(user).annotate(
+        first_at=Subquery(of_conversation.values("sent_at")[:1]),
+        first_id=Subquery(of_conversation.values("pk")[:1]),
+        last_at=Subquery(of_conversation.values("sent_at")[count - 1 : count]),
+    )
+    order = [
+        OrderBy(F(name), descending=descending, nulls_last=True)
+        for name in ("first_at", "first_id")
+    ]
+    heads = [head for head in heads.order_by(*order)[:count] if head.first_at]
+    narrowed = messages.filter(conversation__in=heads)
+    bounds = [head.last_at for head in heads if head.last_at]
+    if bounds and descending:
+        narrowed = narrowed.filter(sent_at__gte=max(bounds))
+    elif bounds:
+        narrowed = narrowed.filter(sent_at__lte=min(bounds))
+    found = list(narrowed[:count])
+    if len(found) < count and (bounds or len(heads) == count):
+        # Some were deleted between the two queries.
+        return list(messages[:count])
+    return found

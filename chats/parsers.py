@@ -4,8 +4,8 @@ from rest_framework.parsers import BaseParser
 
 
 class JSONParser(BaseParser):
-    """JSON in UTF-8, by orjson: DRF's parser takes lone surrogates and NaN, and answers deep
-    nesting with a RecursionError."""
+    """Parses with orjson. DRF's parser accepts lone surrogates, and raises RecursionError for
+    deeply nested JSON."""
 
     media_type = "application/json"
 

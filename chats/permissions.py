@@ -3,7 +3,7 @@ from rest_framework.permissions import BasePermission
 
 
 class IsParticipantOfConversation(BasePermission):
-    """Outsiders are told that there is no such conversation, not that it is closed to them."""
+    """Outsiders get 404, as if there were no such conversation."""
 
     def has_object_permission(self, request, view, obj):
         conversation = getattr(obj, "conversation", obj)

@@ -1,5 +1,7 @@
+import contextlib
 import hashlib
 import time
+from ipaddress import IPv6Network, ip_address
 from unicodedata import normalize
 
 from django.core.cache import caches
@@ -7,91 +9,160 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
+IPV4 = 4
+IPV6_PREFIX = 64
+
 
 class RateThrottle(SimpleRateThrottle):
-    """DRF's, but for the counting: by the cache's atomic operations, so that racing requests do
-    not pass uncounted, and from the first request to the end of the rate's period.
+    """DRF's, with counts that racing requests cannot bypass and refused requests do not change.
 
-    A subclass has a `scope`, whose rate is None where it is switched off, and a
-    `get_cache_key()`: what is counted together, or None for a request that does not count.
+    A subclass implements `get_limits()`. The rate of a scope that is switched off is None.
     """
 
-    cache = caches["throttles"]
+    def __init__(self):
+        """Without DRF's one rate: each limit has its own."""
+
+    def get_limits(self, request, view):
+        """Returns (scope, name, times) for each count of the request. Requests with the same name
+        are counted together, and the limit is `times` the scope's rate.
+        """
+        raise NotImplementedError
+
+    def get_ident(self, request):
+        return get_network((super().get_ident(request) or "").strip())
 
     def allow_request(self, request, view):
-        if self.rate is None or (ident := self.get_cache_key(request, view)) is None:
-            return True
-        # Hashed, because it holds what a client has sent.
-        key = hashlib.sha256(f"{type(self).__name__} {ident}".encode()).hexdigest()
-        self.end = self.cache.get_or_set(key, time.time() + self.duration, self.duration)
-        # The count has the end in its name, and outlives it: increasing it never brings back
-        # one that has just expired.
-        count_key = f"{key}.{self.end}"
-        if self.cache.add(count_key, 1, 2 * self.duration):
-            return True
-        try:
-            return self.cache.incr(count_key) <= self.num_requests
-        except ValueError:
-            # The cache was emptied in between.
-            return True
+        limits = []
+        for scope, name, times in self.get_limits(request, view):
+            num_requests, duration = self.parse_rate(self.THROTTLE_RATES[scope])
+            if num_requests:
+                limits.append((Count(f"{scope} {name}", duration), times * num_requests))
+        if spent := [count.end for count, limit in limits if count.value >= limit]:
+            self.end = max(spent)
+            return False
+        increased = []
+        for count, limit in limits:
+            count.increase()
+            increased.append(count)
+            if count.value > limit:
+                # A racing request was counted since the value was read.
+                for each in increased:
+                    each.decrease()
+                self.end = count.end
+                return False
+        return True
 
     def wait(self):
         return max(1, self.end - time.time())
 
 
-class RegistrationThrottle(RateThrottle):
+class Count:
+    """The number of requests in the `duration` seconds that begin with the first one.
+
+    Reading stores nothing. Increasing is atomic, so that racing requests get different values.
+    """
+
+    def __init__(self, name, duration):
+        self.cache, self.duration = caches["throttles"], duration
+        # Hashed, because the name holds what a client has sent.
+        self.key = hashlib.sha256(name.encode()).hexdigest()
+        self.end = self.cache.get(self.key)
+        self.value = 0 if self.end is None else self.cache.get(self.value_key, 0)
+
+    @property
+    def value_key(self):
+        # Named after its end and stored for longer, so that increasing it never revives a count
+        # that has just expired.
+        return f"{self.key}.{self.end}"
+
+    def increase(self):
+        if self.end is None:
+            end = time.time() + self.duration
+            self.end = self.cache.get_or_set(self.key, end, self.duration)
+        if self.value == 0 and self.cache.add(self.value_key, 1, 2 * self.duration):
+            self.value = 1
+            return
+        try:
+            self.value = self.cache.incr(self.value_key)
+        except ValueError:
+            # The cache was cleared in between.
+            self.value = 1
+
+    def decrease(self):
+        with contextlib.suppress(ValueError):
+            self.cache.decr(self.value_key)
+
+
+class AddressThrottle(RateThrottle):
+    def get_limits(self, request, view):
+        return [(self.scope, self.get_ident(request), 1)]
+
+
+class RegistrationThrottle(AddressThrottle):
     scope = "register"
 
-    def get_cache_key(self, request, view):
-        return self.get_ident(request)
 
-
-class PasswordResetThrottle(RegistrationThrottle):
+class PasswordResetThrottle(AddressThrottle):
     scope = "reset"
 
 
+class RefreshThrottle(AddressThrottle):
+    scope = "refresh"
+
+
 class SignInThrottle(RateThrottle):
-    """By address and account, so that nobody locks an account's owner out from elsewhere."""
+    """By address and account, so that a stranger elsewhere does not lock the owner out. Also by
+    address alone, at ten times the rate, against trying many accounts."""
 
-    scope = "sign_in"
-
-    def get_cache_key(self, request, view):
-        return f"{self.get_ident(request)} {get_account(request)}"
-
-
-class SignInAddressThrottle(RateThrottle):
-    """By address alone, at ten times the rate: for one that goes through many accounts."""
-
-    scope = "sign_in"
-
-    def parse_rate(self, rate):
-        num_requests, duration = super().parse_rate(rate)
-        return num_requests and 10 * num_requests, duration
-
-    def get_cache_key(self, request, view):
-        return self.get_ident(request)
+    def get_limits(self, request, view):
+        address = self.get_ident(request)
+        return [
+            ("sign_in", address, 10),
+            ("sign_in", f"{address} {get_account(request)}", 1),
+        ]
 
 
-class WriteThrottle(RateThrottle):
-    """By user: writes, and look-ups of strangers by their e-mail address."""
+class UserThrottle(RateThrottle):
+    """By user: writes, and lists with `?search=`. Looking up a stranger by their e-mail address
+    counts as both."""
 
-    scope = "write"
+    def get_limits(self, request, view):
+        is_write = request.method not in SAFE_METHODS
+        is_list = getattr(view, "action", None) == "list"
+        is_search = is_list and "search" in request.query_params
+        is_look_up = is_list and "email" in request.query_params
+        counted = {"write": is_write or is_look_up, "search": is_search or is_look_up}
+        if not any(counted.values()) or request.user.pk is None:
+            return []
+        return [(scope, request.user.pk, 1) for scope, counts in counted.items() if counts]
 
-    def get_cache_key(self, request, view):
-        looks_up = request.resolver_match.view_name == "user-list"
-        if request.method in SAFE_METHODS and not (looks_up and "email" in request.query_params):
-            return None
-        return request.user.pk
 
+def get_network(address):
+    """The IPv4 address, or the /64 of an IPv6 address, all of which one machine may use (RFC 6177).
 
-SIGN_IN_THROTTLES = [SignInThrottle, SignInAddressThrottle]
+    Without a port. "" for everything that is not an address.
+    """
+    if address.startswith("["):
+        address = address[1:].partition("]")[0]
+    elif address.count(":") == 1:
+        address = address.partition(":")[0]
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return ""
+    if found.version == IPV4:
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    # int() is without a scope, as in fe80::1%eth0.
+    return str(IPv6Network((int(found), IPV6_PREFIX), strict=False))
 
 
 def get_account(request):
-    """The e-mail address in a sign-in to the API, or to the admin, whose form says username."""
+    """The e-mail address of a sign-in. The admin's form calls it username."""
     if isinstance(request, Request):
         email = request.data.get("email") if isinstance(request.data, dict) else None
     else:
         email = request.POST.get("username")
-    # As the admin's form does, for which letters of another width are the same.
+    # As the admin's form does: full-width letters are the same as ASCII ones.
     return normalize("NFKC", email).strip().lower() if isinstance(email, str) else ""

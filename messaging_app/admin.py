@@ -1,26 +1,72 @@
 import math
 
-from django.contrib import admin
-from django.http import HttpResponse
+from django.contrib import admin, messages
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
-from chats.throttling import SIGN_IN_THROTTLES
+from chats.models import User
+from chats.password_forms import OwnPasswordForm, PasswordNotReplaced
+from chats.search import limited_admin_search
+from chats.throttling import SignInThrottle
+
+
+class AutocompleteView(AutocompleteJsonView):
+    def process_request(self, request):
+        """Refuses the reverse side of a relation, on which Django fails."""
+        found = super().process_request(request)
+        source_field = found[2]
+        if source_field.auto_created:
+            raise PermissionDenied
+        return found
 
 
 class AdminSite(admin.AdminSite):
     site_header = site_title = "Messaging"
     site_url = None
 
+    def get_urls(self):
+        """Without "view on site", because no row has a page there."""
+        return [url for url in super().get_urls() if getattr(url, "name", None) != "view_on_site"]
+
+    def autocomplete_view(self, request):
+        with limited_admin_search():
+            return AutocompleteView.as_view(admin_site=self)(request)
+
     def login(self, request, extra_context=None):
-        """Throttled as signing in to the API is, with the same counts."""
+        """Counted together with sign-ins to the API."""
         if request.method == "POST":
-            throttles = [throttle() for throttle in SIGN_IN_THROTTLES]
-            waits = [t.wait() for t in throttles if not t.allow_request(request, None)]
-            if waits:
-                seconds = math.ceil(max(waits))
+            throttle = SignInThrottle()
+            if not throttle.allow_request(request, None):
+                seconds = math.ceil(throttle.wait())
                 return HttpResponse(
-                    f"Too many tries. Try again in {seconds} seconds.",
+                    f"Too many attempts. Try again in {seconds} seconds.",
                     status=429,
                     content_type="text/plain",
                     headers={"Retry-After": str(seconds)},
                 )
         return super().login(request, extra_context)
+
+    def get_log_entries(self, request):
+        """Without entries about people, which name them, for staff who may not view people."""
+        entries = super().get_log_entries(request)
+        if self.get_model_admin(User).has_view_permission(request):
+            return entries
+        return entries.exclude(content_type__app_label="chats", content_type__model="user")
+
+    def password_change(self, request, extra_context=None):
+        """Django's, with another form."""
+        request.current_app = self.name
+        view = PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        try:
+            return view(request)
+        except PasswordNotReplaced:
+            text = "Somebody else has just changed your account. The password was not set."
+            messages.error(request, text)
+            return HttpResponseRedirect(request.path)

@@ -11,32 +11,36 @@ logger = logging.getLogger("django.cache")
 
 
 def or_locally(name):
-    """The method of this name: Redis' while it answers, otherwise that of the local cache."""
+    """The method of this name of Redis, or of the local cache while Redis is unavailable."""
 
     def method(self, *args, **kwargs):
-        if time.monotonic() >= RedisCache.retry_at:
+        if not self.is_unavailable():
             try:
                 return getattr(redis.RedisCache, name)(self, *args, **kwargs)
             except RedisError as error:
-                RedisCache.retry_at = time.monotonic() + RETRY_SECONDS
-                logger.warning("Redis fails, local memory stands in for it: %r", error)
+                RedisCache.retry_at[self.server] = time.monotonic() + RETRY_SECONDS
+                logger.warning("Redis failed; local memory is used instead: %r", error)
         return getattr(self.local, name)(*args, **kwargs)
 
     return method
 
 
 class RedisCache(redis.RedisCache):
-    """Django's, for which a cache of this process stands in while Redis does not answer.
+    """Django's, with a cache in this process that stands in while Redis is unavailable or full.
 
-    Its alias is the parameter `LOCAL`. Redis is asked again after RETRY_SECONDS.
+    The parameter `LOCAL` is the alias of that cache. Redis is tried again after RETRY_SECONDS.
     """
 
-    # For the whole process: a Redis that is gone costs one of its threads one timeout at a time.
-    retry_at = 0
+    # By server, for all threads: once one of them has failed, none tries again until then.
+    retry_at = {}
 
     def __init__(self, server, params):
         super().__init__(server, params)
+        self.server = server
         self.local = caches[params["LOCAL"]]
+
+    def is_unavailable(self):
+        return time.monotonic() < RedisCache.retry_at.get(self.server, 0)
 
     add = or_locally("add")
     get = or_locally("get")
@@ -50,6 +54,7 @@ class RedisCache(redis.RedisCache):
     delete_many = or_locally("delete_many")
     clear = or_locally("clear")
 
-    def ping(self):
-        """Raises RedisError if Redis does not answer."""
-        self._cache.get_client().ping()
+    def works(self):
+        """Whether Redis stores a value, tried now or in the last RETRY_SECONDS."""
+        self.set("works", 1)
+        return not self.is_unavailable()

@@ -1,4 +1,4 @@
-"""For load balancers and those who watch: without a token, whatever host name is asked for."""
+"""Health checks for load balancers and monitoring, without a token and for any host name."""
 
 from django.core.cache import caches
 from django.db import DatabaseError, connection
@@ -6,7 +6,6 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from redis.exceptions import RedisError
 
 from messaging_app.cache import RedisCache
 
@@ -17,16 +16,16 @@ RETRY_AFTER_SECONDS = 5
 @require_safe
 @never_cache
 def healthz(request):
-    """The process answers."""
+    """The process is running."""
     return JsonResponse({"process": OK})
 
 
 @require_safe
 @never_cache
 def readyz(request):
-    """What the process needs answers: 200, or 503 with what is wrong."""
+    """200 if everything that the process needs is available, otherwise 503 with what is not."""
     database, migrations = check_database()
-    checks = {"database": database, "migrations": migrations, "cache": check_cache()}
+    checks = {"database": database, "migrations": migrations, "cache": check_caches()}
     if set(checks.values()) == {OK}:
         return JsonResponse(checks)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -38,22 +37,22 @@ def check_database():
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError:
-        return "does not answer", "unknown"
+        return "unavailable", "unknown"
     return OK, f"{len(missing)} not applied" if missing else OK
 
 
-def check_cache():
-    cache = caches["default"]
-    try:
-        if isinstance(cache, RedisCache):
-            cache.ping()
-    except RedisError:
-        return "does not answer"
-    return OK
+def check_caches():
+    unavailable = [
+        alias
+        for alias in ("default", "throttles")
+        if isinstance(caches[alias], RedisCache) and not caches[alias].works()
+    ]
+    return f"unavailable: {', '.join(unavailable)}" if unavailable else OK
 
 
 class HealthMiddleware:
-    """Before what looks at the host name and redirects to https: probes ask by IP address."""
+    """Comes before the check of the host name and the redirect to https, because probes use IP
+    addresses."""
 
     views = {"/healthz": healthz, "/readyz": readyz}
 

@@ -3,7 +3,7 @@ import sqlite3
 from http import HTTPStatus
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
+from django.core.exceptions import BadRequest
 from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.utils.log import log_response
@@ -13,11 +13,10 @@ RETRY_AFTER_SECONDS = 5
 
 
 class ApiMiddleware:
-    """What holds for every answer under /api/, whoever gives it: it is JSON, in DEBUG too, and
-    nobody keeps it for others.
+    """Makes every error response under /api/ JSON, in DEBUG too, and every response private.
 
-    A body that is too large, or whose size is not told, is refused before it is read: WSGI shows
-    a chunked one to Django as empty.
+    Refuses a body that is too large, or that has no Content-Length: Django reads a chunked body as
+    empty.
     """
 
     def __init__(self, get_response):
@@ -28,7 +27,7 @@ class ApiMiddleware:
             return self.get_response(request)
         is_head = request.method == "HEAD"
         if is_head:
-            # So that it has the ETag, or is the 304, that GET would give.
+            # For the same ETag and 304 as GET.
             request.method = "GET"
         response = self.refuse(request) or self.get_response(request)
         if (
@@ -58,9 +57,8 @@ class ApiMiddleware:
 
 
 class ErrorMiddleware:
-    """Errors that are no fault of the program's. A database that does not answer, or has to break
-    something off, is a 503; in the admin, what its forms do not send (a NUL, which PostgreSQL
-    does not take, an id that is none, a date at the end of the calendar) is a 400."""
+    """Maps database outages to 503. Outside the API, also maps BadRequest, and a NUL, which
+    PostgreSQL cannot store, to 400."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -68,17 +66,17 @@ class ErrorMiddleware:
     def __call__(self, request):
         values = [request.META.get("QUERY_STRING", ""), *request.COOKIES.values()]
         if not is_api(request) and any("\0" in value or "%00" in value for value in values):
-            return bad_request("It has a NUL in its query string or a cookie.")
+            return bad_request("There is a NUL in the query string or in a cookie.")
         return self.get_response(request)
 
     def process_exception(self, request, exception):
         if isinstance(exception, (OperationalError, InterfaceError)):
             if getattr(exception.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
-                # A statement that SQLite cannot run.
+                # An error in the statement itself.
                 return None
             return unavailable(request, exception)
-        if isinstance(exception, (ValidationError, OverflowError)) and not is_api(request):
-            return bad_request("It has a value that cannot be read, or is out of range.")
+        if isinstance(exception, BadRequest) and not is_api(request):
+            return bad_request(str(exception))
         return None
 
 
@@ -87,7 +85,7 @@ def bad_request(detail):
 
 
 def unavailable(request, exception):
-    detail = "The database does not answer. Try again in a few seconds."
+    detail = "The database is not available. Try again in a few seconds."
     response = HttpResponse(detail, status=503, content_type="text/plain")
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     log_response(
@@ -105,7 +103,7 @@ def is_api(request):
 
 
 def set_error(response, detail):
-    """In place: Django has marked the response as logged."""
+    """Changes the response in place, because Django has marked it as logged."""
     response.content = json.dumps({"detail": detail}, separators=(",", ":"))
     response.headers["Content-Type"] = JSON
     response.headers["Content-Length"] = str(len(response.content))

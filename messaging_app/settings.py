@@ -1,78 +1,35 @@
-"""All settings come from the environment and are read here alone; the README lists them."""
+"""Every setting. `env` reads what comes from the environment, and the README lists it."""
 
-import re
+import os
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
-import dj_email_url
-from corsheaders.defaults import default_methods
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
-from environs import Env, validate
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from messaging_app import env
+from messaging_app.log import LOGGING  # noqa: F401
+from messaging_app.spectacular import SPECTACULAR_SETTINGS  # noqa: F401
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = Env()
-
-
-HOST = r"([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])"
-# What a browser sends as Origin: scheme, host and port, in lower case and without a path.
-ORIGIN = r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
-
-
-def items(name, pattern, example, default=()):
-    """The values of a comma-separated list, each of which matches the pattern."""
-    values = [value.strip() for value in env.list(name, list(default))]
-    for value in values:
-        if not re.fullmatch(pattern, value):
-            raise ImproperlyConfigured(f"{name}: {value!r} is not of the form {example}.")
-    return values
-
-
-def matching(name, pattern, example, default):
-    """The value, all of which matches the pattern."""
-    value = env.str(name, default)
-    if not re.fullmatch(pattern, value):
-        raise ImproperlyConfigured(f"{name} is not of the form {example}.")
-    return value
-
-
-def rate(name, default):
-    """`10/min`; None for `off`."""
-    period = "s|sec|second|m|min|minute|h|hour|d|day"
-    pattern = validate.Regexp(rf"(off|[1-9][0-9]{{0,8}}/({period}))\Z")
-    value = env.str(name, default, validate=pattern)
-    return None if value == "off" else value
-
-
-def between(low, high):
-    return validate.Range(min=low, max=high)
-
-
-# --- Core
-
-DEBUG = env.bool("DEBUG", False)
-
-SECRET_KEY = env.str("SECRET_KEY", "development-only-" + "x" * 48 if DEBUG else "")
-if not SECRET_KEY.strip():
-    raise ImproperlyConfigured(
-        "SECRET_KEY is not set: set it to a long random string, or DEBUG=1 for development."
-    )
-
-ALLOWED_HOSTS = items(
-    "ALLOWED_HOSTS",
-    rf"\*|\.?{HOST}",
-    "chat.example.com (without scheme and port)",
-    ["localhost", "127.0.0.1", "[::1]"],
-)
+DEBUG = env.boolean("DEBUG")
+# Signs the tokens: whoever guesses it can sign in as anybody.
+if DEBUG:
+    SECRET_KEY = os.environ.get("SECRET_KEY") or "development-only-" + "x" * 48
+else:
+    SECRET_KEY = env.secret_key("SECRET_KEY", min_characters=50)
+ALLOWED_HOSTS = env.host_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
 ROOT_URLCONF = "messaging_app.urls"
 WSGI_APPLICATION = "messaging_app.wsgi.application"
 
 INSTALLED_APPS = [
     "messaging_app.apps.AdminConfig",
+    # Before Django's auth and simplejwt, because it replaces one command of each.
+    "chats",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -86,7 +43,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
-    "chats",
 ]
 
 MIDDLEWARE = [
@@ -129,49 +85,43 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"}}
 
-# --- Database and cache
-
-
-def database(name, default):
-    parsed = env.dj_db_url(name, default, conn_max_age=60, conn_health_checks=True)
-    if parsed["NAME"] in {"", ":memory:"} or parsed["ENGINE"] not in {
-        "django.db.backends.sqlite3",
-        "django.db.backends.postgresql",
-    }:
-        raise ImproperlyConfigured(
-            f"{name} is not of the form sqlite:///file or postgres://user:password@host/database."
-        )
-    if parsed["ENGINE"] == "django.db.backends.sqlite3":
-        parsed["OPTIONS"] = {
-            # A transaction that reads first and writes later fails at once when another one has
-            # written in between; IMMEDIATE queues it instead, for as long as the timeout.
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 60,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-        }
-    else:
+SQLITE = {
+    "ENGINE": "messaging_app.sqlite",
+    "CONN_MAX_AGE": 60,
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        # A transaction that reads first and writes later fails at once when another one has
+        # written in between; IMMEDIATE queues it instead, for as long as the timeout.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 60,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    },
+}
+POSTGRES = {
+    "CONN_MAX_AGE": 60,
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
         # So that a server that is gone is noticed. In seconds; the last one in milliseconds.
-        parsed["OPTIONS"] = {
-            "connect_timeout": 5,
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 10_000,
-        } | parsed.get("OPTIONS", {})
-    return parsed
-
-
-DATABASES = {"default": database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
-if env.str("SOURCE_DATABASE_URL", ""):
+        "connect_timeout": 5,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        # Compiling a statement of some thousand keys took PostgreSQL longer than running it.
+        "options": "-c jit=off",
+    },
+}
+SQLITE_URL = f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
+DATABASES = {"default": env.database_url("DATABASE_URL", SQLITE_URL, SQLITE, POSTGRES)}
+if os.environ.get("SOURCE_DATABASE_URL"):
     # For `manage.py copy_database`.
-    DATABASES["source"] = database("SOURCE_DATABASE_URL", "")
-
+    DATABASES["source"] = env.database_url("SOURCE_DATABASE_URL", "", SQLITE, POSTGRES)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LOCAL_CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-        # With views.CACHED_PAGE_MAX_BYTES this keeps a process under 64 MiB of pages.
+        # With chats.caching.CACHED_PAGE_MAX_BYTES this keeps a process under 64 MiB of pages.
         "OPTIONS": {"MAX_ENTRIES": 1000},
     },
     "throttles": {
@@ -180,32 +130,25 @@ LOCAL_CACHES = {
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
 }
-CACHE_URL = env.str("CACHE_URL", "")
-if not CACHE_URL:
-    CACHES = LOCAL_CACHES
-elif re.fullmatch(r"rediss?://([^\s/]*@)?" + HOST + r"(:[0-9]{1,5})?(/[0-9]*)?", CACHE_URL):
-    CACHES = {f"local_{alias}": cache for alias, cache in LOCAL_CACHES.items()} | {
-        alias: {
-            "BACKEND": "messaging_app.cache.RedisCache",
-            "LOCATION": CACHE_URL,
-            "KEY_PREFIX": alias,
-            "LOCAL": f"local_{alias}",
-            # One more try at once, for a connection that Redis has closed in the meantime.
-            "OPTIONS": {
-                "socket_connect_timeout": 1,
-                "socket_timeout": 1,
-                "retry": Retry(NoBackoff(), 1),
-            },
-        }
-        for alias in LOCAL_CACHES
-    }
-else:
-    raise ImproperlyConfigured("CACHE_URL is not of the form redis://host:6379/0.")
-
-# --- People
+REDIS = {
+    "BACKEND": "messaging_app.cache.RedisCache",
+    "OPTIONS": {
+        "socket_connect_timeout": 1,
+        "socket_timeout": 1,
+        # One more try at once, for a connection that Redis has closed in the meantime.
+        "retry": Retry(NoBackoff(), 1),
+    },
+}
+CACHE_URL = env.redis_url("CACHE_URL")
+THROTTLE_CACHE_URL = env.redis_url("THROTTLE_CACHE_URL")
+CACHES = dict(LOCAL_CACHES)
+for alias, url in {"default": CACHE_URL, "throttles": THROTTLE_CACHE_URL or CACHE_URL}.items():
+    if url:
+        CACHES[f"local_{alias}"] = LOCAL_CACHES[alias]
+        CACHES[alias] = REDIS | {"LOCATION": url, "KEY_PREFIX": alias, "LOCAL": f"local_{alias}"}
 
 AUTH_USER_MODEL = "chats.User"
-# Alone: how long a sign-in takes would tell accounts with another hash from unknown ones.
+# Only one: with a second, the time of a sign-in would reveal which accounts have the other hash.
 PASSWORD_HASHERS = ["messaging_app.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -218,12 +161,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 SIMPLE_JWT = {
-    "ACCESS_TOKEN_LIFETIME": timedelta(
-        minutes=env.int("ACCESS_TOKEN_MINUTES", 15, validate=between(1, 525_600))
-    ),
-    "REFRESH_TOKEN_LIFETIME": timedelta(
-        days=env.int("REFRESH_TOKEN_DAYS", 14, validate=between(1, 3_650))
-    ),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 15, 1, 525_600)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("REFRESH_TOKEN_DAYS", 14, 1, 3_650)),
     # In seconds: another machine's clock may be ahead.
     "LEEWAY": 10,
     "ROTATE_REFRESH_TOKENS": True,
@@ -238,32 +177,13 @@ SIMPLE_JWT = {
     "TOKEN_BLACKLIST_SERIALIZER": "chats.auth.TokenBlacklistSerializer",
 }
 
-# --- E-mail
-
-EMAIL = matching(
-    "EMAIL_URL",
-    rf"console:|file:///\S+|(smtp|submission)://([^\s/@]+@)?{HOST}(:[0-9]{{1,5}})?/?(\?(tls|ssl)=true)?",
-    "submission://user:password@mail.example.com",
-    "console:",
-)
-globals().update(dj_email_url.parse(EMAIL))
+# EMAIL_BACKEND, EMAIL_HOST and the like.
+globals().update(env.mail_url("EMAIL_URL", "console:"))
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = matching(
-    "DEFAULT_FROM_EMAIL",
-    r"[^\s<>@]+@[^\s<>@,]+|[^\r\n<>]+ <[^\s<>@]+@[^\s<>@,]+>",
-    "Chat <chat@example.com>",
-    "webmaster@localhost",
-)
-PASSWORD_RESET_URL = matching(
-    "PASSWORD_RESET_URL",
-    rf"(https?://{HOST}(:[0-9]{{1,5}})?(/[^\s#]*)?)?",
-    "https://chat.example.com/new-password",
-    "",
-)
+DEFAULT_FROM_EMAIL = env.mail_address("DEFAULT_FROM_EMAIL", "webmaster@localhost")
+PASSWORD_RESET_URL = env.page_url("PASSWORD_RESET_URL")
 
-# --- API
-
-TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0, validate=between(0, 100))
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0, 0, 100)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["chats.auth.JWTAuthentication"],
@@ -271,75 +191,42 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["chats.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["chats.filters.QueryParameterBackend"],
-    "DEFAULT_THROTTLE_CLASSES": ["chats.throttling.WriteThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["chats.throttling.UserThrottle"],
     "DEFAULT_THROTTLE_RATES": {
-        "sign_in": rate("THROTTLE_SIGN_IN", "10/min"),
-        "register": rate("THROTTLE_REGISTER", "20/hour"),
-        "reset": rate("THROTTLE_RESET", "5/hour"),
-        "write": rate("THROTTLE_WRITE", "120/min"),
+        "sign_in": env.rate("THROTTLE_SIGN_IN", "10/min"),
+        "register": env.rate("THROTTLE_REGISTER", "20/hour"),
+        "reset": env.rate("THROTTLE_RESET", "5/hour"),
+        "write": env.rate("THROTTLE_WRITE", "120/min"),
+        "search": env.rate("THROTTLE_SEARCH", "60/min"),
+        "refresh": env.rate("THROTTLE_REFRESH", "60/min"),
     },
     "NUM_PROXIES": TRUSTED_PROXIES,
     "EXCEPTION_HANDLER": "chats.exceptions.exception_handler",
-    "DEFAULT_SCHEMA_CLASS": "chats.openapi.schema.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "chats.openapi.AutoSchema",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "TEST_REQUEST_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
 
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Messaging API",
-    "DESCRIPTION": """\
-Conversations between people. Register, sign in with `POST /api/token/`, and send the `access`
-token with every further call: `Authorization: Bearer …`.
-
-All bodies are JSON, errors too; times are UTC. Every path ends with a slash: without it `GET` is
-redirected, and any other verb gets a 404 that names the right path. A verb that a path does not
-have is a 405; `HEAD` answers as `GET` does. Every answer of the program has an `X-Request-ID`. What
-the server in front of it refuses, a path over 8,000 bytes or headers that are too long, is a 414 or
-431 in HTML.
-""",
-    "VERSION": "1.0.0",
-    "OAS_VERSION": "3.1.0",
-    "SCHEMA_PATH_PREFIX": "/api/",
-    "SCHEMA_COERCE_PATH_PK_SUFFIX": True,
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENFORCE_NON_BLANK_FIELDS": True,
-    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
-    "SORT_OPERATIONS": False,
-    "SORT_OPERATION_PARAMETERS": False,
-    "ENUM_NAME_OVERRIDES": {"Role": "chats.models.User.Role"},
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "TAGS": [{"name": name} for name in ("users", "token", "conversations", "messages", "root")],
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_AUTHENTICATION": [],
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "chats.openapi.schema.add_components",
-    ],
-}
-
 API_REQUEST_MAX_BYTES = 1024 * 1024
 
-CORS_ALLOWED_ORIGINS = items("CORS_ALLOWED_ORIGINS", ORIGIN, "https://chat.example.com")
+CORS_ALLOWED_ORIGINS = env.origin_list("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = r"^/api/"
-CORS_ALLOW_METHODS = default_methods
 CORS_ALLOW_HEADERS = [
     "authorization",
     "content-type",
     "idempotency-key",
     "if-none-match",
 ]
-CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "Idempotent-Replayed"]
-
-# --- Behind TLS
+CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "Idempotent-Replayed", "X-Request-ID"]
 
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-CSRF_TRUSTED_ORIGINS = items("CSRF_TRUSTED_ORIGINS", ORIGIN, "https://chat.example.com")
-SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", False)
-SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 0, validate=between(0, 2**31))
+CSRF_TRUSTED_ORIGINS = env.origin_list("CSRF_TRUSTED_ORIGINS")
+SECURE_SSL_REDIRECT = env.boolean("SECURE_SSL_REDIRECT")
+SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 0, 0, 2**31)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 
@@ -354,26 +241,4 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# --- Logging: to standard error; a 4xx is the client's affair and is not logged
-
 DJANGO_GUID = {"GUID_HEADER_NAME": "X-Request-ID", "EXPOSE_HEADER": False}
-
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "django_guid.log_filters.CorrelationId"}},
-    "formatters": {
-        "line": {"format": "{asctime} {levelname} {correlation_id} {name} {message}", "style": "{"}
-    },
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["request_id"],
-        }
-    },
-    "loggers": {
-        "django": {"handlers": ["stderr"], "level": "INFO"},
-        "django.request": {"level": "ERROR"},
-    },
-}

@@ -1,10 +1,11 @@
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
-from chats.views import UnknownPathView
+from messaging_app.views import RootView, UnknownPathView
 
 urlpatterns = [
+    path("api/", RootView.as_view(), name="root"),
     path("api/", include("chats.urls")),
-    path("api", UnknownPathView.as_view()),
+    re_path("^api(/|$)", UnknownPathView.as_view(), name="unknown-path"),
     path("admin/", admin.site.urls),
 ]

@@ -8,10 +8,10 @@ django_application = get_wsgi_application()
 
 
 def application(environ, start_response):
-    """Django's, without Content-Type parameters that it could not decode.
+    """Django's, without the Content-Type parameters that it cannot decode.
 
-    It applies their charset to the query string too, while it builds the request and before any
-    middleware: `charset=hex` would be a 500. JSON is UTF-8 whatever they say (RFC 8259).
+    Django applies their charset to the query string before any middleware runs, so that
+    `charset=hex` would be a 500. JSON is UTF-8 whatever they say (RFC 8259).
     """
     media_type, *parameters = environ.get("CONTENT_TYPE", "").split(";")
     if not all(map(is_readable, parameters)):

@@ -1,35 +1,52 @@
 """The cast: Alice and Bob talk, Carol joins them at times, Mallory is signed in and outside."""
 
-from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Permission
 from django.core.cache import caches
-from playwright.sync_api import sync_playwright
-from rest_framework.test import APIClient
+from django.test import Client, override_settings
 from rest_framework_simplejwt.tokens import AccessToken
 
-from chats.models import Conversation, User
-from chats.tests import conformance
-from chats.tests.servers import Database, Server, manage, serve_files
-from chats.tests.services import find
+from chats.models import User
+from chats.services import send, start
+from chats.tests.support.conformance import CheckedAPIClient
 
 PASSWORD = "a long enough password"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _every_answer_is_as_described():
-    """But those to other processes that a test starts."""
-    with pytest.MonkeyPatch.context() as patch:
-        conformance.check_test_client(patch)
-        conformance.check_requests(patch)
+def _redis_of_this_process(worker_id):
+    """Clearing a Redis cache clears its database, so each process of pytest-xdist has its own."""
+    if not settings.CACHE_URL or worker_id == "master":
+        yield
+        return
+    url = urlsplit(settings.CACHE_URL)
+    number = int(url.path.removeprefix("/") or 0) + int(worker_id.removeprefix("gw"))
+    url = url._replace(path=f"/{number}").geturl()
+    caches = {
+        alias: cache | {"LOCATION": url} if cache.get("LOCATION") == settings.CACHE_URL else cache
+        for alias, cache in settings.CACHES.items()
+    }
+    with override_settings(CACHE_URL=url, CACHES=caches):
         yield
 
 
-@pytest.fixture
-def breaks_on_purpose(monkeypatch):
-    """No 500 is described."""
-    monkeypatch.setattr(conformance, "check_answer", lambda *_: None)
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
+    """pytest-django would put a file per process where SQLite's test database is in memory."""
+    for database in settings.DATABASES.values():
+        if database["ENGINE"] == "messaging_app.sqlite":
+            database.setdefault("TEST", {})["NAME"] = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_static_files(tmp_path_factory):
+    """Each new client would list the collected files again, which takes longer than most tests."""
+    with override_settings(STATIC_ROOT=tmp_path_factory.mktemp("static")):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -79,22 +96,25 @@ def mallory(make_user):
 
 @pytest.fixture
 def conversation(alice, bob):
-    conversation, _ = Conversation.objects.start(alice, {bob.pk})
+    conversation, _ = start(alice, {bob.pk})
     return conversation
 
 
 @pytest.fixture
 def message(conversation, alice):
-    message, _ = conversation.send(alice, "Hello, Bob")
+    message, _ = send(conversation, alice, "Hello, Bob")
     return message
 
 
 @pytest.fixture
 def api():
-    """`api(alice)` is a client with a real access token of hers; `api()` has none."""
+    """`api(alice)` is a client with an access token of Alice; `api()` sends no token.
+
+    Both check every response against the OpenAPI description.
+    """
 
     def api(user=None):
-        client = APIClient()
+        client = CheckedAPIClient()
         if user is not None:
             client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
         return client
@@ -102,43 +122,26 @@ def api():
     return api
 
 
-@pytest.fixture(scope="session")
-def front_end(tmp_path_factory):
-    """A folder whose files are served from another origin, which the server allows."""
-    folder = tmp_path_factory.mktemp("front_end")
-    with serve_files(folder) as origin:
-        yield SimpleNamespace(folder=folder, origin=origin)
-
-
-@pytest.fixture(scope="session")
-def running_server(tmp_path_factory, django_db_blocker, front_end):
-    folder = tmp_path_factory.mktemp("server")
-    manage("collectstatic", "--noinput")
-    with django_db_blocker.unblock():
-        server = Server(Database(folder), folder, CORS_ALLOWED_ORIGINS=front_end.origin)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.kill()
-            server.database.drop()
+@pytest.fixture
+def root(make_user):
+    return make_user("Root", is_staff=True, is_superuser=True, role="admin")
 
 
 @pytest.fixture
-def server(running_server):
-    """Shared: each test has people of its own on it, and may restart it as it likes."""
-    yield running_server
-    if not running_server.is_as_usual:
-        running_server.restart()
+def staff(client, root):
+    client.force_login(root)
+    return client
 
 
-@pytest.fixture(scope="session")
-def chromium(django_db_blocker):
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=find("chromium"), args=options)
-        # Playwright has an event loop, in which Django refuses to ask the database.
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-            yield browser
-        browser.close()
+@pytest.fixture
+def make_staff(make_user):
+    """`make_staff("view_user")` is a client of one who is no superuser and may do just that."""
+
+    def make_staff(*codenames):
+        user = make_user(f"Sam{User.objects.count()}", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make_staff

@@ -1,16 +1,18 @@
 import random
 from datetime import timedelta
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from tqdm import tqdm
 
+from chats.clock import batched
 from chats.models import Conversation, Message, User
 
 PARTICIPANTS = 4
-BATCH = 5_000
+BATCH_ROWS = 5_000
 NAMES = ["Ada", "Ben", "Chloe", "Dan", "Eve", "Finn", "Gina", "Hugo", "Iris", "Jack"]
 WORDS = ["the", "room", "is", "free", "in", "May", "with", "a", "view", "of", "sea", "or", "moor"]
 
@@ -18,7 +20,7 @@ WORDS = ["the", "room", "is", "free", "in", "May", "with", "a", "view", "of", "s
 class Command(BaseCommand):
     help = (
         "Fill an empty database with people who cannot sign in, conversations of four of them and "
-        "messages, the same ones each time; the first conversation gets a tenth of all messages."
+        "messages; the first conversation gets a tenth of all messages."
     )
 
     def add_arguments(self, parser):
@@ -31,76 +33,73 @@ class Command(BaseCommand):
             raise CommandError(f"At least {PARTICIPANTS} people and a conversation are needed.")
         if Conversation.objects.exists():
             raise CommandError("There are conversations already; this fills an empty database.")
-        self.random = random.Random(people)  # noqa: S311
-        self.end = timezone.now()
+        begin = timezone.now() - timedelta(seconds=messages)
         with transaction.atomic():
-            made = list(self.insert(User, people, self.make_people(people)))
-            chats = self.make_conversations(conversations, messages)
-            chats = list(self.insert(Conversation, conversations, chats))
-            seats = [
-                (chat, user) for chat in chats for user in self.random.sample(made, PARTICIPANTS)
-            ]
-            through = Conversation.participants.through
-            rows = (through(conversation=chat, user=user) for chat, user in seats)
-            for _ in self.insert(through, len(seats), rows):
-                pass
-            for _ in self.insert(Message, messages, self.make_messages(messages, seats)):
-                pass
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("ANALYZE")
-
-    def insert(self, model, total, rows):
-        """The rows, each batch of which is written by then; a progress bar tells how far it is."""
-        with tqdm(total=total, desc=str(model._meta.verbose_name_plural), unit=" rows") as bar:
-            batch = []
-            for row in rows:
-                batch.append(row)
-                if len(batch) == min(BATCH, total - bar.n):
-                    yield from model._base_manager.bulk_create(batch)
-                    bar.update(len(batch))
-                    batch = []
-
-    def make_id(self):
-        return UUID(int=self.random.getrandbits(128), version=4)
-
-    def make_people(self, count):
-        for n in range(count):
-            name = NAMES[n % len(NAMES)]
-            yield User(
-                pk=self.make_id(),
-                email=f"{name.lower()}.{n}@example.com",
-                first_name=name,
-                last_name=f"Number {n}",
-                password="!",  # noqa: S106
+            names = [NAMES[n % len(NAMES)] for n in range(people)]
+            users = make_people(
+                User(email=f"{name}.{n}@example.com".lower(), first_name=name, last_name=f"No. {n}")
+                for n, name in enumerate(names)
             )
+            groups = [random.sample(users, PARTICIPANTS) for _ in range(conversations)]
+            made = make_conversations(groups, begin)
+            insert(get_messages(made, groups, begin, messages), messages)
+            move_clocks_to_last_messages()
+        analyze()
 
-    def sent_at(self, n, messages):
-        return self.end - timedelta(seconds=messages - n)
 
-    def make_conversations(self, count, messages):
-        """Their clocks are the times of their last messages: number n goes to `place(n)`."""
-        begin = self.sent_at(0, messages)
-        last = {self.place(n, count): n for n in range(max(0, messages - 20 * count), messages)}
-        for k in range(count):
-            updated_at = self.sent_at(last[k], messages) if k in last else begin
-            yield Conversation(pk=self.make_id(), created_at=begin, updated_at=updated_at)
+def get_messages(conversations, groups, begin, count):
+    """A message a second. Those to a conversation come from its participants in turn."""
+    for n in range(count):
+        k = 0 if n % 10 == 0 else (n - n // 10) % len(conversations)
+        words = random.sample(WORDS, random.randint(3, len(WORDS)))  # noqa: S311
+        yield Message(
+            conversation=conversations[k],
+            sender=groups[k][n // len(conversations) % PARTICIPANTS],
+            message_body=" ".join(words).capitalize(),
+            sent_at=begin + timedelta(seconds=n),
+        )
 
-    def place(self, n, conversations):
-        """In which conversation message number n is."""
-        return 0 if n % 10 == 0 else (n - n // 10) % conversations
 
-    def make_messages(self, count, seats):
-        conversations = len(seats) // PARTICIPANTS
-        for n in range(count):
-            conversation, sender = seats[
-                PARTICIPANTS * self.place(n, conversations) + n // conversations % PARTICIPANTS
-            ]
-            words = self.random.sample(WORDS, self.random.randint(3, len(WORDS)))
-            yield Message(
-                pk=self.make_id(),
-                conversation=conversation,
-                sender=sender,
-                message_body=" ".join(words).capitalize(),
-                sent_at=self.sent_at(n, count),
-            )
+def make_people(users):
+    """Insert users, who cannot sign in."""
+    users = list(users)
+    for user in users:
+        user.password = "!"  # noqa: S105
+    insert(users, len(users))
+    return users
+
+
+def make_conversations(groups, created_at):
+    """Insert a conversation for each list of users."""
+    conversations = [Conversation(created_at=created_at) for _ in groups]
+    insert(conversations, len(conversations))
+    through = Conversation.participants.through
+    participations = [
+        through(conversation=conversation, user=user)
+        for conversation, users in zip(conversations, groups, strict=True)
+        for user in users
+    ]
+    insert(participations, len(participations))
+    return conversations
+
+
+def insert(rows, count):
+    """Insert rows of one model in batches, and show a progress bar."""
+    with tqdm(total=count, unit=" rows") as bar:
+        for batch in batched(rows, BATCH_ROWS):
+            model = type(batch[0])
+            bar.set_description(str(model._meta.verbose_name_plural), refresh=False)
+            model._base_manager.bulk_create(batch)
+            bar.update(len(batch))
+
+
+def move_clocks_to_last_messages():
+    messages = Message.objects.filter(conversation=OuterRef("pk")).newest_first()
+    last_sent_at = Subquery(messages.values("sent_at")[:1])
+    Conversation.objects.update(updated_at=Coalesce(last_sent_at, "created_at"))
+
+
+def analyze():
+    """Let the database plan its queries for the new rows."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")

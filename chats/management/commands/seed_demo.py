@@ -2,7 +2,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from chats.models import Conversation, User
+from chats.models import User
+from chats.services import send, start
 
 PASSWORD = "correct-horse-battery"  # noqa: S105
 PEOPLE = ["Alice Archer", "Bob Baker", "Carol Chen"]
@@ -12,14 +13,14 @@ CONVERSATIONS = [
         [
             ("Alice", "Hi Bob, is the room still free in May?"),
             ("Bob", "It is. From the 3rd to the 17th."),
-            ("Alice", "Then I take it!"),
+            ("Alice", "Then I'll take it!"),
         ],
     ),
     (
         ["Alice", "Bob", "Carol"],
         [
-            ("Carol", "Who brings the cake?"),
-            ("Bob", "Not me, I bring the chairs."),
+            ("Carol", "Who's bringing the cake?"),
+            ("Bob", "Not me, I'm bringing the chairs."),
         ],
     ),
 ]
@@ -44,7 +45,7 @@ class Command(BaseCommand):
 
     def handle(self, *args, **options):
         if not settings.DEBUG:
-            raise CommandError("Demo people have a known password: this runs with DEBUG=1 alone.")
+            raise CommandError("Demo people have a known password: this runs only with DEBUG=1.")
         if not User.objects.filter(email="alice@example.com").exists():
             self.make()
         emails = User.objects.filter(email__endswith="@example.com").order_by("email")
@@ -71,6 +72,6 @@ class Command(BaseCommand):
         )
         for names, messages in CONVERSATIONS:
             creator, *others = (people[name] for name in names)
-            conversation, _ = Conversation.objects.start(creator, {user.pk for user in others})
+            conversation, _ = start(creator, {user.pk for user in others})
             for name, message_body in messages:
-                conversation.send(people[name], message_body)
+                send(conversation, people[name], message_body)

@@ -1,0 +1,2 @@
+# Importing them registers them.
+from chats.admin import conversations, groups, messages, people  # noqa: F401

@@ -1,0 +1,116 @@
+from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelectMultiple
+from django.core.exceptions import ValidationError
+from django.template.loader import render_to_string
+
+from chats.admin.forms import ChangedFieldsForm, ChangedFieldsMixin
+from chats.admin.lists import LargeTableAdmin, read_uuid
+from chats.admin.rights import may_view
+from chats.models import MAX_PARTICIPANTS, Conversation, Message, User
+from chats.services import UnknownUsers, lock_active_users
+
+NEWEST_MESSAGES = 20
+NAMED_PARTICIPANTS = 5
+
+
+class ParticipantsSelect(AutocompleteSelectMultiple):
+    def optgroups(self, name, value, attr=None):
+        """Drops values that are not ids: Django would query the database with them."""
+        ids = [str(pk) for each in value if (pk := read_uuid(str(each)))]
+        return super().optgroups(name, ids, attr)
+
+
+class ConversationForm(ChangedFieldsForm):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if "participants" in self.fields and not may_view(User, self.request):
+            self.fields["participants"].label_from_instance = User.get_full_name
+
+    def clean(self):
+        """Locks people before the conversation, as everywhere."""
+        if "participants" not in self.cleaned_data:
+            return
+        added = self.get_added("participants")
+        if added and not may_view(Message, self.request):
+            # Staff could add themselves and read the conversation through the API.
+            text = "You need the permission to view messages to add people."
+            raise ValidationError({"participants": text})
+        self.refuse_inactive(added)
+        super().clean()
+        removed = self.get_removed("participants")
+        staying = set(self.instance.participants.all()).difference(removed)
+        if len(staying.union(added)) > MAX_PARTICIPANTS:
+            text = f"A conversation has at most {MAX_PARTICIPANTS} participants."
+            self.add_error("participants", text)
+
+    def refuse_inactive(self, users):
+        """Locks the users."""
+        try:
+            lock_active_users([user.pk for user in users])
+        except UnknownUsers as error:
+            label = self.fields["participants"].label_from_instance
+            names = ", ".join(sorted(label(user) for user in users if user.pk in error.user_ids))
+            text = f"Only active people can be added. Not active: {names}."
+            raise ValidationError({"participants": text}) from error
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
+    form = ConversationForm
+    ordering = ["-updated_at"]
+    list_display = ["people", "created_at", "updated_at"]
+    search_fields = ["participants__first_name", "participants__last_name"]
+    search_help_text = (
+        "A part of a participant's name, an id or, if you may view people, a part of an e-mail "
+        "address."
+    )
+    id_fields = ["pk", "participants"]
+    readonly_fields = ["conversation_id", "created_at", "updated_at", "newest_messages"]
+
+    class Media:
+        css = {"all": ["chats/admin.css"]}
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).prefetch_related("participants")
+
+    def get_fields(self, request, obj=None):
+        if obj is None:
+            return ["participants"]
+        # A page that cannot be changed shows participants as their e-mail addresses.
+        may_see_them = may_view(User, request) or self.has_change_permission(request, obj)
+        participants = "participants" if may_see_them else "participant_names"
+        fields = [participants, "conversation_id", "created_at", "updated_at"]
+        return [*fields, "newest_messages"] if may_view(Message, request) else fields
+
+    def formfield_for_manytomany(self, db_field, request, **kwargs):
+        widget = ParticipantsSelect(db_field, self.admin_site)
+        return super().formfield_for_manytomany(db_field, request, widget=widget, **kwargs)
+
+    def get_search_fields(self, request):
+        fields = super().get_search_fields(request)
+        return ["participants__email", *fields] if may_view(User, request) else fields
+
+    def get_deleted_objects(self, conversations, request):
+        """Does not list the messages, of which there may be a million."""
+        needed = set()
+        if not self.admin_site.get_model_admin(Message).has_delete_permission(request):
+            needed.add(Message._meta.verbose_name)
+        names = [f"{self.people(each)}, with all messages" for each in conversations]
+        return names, {"conversations": len(conversations)}, needed, []
+
+    @admin.display(description="participants")
+    def people(self, conversation):
+        users = conversation.participants.all()
+        names = ", ".join(user.get_full_name() for user in users[:NAMED_PARTICIPANTS])
+        more = len(users) - NAMED_PARTICIPANTS
+        return f"{names} and {more} more" if more > 0 else names or "Nobody"
+
+    @admin.display(description="participants")
+    def participant_names(self, conversation):
+        return ", ".join(user.get_full_name() for user in conversation.participants.all())
+
+    @admin.display(description="messages")
+    def newest_messages(self, conversation):
+        newest = conversation.messages.select_related("sender").newest_first()
+        context = {"conversation": conversation, "messages": newest[:NEWEST_MESSAGES]}
+        return render_to_string("admin/chats/conversation/newest_messages.html", context)

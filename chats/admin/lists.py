@@ -1,0 +1,90 @@
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest, ValidationError
+from django.core.paginator import Paginator
+from django.db import models
+from django.template.response import TemplateResponse
+from django.utils.functional import cached_property
+
+from chats.search import SEARCH_MAX_CHARACTERS, limited_admin_search
+
+FILTER_CONDITIONS = {"exact", "isnull", "gte", "lt"}
+
+
+class BoundedPaginator(Paginator):
+    """Counts and lists only the first rows. Staff find others by search or filter."""
+
+    max_count = 1000
+
+    @cached_property
+    def count(self):
+        return self.object_list.order_by()[: self.max_count].count()
+
+
+class LargeTableAdmin(admin.ModelAdmin):
+    """For tables of any size. A search for an id looks it up in `id_fields`."""
+
+    paginator = BoundedPaginator
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    id_fields = ["pk"]
+
+    def lookup_allowed(self, lookup, value, request):
+        """Allows only the lookups of the filters beside the list. A regular expression may take for
+        ever, and a lookup through a relation may reveal what staff may not see."""
+        field, _, condition = lookup.partition("__")
+        return field in self.get_list_filter(request) and condition in FILTER_CONDITIONS
+
+    def get_object(self, request, object_id, from_field=None):
+        """Ignores an empty `_to_field`, on which Django fails."""
+        return super().get_object(request, object_id, from_field or None)
+
+    def changelist_view(self, request, extra_context=None):
+        """Limits the time until the page is rendered. Actions are not limited."""
+        if request.method == "POST":
+            return super().changelist_view(request, extra_context)
+        with limited_admin_search():
+            response = super().changelist_view(request, extra_context)
+            return response.render() if isinstance(response, TemplateResponse) else response
+
+    def response_action(self, request, queryset):
+        try:
+            for pk in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.opts.pk.clean(pk, None)
+        except ValidationError as error:
+            raise BadRequest("The selection contains an invalid id.") from error
+        # Only what is selected on the page: no list offers to select all rows.
+        request.POST = request.POST.copy()
+        request.POST["select_across"] = "0"
+        return super().response_action(request, queryset)
+
+    def get_search_results(self, request, queryset, search_term):
+        """Limits the length: each word becomes a condition, and SQLite cannot parse a thousand."""
+        if len(search_term) > SEARCH_MAX_CHARACTERS:
+            raise BadRequest(f"A search is at most {SEARCH_MAX_CHARACTERS} characters long.")
+        if request.method == "POST":
+            # An action runs on the selected ids, so the list is not searched again.
+            return queryset, False
+        return self.search(request, queryset, search_term)
+
+    def search(self, request, queryset, search_term):
+        if pk := read_uuid(search_term):
+            return self.with_id(queryset, pk), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def with_id(self, queryset, pk):
+        """The rows with this id in the first of the `id_fields` that has any."""
+        matching = (queryset.filter(**{name: pk}) for name in self.id_fields)
+        return next(filter(models.QuerySet.exists, matching), queryset.none())
+
+
+def read_uuid(text):
+    """None if the text is not a UUID."""
+    try:
+        return UUID(text.strip())
+    except ValueError:
+        return None

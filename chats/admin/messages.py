@@ -1,0 +1,125 @@
+from datetime import UTC, datetime, time
+
+from django.contrib import admin
+from django.db.models import OuterRef, Subquery
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.text import Truncator
+
+from chats.admin.lists import LargeTableAdmin, read_uuid
+from chats.admin.rights import may_view
+from chats.models import Conversation, Message, User
+
+# What the list shows before staff search or filter.
+NEWEST_LISTED = 100
+ACTIVE_CONVERSATIONS = 50
+
+
+@admin.register(Message)
+class MessageAdmin(LargeTableAdmin):
+    """Staff read and delete messages here. They cannot write them."""
+
+    ordering = ["-sent_at"]
+    list_filter = ["sent_at"]
+    list_select_related = ["sender"]
+    sortable_by = []
+    search_fields = ["message_body"]
+    search_help_text = (
+        "Text of a message. A day such as 2026-01-31, the id of a message, conversation or sender, "
+        "or, if you may view people, a sender's whole e-mail address narrows the search. Without a "
+        f"search you see the newest messages of the {ACTIVE_CONVERSATIONS} conversations that "
+        "changed last."
+    )
+    id_fields = ["pk", "conversation", "sender"]
+
+    def get_list_display(self, request):
+        return ["excerpt", self.get_sender_column(request), "sent_at"]
+
+    def get_fields(self, request, obj=None):
+        sender = self.get_sender_column(request)
+        return ["message_body", sender, "sent_at", "conversation", "message_id"]
+
+    def get_sender_column(self, request):
+        """The name of the sender's column, which shows an e-mail address or a name."""
+        return "sender" if may_view(User, request) else "sender_name"
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def lookup_allowed(self, lookup, value, request):
+        return super().lookup_allowed(lookup, value, request) and is_in_calendar(value)
+
+    def search(self, request, queryset, search_term):
+        """A word that is an id, a day or an address narrows the search. Others are text."""
+        is_narrowed = search_term or self.get_filters_in_use(request)
+        if not is_narrowed:
+            return self.newest(queryset), False
+        words, may_view_people = [], may_view(User, request)
+        for word in search_term.split():
+            if pk := read_uuid(word):
+                queryset = self.with_id(queryset, pk)
+            elif day := read_day(word):
+                begin, end = (datetime.combine(day, each, UTC) for each in (time.min, time.max))
+                # The clock tells the database in which conversations to look.
+                queryset = queryset.filter(
+                    conversation__updated_at__gte=begin,
+                    sent_at__range=(begin, end),
+                )
+            elif may_view_people and (sender := User.objects.filter(email=word.lower()).first()):
+                queryset = queryset.filter(sender=sender)
+            else:
+                words.append(word)
+        return super().search(request, queryset, " ".join(words))
+
+    def get_filters_in_use(self, request):
+        return [name for name in request.GET if name.startswith(tuple(self.list_filter))]
+
+    def newest(self, queryset):
+        """At least the newest NEWEST_LISTED of the conversations that changed last, found without
+        sorting the table."""
+        active = Conversation.objects.latest_activity_first().values_list("pk", flat=True)
+        active = list(active[:ACTIVE_CONVERSATIONS])
+        messages = queryset.filter(conversation=OuterRef("pk")).values("sent_at")
+        bound = Subquery(messages[NEWEST_LISTED - 1 : NEWEST_LISTED])
+        found = Conversation.objects.filter(pk__in=active).annotate(bound=bound)
+        bounds = [conversation.bound for conversation in found if conversation.bound]
+        newest = queryset.filter(conversation__in=active)
+        return newest.filter(sent_at__gte=max(bounds)) if bounds else newest
+
+    def get_deleted_objects(self, objs, request):
+        """Names messages by their text instead of their id, for staff who may read them."""
+        chosen = objs if isinstance(objs, list) else objs.select_related("sender")
+        names = [str(message) for message in chosen]
+        if may_view(Message, request):
+            label = str if may_view(User, request) else User.get_full_name
+            names = [f"{label(each.sender)}: {self.excerpt(each)}" for each in chosen]
+        return names, {"messages": len(names)}, set(), []
+
+    @admin.display(description="sender")
+    def sender_name(self, message):
+        return message.sender.get_full_name()
+
+    @admin.display(description="message")
+    def excerpt(self, message):
+        return Truncator(message.message_body).chars(100)
+
+
+def is_in_calendar(text):
+    """False for a moment that is outside the years 1 to 9999 in UTC."""
+    try:
+        moment = parse_datetime(text)
+        return moment is None or bool(moment.astimezone(UTC))
+    except ValueError:
+        return True
+    except OverflowError:
+        return False
+
+
+def read_day(text):
+    """None if the text is not a day."""
+    try:
+        return parse_date(text)
+    except ValueError:
+        return None

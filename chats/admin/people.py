@@ -1,0 +1,244 @@
+from contextlib import suppress
+from functools import partial
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.forms import UserChangeForm as DjangoUserChangeForm
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import Exists, OuterRef, ProtectedError
+from django.http import HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from chats import services
+from chats.admin.forms import ENDED, ChangedFieldsForm, ChangedFieldsMixin
+from chats.admin.lists import LargeTableAdmin
+from chats.admin.rights import is_protected_from
+from chats.clock import lock
+from chats.models import Message, User
+from chats.password_forms import PasswordNotReplaced, PersonPasswordForm
+from chats.validators import validate_plain_address
+
+ERASED = ENDED.format("person", "erased")
+PASSWORD_NOT_SET = "Somebody else has just changed this person. The password was not set."  # noqa: S105
+
+
+class LowerCaseEmailForm(forms.ModelForm):
+    """Puts the e-mail address in lower case before the model's validators check its length, which
+    lower case may change."""
+
+    def clean_email(self):
+        email = self.cleaned_data["email"]
+        validate_plain_address(email)
+        return email.lower()
+
+
+class UserCreationForm(LowerCaseEmailForm, AdminUserCreationForm):
+    class Meta:
+        model = User
+        fields = ["email"]
+        field_classes = {}
+
+    def set_password_and_save(self, user, commit=True, **kwargs):
+        """UserAdmin.save_model() sets the password after its transaction."""
+        user.set_unusable_password()
+        if commit:
+            user.save()
+        return user
+
+
+class UserChangeForm(LowerCaseEmailForm, ChangedFieldsForm, DjangoUserChangeForm):
+    class Meta:
+        model = User
+        fields = "__all__"  # noqa: DJ007 - UserAdmin.fieldsets chooses
+        field_classes = {}
+
+    def lock(self):
+        super().lock()
+        if self.instance.is_erased:
+            raise ValidationError(ERASED)
+        if is_protected_from(self.instance, self.request.user):
+            raise ValidationError("Only superusers can change staff.")
+
+
+@admin.register(User)
+class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
+    """Only superusers see and change who is staff and what staff may do."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = PersonPasswordForm
+    actions = ["deactivate", "erase"]
+    ordering = ["email"]
+    search_fields = ["email", "first_name", "last_name"]
+    search_help_text = "A part of the name or e-mail address, or an id."
+    readonly_fields = ["user_id", "last_login", "created_at"]
+    fieldsets = [
+        (None, {"fields": ["user_id", "email", "password"]}),
+        ("Person", {"fields": ["first_name", "last_name", "phone_number", "role", "is_active"]}),
+        ("Dates", {"fields": ["last_login", "created_at"]}),
+    ]
+    add_fieldsets = [
+        (
+            None,
+            {
+                "classes": ["wide"],
+                "fields": [
+                    "email",
+                    "first_name",
+                    "last_name",
+                    "phone_number",
+                    "role",
+                    "usable_password",
+                    "password1",
+                    "password2",
+                ],
+            },
+        ),
+    ]
+    superusers_fields = ["is_staff", "is_superuser", "groups", "user_permissions"]
+
+    def get_fieldsets(self, request, obj=None):
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj and request.user.is_superuser:
+            return [*fieldsets, ("Permissions", {"fields": self.superusers_fields})]
+        return fieldsets
+
+    def get_list_display(self, request):
+        fields = ["email", "first_name", "last_name", "role", "is_active"]
+        return [*fields, "is_staff"] if request.user.is_superuser else fields
+
+    def get_list_filter(self, request):
+        fields = ["role", "is_active"]
+        return [*fields, "is_staff"] if request.user.is_superuser else fields
+
+    def has_change_permission(self, request, obj=None):
+        """False for an erased person: an old form would restore their data."""
+        may_change = super().has_change_permission(request, obj)
+        return may_change and not (obj and (obj.is_erased or is_protected_from(obj, request.user)))
+
+    def history_view(self, request, *args, **kwargs):
+        """Only for superusers: the history shows who became staff."""
+        if not request.user.is_superuser:
+            raise PermissionDenied
+        return super().history_view(request, *args, **kwargs)
+
+    def has_delete_permission(self, request, obj=None):
+        """Also requires view permission, because the page names people."""
+        may_delete = super().has_delete_permission(request, obj)
+        may_see = self.has_view_permission(request, obj)
+        return may_delete and may_see and not (obj and is_protected_from(obj, request.user))
+
+    def change_view(self, request, object_id, *args, **kwargs):
+        try:
+            return super().change_view(request, object_id, *args, **kwargs)
+        except PermissionDenied:
+            user = self.get_object(request, unquote(object_id))
+            if not (request.method == "POST" and user and user.is_erased):
+                raise
+            self.message_user(request, ERASED, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        if not change and form.cleaned_data["set_usable_password"]:
+            # After the transaction, because hashing is slow and SQLite has one writer at a time.
+            password = form.cleaned_data["password1"]
+            transaction.on_commit(partial(self.set_first_password, request, obj, password))
+
+    def delete_view(self, request, object_id, *args, **kwargs):
+        user = self.get_object(request, unquote(object_id)) if request.method == "POST" else None
+        may_delete = user and self.has_delete_permission(request, user)
+        if may_delete and not user.sent_messages.exists():
+            # Before the transaction of Django's view, so that others can write in between.
+            user.leave_conversations()
+        try:
+            return super().delete_view(request, object_id, *args, **kwargs)
+        except ProtectedError:
+            text = "This person has just written a message. Erase them instead."
+            self.message_user(request, text, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def delete_model(self, request, obj):
+        for user in lock(User.objects.filter(pk=obj.pk)):
+            if is_protected_from(user, request.user):
+                raise PermissionDenied
+        super().delete_model(request, obj)
+
+    def set_first_password(self, request, user, password):
+        if not user.replace_password(password):
+            self.message_user(request, PASSWORD_NOT_SET, messages.ERROR)
+
+    def user_change_password(self, request, *args, **kwargs):
+        try:
+            return super().user_change_password(request, *args, **kwargs)
+        except PasswordNotReplaced:
+            self.message_user(request, PASSWORD_NOT_SET, messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:chats_user_changelist"))
+
+    def get_actions(self, request):
+        """Without Django's deletion of selected rows, which would delete staff too."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def get_deleted_objects(self, users, request):
+        """Does not read all their messages, as Django would."""
+        wrote = User.objects.filter(
+            Exists(Message.objects.filter(sender=OuterRef("pk"))),
+            pk__in=[user.pk for user in users],
+        )
+        protected = [
+            f"Messages of {user}. Erase this person instead, on the list of users" for user in wrote
+        ]
+        return [str(user) for user in users], {"users": len(users)}, set(), protected
+
+    @admin.action(description="Deactivate selected people", permissions=["change"])
+    def deactivate(self, request, users):
+        """They cannot sign in, and their tokens are refused from then on."""
+        with transaction.atomic():
+            users = lock(self.keep_changeable(request, users).filter(is_active=True))
+            User.objects.filter(pk__in=[user.pk for user in users]).update(is_active=False)
+            for user in users:
+                self.log_change(request, user, "Deactivated.")
+        self.message_user(request, f"People deactivated: {len(users)}.", messages.SUCCESS)
+
+    @admin.action(description="Erase selected people for good", permissions=["delete"])
+    def erase(self, request, users):
+        """Like `DELETE /api/users/me/`, after a page that asks for confirmation."""
+        users = self.keep_changeable(request, users)
+        if "confirmed" not in request.POST:
+            context = self.admin_site.each_context(request) | {
+                "title": "Erase people",
+                "users": users,
+                "opts": self.opts,
+                "action_checkbox_name": admin.helpers.ACTION_CHECKBOX_NAME,
+            }
+            return TemplateResponse(request, "admin/chats/user/erase.html", context)
+        erased = 0
+        for user in users:
+            with suppress(User.DoesNotExist):
+                services.erase(user, users)
+                self.log_change(request, user, "Erased.")
+                erased += 1
+        self.message_user(request, f"People erased: {erased}.", messages.SUCCESS)
+        return None
+
+    def keep_changeable(self, request, users):
+        """The users whom the staff member may change, without the staff member."""
+        kept, left_out = [], []
+        for user in users:
+            may_act = user != request.user and not is_protected_from(user, request.user)
+            (kept if may_act else left_out).append(user)
+        if left_out:
+            text = f"Left as they were: {', '.join(map(str, left_out))}."
+            self.message_user(request, text, messages.WARNING)
+        users = User.objects.filter(pk__in=[user.pk for user in kept])
+        if request.user.is_superuser:
+            return users
+        # The database checks this again when the rows are locked.
+        return users.filter(is_staff=False, is_superuser=False)

@@ -1,0 +1,70 @@
+"""The clock of a conversation: `updated_at`, moved when its messages or participants change.
+
+A change first locks the conversation, then moves its clock, then writes, in one transaction. So the
+order of clock values is the order of commits.
+"""
+
+from datetime import timedelta
+from itertools import islice
+
+from django.db.models import F
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+STEP = timedelta(microseconds=1)
+# SQLite takes some 30,000 parameters in a statement at most, in old versions 999.
+KEYS_PER_QUERY = 500
+
+
+def lock(queryset):
+    """Lock the rows in the order of their keys, and return them. One query.
+
+    Lock users before existing conversations.
+    """
+    return list(queryset.select_for_update(no_key=True, of=("self",)).order_by("pk"))
+
+
+def get_next_value(updated_at, now):
+    return max(now, updated_at + STEP)
+
+
+def move_clocks(conversations):
+    """Lock the conversations of a queryset and move their clocks.
+
+    Returns the new clocks by primary key, or {} if none moved. Skips rows that no longer meet the
+    queryset's conditions when they are locked: PostgreSQL looks at a locked row again when its wait
+    is over, but not at the rows joined to it. One query locks, and one more moves KEYS_PER_QUERY
+    conversations at a time.
+    """
+    now = timezone.now()
+    clocks = {row.pk: get_next_value(row.updated_at, now) for row in lock(conversations)}
+    moved = sum(
+        conversations.filter(pk__in=keys).update(updated_at=Greatest(now, F("updated_at") + STEP))
+        for keys in batched(clocks, KEYS_PER_QUERY)
+    )
+    return clocks if moved else {}
+
+
+def move_clocks_of_changed_conversations(instance, action, reverse, model, pk_set, **kwargs):
+    """Receives `m2m_changed` before participants are added or removed.
+
+    `pk_set` is None on a clear, and empty if all users to add are participants already.
+    """
+    if action not in {"pre_add", "pre_remove", "pre_clear"} or pk_set == set():
+        return
+    if action == "pre_add":
+        # So that nobody who is being erased or deleted is left behind as a participant.
+        users = type(instance) if reverse else model
+        lock(users.objects.filter(pk__in=[instance.pk] if reverse else pk_set))
+    if not reverse:
+        move_clocks(type(instance).objects.filter(pk=instance.pk))
+    elif pk_set is None:
+        move_clocks(model.objects.for_user(instance))
+    else:
+        move_clocks(model.objects.filter(pk__in=pk_set))
+
+
+def batched(values, size):
+    """Lists of at most `size` of the values."""
+    values = iter(values)
+    return iter(lambda: list(islice(values, size)), [])

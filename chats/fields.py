@@ -1,0 +1,50 @@
+"""Fields that refuse JSON values of another type."""
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from chats.validators import validate_plain_address
+
+
+class StringField(serializers.CharField):
+    """A JSON string. DRF's field accepts numbers too."""
+
+    def run_validation(self, data=empty):
+        if data is not empty and data is not None and not isinstance(data, str):
+            self.fail("invalid")
+        return super().run_validation(data)
+
+
+class EmailField(StringField, serializers.EmailField):
+    """An e-mail address, in lower case."""
+
+    def to_internal_value(self, data):
+        email = super().to_internal_value(data)
+        # Checked first, because lower() turns the Kelvin sign into an ASCII “k”.
+        validate_plain_address(email)
+        return email.lower()
+
+
+class PasswordField(StringField):
+    def __init__(self, **kwargs):
+        super().__init__(trim_whitespace=False, write_only=True, **kwargs)
+
+
+class UserIdField(serializers.UUIDField):
+    """A user_id as a JSON string. DRF's field accepts integers too."""
+
+    default_error_messages = {
+        "invalid": "“{value}” is not a user_id.",
+        "not_a_string": "Not a valid string.",
+    }
+
+    def to_internal_value(self, data):
+        if not isinstance(data, str):
+            self.fail("not_a_string")
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(serializers.ListField(child=UserIdField()))
+class UserIdListField(serializers.ListField):
+    """Accepts items of any type. The serializer checks them, so that it can name all bad ones."""

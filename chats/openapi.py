@@ -1,0 +1,199 @@
+"""What drf-spectacular cannot derive: shared errors and headers, and where they apply.
+
+Endpoints carry their own words. An error that they declare, as in `401: None`, is described here.
+"""
+
+import re
+from http import HTTPStatus
+
+from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
+from drf_spectacular.drainage import get_override
+from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
+from drf_spectacular.plumbing import get_doc
+from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
+
+from chats.exceptions import INSTRUCTIONS, IdempotencyKeyConflict
+from chats.idempotency import KEY_PARAMETER
+
+ETAG = '"1f0d5c2b8e7a4936b1c2d3e4f5a69788"'
+STRING = {"type": "string"}
+
+PATH_PARAMETERS = {
+    "conversation_id": "In lower case. For example `a5044f5c-44f0-4974-b3b4-62705898dd36`.",
+    "message_id": "In lower case. For example `796e04f8-1eda-52f7-ba6c-7813cb33b1c1`.",
+}
+
+
+def refer(section, *names):
+    return {name: {"$ref": f"#/components/{section}/{name}"} for name in names}
+
+
+def header(description, example, **schema):
+    return {"description": description, "required": True, "schema": schema, "example": example}
+
+
+def respond(description, schema, media_type="application/json", **examples):
+    return {"description": description, "content": {media_type: {"schema": schema, **examples}}}
+
+
+def error(description, detail, *headers, schema="Error", **fields):
+    [schema] = refer("schemas", schema).values()
+    response = respond(description, schema, example={"detail": detail, **fields})
+    return response | {"headers": refer("headers", *headers)}
+
+
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The `ETag` of an earlier response. If it is still current, the response is a "
+    "304. Browsers send this header by themselves.",
+    "schema": STRING | {"examples": [ETAG]},
+}
+PARAMETERS = {"If-None-Match": IF_NONE_MATCH, "Idempotency-Key": KEY_PARAMETER}
+HEADERS = {
+    "ETag": header("The version of the response, for `If-None-Match`.", ETAG, **STRING),
+    "Retry-After": header("Seconds to wait before the next try.", 30, type="integer", minimum=1),
+    "Idempotent-Replayed": header("An earlier request created it.", "true", const="true", **STRING),
+    "WWW-Authenticate": header("How to authenticate.", 'Bearer realm="api"', **STRING),
+}
+CODES = """not_authenticated bad_authorization_header token_not_valid password_changed user_inactive
+    user_not_found no_active_account"""
+CODE = STRING | {"description": "Stays the same when `detail` is reworded.", "enum": CODES.split()}
+SCHEMAS = {
+    "Error": {"type": "object", "properties": {"detail": STRING}, "required": ["detail"]},
+    "AuthenticationError": {
+        "type": "object",
+        "properties": {"detail": STRING, "code": CODE},
+        "required": ["detail", "code"],
+    },
+    "FieldErrors": {
+        "type": "object",
+        "description": "Error messages by field or parameter, or under `non_field_errors`.",
+        "minProperties": 1,
+        "propertyNames": {"not": {"const": "detail"}},
+        "additionalProperties": {"type": "array", "items": STRING, "minItems": 1},
+    },
+}
+INVALID = {
+    "Field": {"message_body": ["This field is required."]},
+    "Parameter": {"page_siz": ["There is no such parameter here; the nearest is “page_size”."]},
+    "Body": {"detail": "The body is not JSON: unexpected end of data: line 1 column 2 (char 1)."},
+}
+TOO_LONG = "<html>… Request Line is too large (10036 &gt; 8190) …</html>"
+THROTTLED = "Request was throttled. Expected available in 30 seconds."
+UNAVAILABLE = "The database is not available. Try again in a few seconds."
+RESPONSES = {
+    "304": {"description": "The client's copy is current.", "headers": refer("headers", "ETag")},
+    "400": respond(
+        "The request is malformed or has an invalid value; see the body. Nothing was written.",
+        {"anyOf": list(refer("schemas", "Error", "FieldErrors").values())},
+        examples={name: {"value": value} for name, value in INVALID.items()},
+    ),
+    "401": error(
+        "The token is missing, invalid or expired, or the credentials are wrong.",
+        "Authentication credentials were not provided.",
+        "WWW-Authenticate",
+        schema="AuthenticationError",
+        code="not_authenticated",
+    ),
+    "404": error("No such object, or you may not see it; the response is the same.", "Not found."),
+    "406": error("The client does not accept JSON.", INSTRUCTIONS[NotAcceptable]),
+    "411": error("The body has no `Content-Length`.", "Send the body with a Content-Length."),
+    "412": error("`If-Match` or `If-Unmodified-Since` does not hold.", "Precondition Failed"),
+    "413": error("The body is larger than 1 MiB.", "A body has at most 1048576 bytes."),
+    "414": respond("Path and query are over 8,000 bytes.", STRING, "text/html", example=TOO_LONG),
+    "415": error("The `Content-Type` is not JSON.", INSTRUCTIONS[UnsupportedMediaType]),
+    "422": error("The key was used for another body.", IdempotencyKeyConflict.default_detail),
+    "429": error("Too many requests of this kind.", THROTTLED, "Retry-After"),
+    "503": error("The database is unavailable.", UNAVAILABLE, "Retry-After"),
+}
+
+
+class BearerScheme(SimpleJWTScheme):
+    target_class = "chats.auth.JWTAuthentication"
+    priority = 1
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema):
+        words = "The `access` token of `POST /api/token/`."
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": words}
+
+
+class AutoSchema(SpectacularAutoSchema):
+    def get_description(self):
+        """The docstring with each paragraph on one line: Swagger UI shows line breaks."""
+        action = getattr(self.view, "action", None)
+        doc = get_doc(getattr(self.view, action)) if action else super().get_description()
+        return re.sub(r"(?<!\n)\n(?!\n)", " ", doc)
+
+    def get_paginated_name(self, serializer_name):
+        return f"{serializer_name}Page"
+
+    def _get_examples(self, serializer, *args):
+        if not self._is_list_view(serializer):
+            return super()._get_examples(serializer, *args)
+        [row] = (e.value for e in get_override(serializer, "examples") if not e.request_only)
+        return {"Page": {"value": self._get_paginator().get_example(serializer.Meta.model, row)}}
+
+    def get_operation(self, *args):
+        if (operation := super().get_operation(*args)) is None:
+            return None
+        if self.method == "DELETE":
+            # drf-spectacular describes no body for it.
+            self.method = "POST"
+            operation["requestBody"] = self._get_request_body()
+            self.method = "DELETE"
+        parameters, responses = operation.setdefault("parameters", []), operation["responses"]
+        for parameter in parameters:
+            complete_parameter(parameter)
+        for body in (operation.get("requestBody", {}), *responses.values()):
+            for content in body.get("content", {}).values():
+                [example] = content.pop("examples").values()
+                content["example"] = example["value"]
+        for status, response in responses.items():
+            response["description"] = response["description"] or HTTPStatus(int(status)).phrase
+        if self.method == "GET":
+            parameters += refer("parameters", "If-None-Match").values()
+            responses["200"]["headers"] = refer("headers", "ETag")
+        elif responses.keys() >= {"200", "201"}:
+            parameters += refer("parameters", "Idempotency-Key").values()
+            responses["200"]["headers"] = refer("headers", "Idempotent-Replayed")
+            responses["200"]["description"] = "What an earlier request with this key created."
+        responses |= refer("responses", *self.get_errors(operation))
+        operation["responses"] = dict(sorted(responses.items()))
+        return operation
+
+    def get_errors(self, operation):
+        """The declared errors, and those implied by method, path and parameters."""
+        errors = {"400", "406", "411", "413"} | operation["responses"].keys() & RESPONSES.keys()
+        errors |= {"304", "412"} if self.method == "GET" else {"503"}
+        if "security" in operation:
+            errors |= {"401", "503"} if self.method == "GET" else {"401", "429"}
+        if "{" in self.path:
+            errors |= {"404"}
+        if self._is_list_view():
+            errors |= {"414"}
+        if any(parameter.get("name") == "search" for parameter in operation["parameters"]):
+            errors |= {"429"}
+        if "requestBody" in operation:
+            errors |= {"415"}
+        return errors
+
+
+def complete_parameter(parameter):
+    """Copies the example from the description to the schema. Swagger UI does not show a schema's
+    examples, but it would send an example of the parameter itself."""
+    words = PATH_PARAMETERS.get(parameter["name"], parameter.get("description"))
+    parameter["description"] = words.strip()
+    parameter["schema"].setdefault("examples", re.findall("For example `(.*)`", words))
+
+
+def add_components(result, **kwargs):
+    """Adds what operations refer to. A response, unlike a request, always has every field."""
+    components = result["components"]
+    for name, schema in components["schemas"].items():
+        if "properties" in schema and not name.endswith("Request"):
+            schema["required"] = list(schema["properties"])
+    components["schemas"] |= SCHEMAS
+    components |= {"headers": HEADERS, "parameters": PARAMETERS, "responses": RESPONSES}
+    return result

@@ -1,0 +1,132 @@
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+
+from chats.fields import UserIdField, UserIdListField
+from chats.models import MAX_PARTICIPANTS, Conversation, User
+from chats.serializers.messages import (
+    MESSAGE,
+    MessageSerializer,
+    serialize_message,
+    serialize_moment,
+)
+from chats.serializers.users import ANN, BEN, PublicProfileSerializer, serialize_user
+from chats.services import ConversationFull, UnknownUsers, add_participant, start
+
+# The conversation in the examples of the API's description.
+CONVERSATION = {
+    "conversation_id": MESSAGE["conversation"],
+    "participants": [BEN, ANN],
+    "last_message": MESSAGE,
+    "created_at": "2026-11-22T10:33:35.051722Z",
+    "updated_at": MESSAGE["sent_at"],
+}
+
+
+@extend_schema_serializer(
+    component_name="ConversationSummary",
+    examples=[OpenApiExample("Conversation", CONVERSATION)],
+)
+class ConversationListSerializer(serializers.ModelSerializer):
+    participants = PublicProfileSerializer(many=True)
+    last_message = MessageSerializer(allow_null=True)
+
+    class Meta:
+        model = Conversation
+        fields = [
+            "conversation_id",
+            "participants",
+            "last_message",
+            "created_at",
+            "updated_at",
+        ]
+
+    def to_representation(self, conversation):
+        return serialize_conversation(conversation)
+
+
+@extend_schema_serializer(
+    component_name="Conversation",
+    examples=[OpenApiExample("Conversation", {**CONVERSATION, "messages": [MESSAGE]})],
+)
+class ConversationSerializer(ConversationListSerializer):
+    """A conversation with `messages`, the first page of its message list."""
+
+    messages = MessageSerializer(many=True, source="newest_messages")
+
+    class Meta(ConversationListSerializer.Meta):
+        fields = [*ConversationListSerializer.Meta.fields, "messages"]
+
+    def to_representation(self, conversation):
+        messages = [serialize_message(message) for message in conversation.newest_messages]
+        return {**super().to_representation(conversation), "messages": messages}
+
+
+@extend_schema_serializer(examples=[OpenApiExample("With Ben", {"participants": [BEN["user_id"]]})])
+class NewConversationSerializer(serializers.Serializer):
+    participants = UserIdListField(
+        help_text="The `user_id` of each participant. A conversation has at most "
+        f"{MAX_PARTICIPANTS} participants, including you."
+    )
+
+    def validate_participants(self, values):
+        """The user_ids as a set, without the caller's."""
+        user_ids, errors = set(), {}
+        for value in values:
+            try:
+                user_ids.add(UserIdField().run_validation(value))
+            except serializers.ValidationError as error:
+                errors.update(dict.fromkeys(error.detail))
+        user_ids.discard(self.context["request"].user.pk)
+        if len(user_ids) + len(errors) >= MAX_PARTICIPANTS:
+            raise serializers.ValidationError(
+                f"A conversation has at most {MAX_PARTICIPANTS} participants, you included."
+            )
+        if errors:
+            missing = User.objects.missing_ids(user_ids)
+            raise serializers.ValidationError([*errors, *describe_missing(missing)])
+        if not user_ids:
+            raise serializers.ValidationError("Name at least one person other than yourself.")
+        return user_ids
+
+    def create(self, validated_data):
+        try:
+            conversation, self.created = start(
+                validated_data["creator"],
+                validated_data["participants"],
+                validated_data["conversation_id"],
+            )
+        except UnknownUsers as error:
+            errors = {"participants": describe_missing(error.user_ids)}
+            raise serializers.ValidationError(errors) from error
+        return conversation
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Ben", {"user_id": BEN["user_id"]})])
+class NewParticipantSerializer(serializers.Serializer):
+    user_id = UserIdField()
+
+    def update(self, conversation, validated_data):
+        try:
+            add_participant(conversation, validated_data["user_id"], validated_data["by"])
+        except UnknownUsers as error:
+            errors = {"user_id": describe_missing(error.user_ids)}
+            raise serializers.ValidationError(errors) from error
+        except ConversationFull as error:
+            message = f"The conversation has {MAX_PARTICIPANTS} participants; it is full."
+            raise serializers.ValidationError({"user_id": [message]}) from error
+        return conversation
+
+
+def describe_missing(user_ids):
+    return [f"“{user_id}” is not the user_id of an active user." for user_id in sorted(user_ids)]
+
+
+def serialize_conversation(conversation):
+    last_message = conversation.last_message
+    return {
+        "conversation_id": str(conversation.conversation_id),
+        "participants": [serialize_user(user) for user in conversation.participant_list],
+        "last_message": last_message and serialize_message(last_message),
+        "created_at": serialize_moment(conversation.created_at),
+        "updated_at": serialize_moment(conversation.updated_at),
+    }

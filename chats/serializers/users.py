@@ -1,0 +1,228 @@
+from uuid import UUID
+
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import default_token_generator
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import IntegrityError, models, transaction
+from django.utils.http import urlsafe_base64_decode
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.validators import UniqueValidator
+
+from chats.fields import EmailField, PasswordField, StringField
+from chats.models import EMAIL_TAKEN, PUBLIC_PROFILE, User
+from chats.password_reset import PasswordResetForm
+
+NOT_CURRENT = "This is not your current password."
+DEAD_LINK = "The link was used or has expired: ask for a new one."
+STRENGTH = (
+    "At least 8 characters, not only digits, not a common password, and not similar to the "
+    "user's name or e-mail address."
+)
+
+# The users in the examples of the API's description.
+ANN = {
+    "user_id": "d698be02-99eb-4b94-824a-604aac30543a",
+    "first_name": "Ann",
+    "last_name": "Adams",
+    "role": "guest",
+}
+BEN = {
+    "user_id": "bc71790b-222e-4804-ba48-70e160f0f5d3",
+    "first_name": "Ben",
+    "last_name": "Bell",
+    "role": "guest",
+}
+EXAMPLE_PASSWORD = "tide over the moor"  # noqa: S105
+EXAMPLE_NEW_PASSWORD = "moor under the tide"  # noqa: S105
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Ben", BEN)])
+class PublicProfileSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = User
+        fields = PUBLIC_PROFILE
+        read_only_fields = fields
+
+    def to_representation(self, user):
+        return serialize_user(user)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Update", {"first_name": "Ann"}, request_only=True),
+        OpenApiExample(
+            "Profile",
+            {
+                **ANN,
+                "email": "ann@example.com",
+                "phone_number": "+442079460123",
+                "created_at": "2026-11-22T10:33:34.315411Z",
+            },
+            response_only=True,
+        ),
+    ]
+)
+class ProfileSerializer(serializers.ModelSerializer):
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.CharField: StringField,
+    }
+
+    class Meta:
+        model = User
+        fields = [
+            "user_id",
+            "email",
+            "first_name",
+            "last_name",
+            "phone_number",
+            "role",
+            "created_at",
+        ]
+        read_only_fields = ["user_id", "email", "role", "created_at"]
+
+    def update(self, user, validated_data):
+        """Writes only the fields that were sent: staff may be changing the others."""
+        active = User.objects.active().filter(pk=user.pk)
+        with transaction.atomic():
+            active.update(**validated_data)
+        if (updated := active.first()) is None:
+            raise AuthenticationFailed("User is inactive", code="user_inactive")
+        return updated
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Registration",
+            {
+                "email": "Ann@example.com",
+                "password": EXAMPLE_PASSWORD,
+                "first_name": "Ann",
+                "last_name": "Adams",
+                "phone_number": "+442079460123",
+            },
+        )
+    ]
+)
+class RegistrationSerializer(ProfileSerializer):
+    email = EmailField(
+        max_length=254,
+        validators=[UniqueValidator(User.objects.all(), message=EMAIL_TAKEN)],
+    )
+    password = PasswordField(help_text=STRENGTH)
+
+    class Meta(ProfileSerializer.Meta):
+        fields = [*ProfileSerializer.Meta.fields, "password"]
+        read_only_fields = ["user_id", "role", "created_at"]
+
+    def validate(self, attrs):
+        person = {name: value for name, value in attrs.items() if name != "password"}
+        check_strength("password", attrs["password"], User(**person))
+        return attrs
+
+    def create(self, validated_data):
+        try:
+            return User.objects.create_user(**validated_data)
+        except IntegrityError as error:
+            # Somebody else registered the address after it was validated.
+            raise serializers.ValidationError({"email": [EMAIL_TAKEN]}) from error
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("Password", {"current_password": EXAMPLE_PASSWORD})]
+)
+class CurrentPasswordSerializer(serializers.Serializer):
+    current_password = PasswordField()
+
+    def validate_current_password(self, current_password):
+        if not self.context["request"].user.check_password(current_password):
+            raise serializers.ValidationError(NOT_CURRENT)
+        return current_password
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Passwords",
+            {"current_password": EXAMPLE_PASSWORD, "new_password": EXAMPLE_NEW_PASSWORD},
+        )
+    ]
+)
+class SetPasswordSerializer(CurrentPasswordSerializer):
+    new_password = PasswordField(help_text=STRENGTH)
+
+    def validate(self, attrs):
+        check_strength("new_password", attrs["new_password"], self.context["request"].user)
+        return attrs
+
+    def save(self):
+        if not self.context["request"].user.replace_password(self.validated_data["new_password"]):
+            raise serializers.ValidationError({"current_password": [NOT_CURRENT]})
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Address", {"email": "ann@example.com"})])
+class PasswordResetSerializer(serializers.Serializer):
+    email = EmailField(max_length=254)
+
+    def save(self):
+        form = PasswordResetForm(self.validated_data)
+        form.is_valid()
+        form.save(self.context["request"])
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Link",
+            {
+                "uid": "ZDY5OGJlMDItOTllYi00Yjk0LTgyNGEtNjA0YWFjMzA1NDNh",
+                "token": "d1x4k2-5f0c5b8ad9f2c1b3e4a6978877665544",
+                "new_password": EXAMPLE_NEW_PASSWORD,
+            },
+        )
+    ]
+)
+class PasswordResetConfirmSerializer(serializers.Serializer):
+    uid = StringField()
+    token = StringField()
+    new_password = PasswordField(help_text=STRENGTH)
+
+    def validate(self, attrs):
+        self.user = self.get_user(attrs["uid"])
+        if self.user is None or not default_token_generator.check_token(self.user, attrs["token"]):
+            raise serializers.ValidationError({"token": [DEAD_LINK]})
+        check_strength("new_password", attrs["new_password"], self.user)
+        return attrs
+
+    def get_user(self, uid):
+        try:
+            user_id = UUID(urlsafe_base64_decode(uid).decode())
+        except ValueError:
+            return None
+        return User.objects.active().filter(pk=user_id).first()
+
+    def save(self):
+        if not self.user.replace_password(self.validated_data["new_password"]):
+            raise serializers.ValidationError({"token": [DEAD_LINK]})
+
+
+def check_strength(field, password, user):
+    """Raises ValidationError on `field`. The password is also compared with the user's name and
+    e-mail address."""
+    try:
+        validate_password(password, user)
+    except DjangoValidationError as error:
+        raise serializers.ValidationError({field: error.messages}) from error
+
+
+def serialize_user(user):
+    """The public profile."""
+    return {
+        "user_id": str(user.user_id),
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "role": user.role,
+    }

@@ -1,0 +1,85 @@
+"""Statements written in SQL.
+
+Every authenticated request runs the first; listing or sending messages in a conversation runs the
+second, and sending the third. The ORM takes longer to build them than the database to run them: a
+poll takes 580 µs with the first one and 710 with the ORM, the second one takes 70 µs instead of
+220, and the third one 25 instead of 490. Django 5.2 has no aggregate for the fourth on both
+databases. It takes 20 ms for 16,000 conversations; reading their
+clocks takes 150 ms.
+"""
+
+from uuid import UUID
+
+from django.db import connection
+
+from chats.models import Conversation, User
+
+USER_BY_ID = "SELECT * FROM chats_user WHERE user_id = %s"
+CONVERSATION_OF_USER = """
+    SELECT conversation.* FROM chats_conversation conversation
+    JOIN chats_conversation_participants participant USING (conversation_id)
+    WHERE conversation_id = %s AND participant.user_id = %s
+"""
+
+MOVE_CLOCK = """
+    UPDATE chats_conversation SET updated_at = %s
+    WHERE conversation_id = %s AND EXISTS (
+        SELECT 1 FROM chats_conversation_participants participant
+        WHERE participant.conversation_id = chats_conversation.conversation_id
+        AND participant.user_id = %s
+    )
+"""
+CLOCKS_OF_USER = """
+    SELECT count(*), {concatenate} FROM (
+        SELECT conversation_id, updated_at FROM chats_conversation conversation
+        JOIN chats_conversation_participants participant USING (conversation_id)
+        WHERE participant.user_id = %s ORDER BY conversation_id
+    ) clocks
+"""
+CONCATENATE = {
+    "sqlite": "group_concat(conversation_id || updated_at)",
+    "postgresql": "md5(string_agg(conversation_id::text || updated_at::text, ','))",
+}
+
+
+def get_user(user_id):
+    """`User.objects.get(pk=user_id)`, for a user_id in a string. Raises User.DoesNotExist."""
+    for user in User.objects.raw(USER_BY_ID, get_parameters(UUID(user_id))):
+        return user
+    raise User.DoesNotExist
+
+
+def get_conversation(user, conversation_id, lock=False):
+    """`Conversation.objects.for_user(user).get(pk=conversation_id)`, locked if asked for.
+
+    Raises Conversation.DoesNotExist.
+    """
+    statement = CONVERSATION_OF_USER
+    if lock and connection.features.has_select_for_update:
+        statement += connection.ops.for_update_sql(no_key=True, of=["conversation"])
+    for conversation in Conversation.objects.raw(
+        statement, get_parameters(conversation_id, user.pk)
+    ):
+        return conversation
+    raise Conversation.DoesNotExist
+
+
+def move_clock(user, conversation_id, updated_at):
+    """`Conversation.objects.for_user(user).filter(pk=conversation_id).update(updated_at=…)`"""
+    clock = Conversation._meta.get_field("updated_at").get_db_prep_value(updated_at, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(MOVE_CLOCK, [clock, *get_parameters(conversation_id, user.pk)])
+        return cursor.rowcount
+
+
+def get_clocks(user):
+    """The number of the user's conversations, and a text that changes whenever one of their clocks
+    does, or the user joins or leaves one."""
+    statement = CLOCKS_OF_USER.format(concatenate=CONCATENATE[connection.vendor])
+    with connection.cursor() as cursor:
+        cursor.execute(statement, get_parameters(user.pk))
+        return cursor.fetchone()
+
+
+def get_parameters(*keys):
+    return [User._meta.pk.get_db_prep_value(key, connection) for key in keys]

@@ -1,0 +1,157 @@
+"""Who may call what: every route has its rows here."""
+
+import json
+
+import pytest
+from django.urls import get_resolver
+
+from chats.services import start
+from chats.tests.support.expected import NOT_AUTHENTICATED, NOT_FOUND
+
+C = "/api/conversations/{conversation}/"
+M = "{message}/"
+
+# method, path, route, anonymous, outsider, participant
+ACCESS = [
+    ("GET", "/api/", "root", 200, 200, 200),
+    ("POST", "/api/", "root", 405, 405, 405),
+    ("POST", "/api/token/", "token-obtain", 400, 400, 400),
+    ("GET", "/api/token/", "token-obtain", 405, 405, 405),
+    ("POST", "/api/token/refresh/", "token-refresh", 400, 400, 400),
+    ("POST", "/api/token/verify/", "token-verify", 400, 400, 400),
+    ("POST", "/api/token/blacklist/", "token-blacklist", 400, 400, 400),
+    ("POST", "/api/users/", "user-list", 400, 400, 400),
+    ("GET", "/api/users/", "user-list", 401, 200, 200),
+    ("PUT", "/api/users/", "user-list", 401, 405, 405),
+    ("POST", "/api/users/set_password/", "user-set-password", 401, 400, 400),
+    ("POST", "/api/users/reset_password/", "user-reset-password", 400, 400, 400),
+    ("GET", "/api/users/reset_password/", "user-reset-password", 405, 405, 405),
+    ("POST", "/api/users/reset_password_confirm/", "user-reset-password-confirm", 400, 400, 400),
+    ("PUT", "/api/users/reset_password_confirm/", "user-reset-password-confirm", 405, 405, 405),
+    ("GET", "/api/users/set_password/", "user-set-password", 401, 405, 405),
+    ("GET", "/api/users/me/", "user-me", 401, 200, 200),
+    ("DELETE", "/api/users/me/", "user-me", 401, 400, 400),
+    ("PATCH", "/api/users/me/", "user-me", 401, 200, 200),
+    ("PUT", "/api/users/me/", "user-me", 401, 405, 405),
+    ("POST", "/api/users/me/", "user-me", 401, 405, 405),
+    ("GET", "/api/conversations/", "conversation-list", 401, 200, 200),
+    ("HEAD", "/api/conversations/", "conversation-list", 401, 200, 200),
+    ("OPTIONS", "/api/conversations/", "conversation-list", 401, 200, 200),
+    ("POST", "/api/conversations/", "conversation-list", 401, 400, 400),
+    ("PUT", "/api/conversations/", "conversation-list", 401, 405, 405),
+    ("GET", C, "conversation-detail", 401, 404, 200),
+    ("HEAD", C, "conversation-detail", 401, 404, 200),
+    ("PATCH", C, "conversation-detail", 401, 405, 405),
+    ("DELETE", C, "conversation-detail", 401, 405, 405),
+    ("POST", C + "add_participant/", "conversation-add-participant", 401, 404, 400),
+    ("GET", C + "add_participant/", "conversation-add-participant", 401, 405, 405),
+    ("POST", C + "leave/", "conversation-leave", 401, 404, 204),
+    ("GET", C + "leave/", "conversation-leave", 401, 405, 405),
+    ("GET", C + "messages/", "conversation-message-list", 401, 404, 200),
+    ("HEAD", C + "messages/", "conversation-message-list", 401, 404, 200),
+    ("OPTIONS", C + "messages/", "conversation-message-list", 401, 404, 200),
+    ("POST", C + "messages/", "conversation-message-list", 401, 404, 400),
+    ("PUT", C + "messages/", "conversation-message-list", 401, 404, 405),
+    ("GET", C + "messages/" + M, "conversation-message-detail", 401, 404, 200),
+    ("PATCH", C + "messages/" + M, "conversation-message-detail", 401, 404, 405),
+    ("DELETE", C + "messages/" + M, "conversation-message-detail", 401, 404, 405),
+    ("GET", "/api/messages/", "message-list", 401, 200, 200),
+    ("HEAD", "/api/messages/", "message-list", 401, 200, 200),
+    ("POST", "/api/messages/", "message-list", 401, 405, 405),
+    ("GET", "/api/messages/" + M, "message-detail", 401, 404, 200),
+    ("PUT", "/api/messages/" + M, "message-detail", 401, 405, 405),
+    ("DELETE", "/api/messages/" + M, "message-detail", 401, 405, 405),
+    ("GET", "/api/schema/", "schema", 200, 200, 200),
+    ("POST", "/api/schema/", "schema", 405, 405, 405),
+    ("GET", "/api/docs/", "docs", 200, 200, 200),
+    ("POST", "/api/docs/", "docs", 405, 405, 405),
+    ("GET", "/api/nothing/", "unknown-path", 404, 404, 404),
+    ("POST", "/api/nothing/", "unknown-path", 404, 404, 404),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route", "anonymous", "outsider", "participant"),
+    ACCESS,
+    ids=[f"{method} {path}" for method, path, *_ in ACCESS],
+)
+def test_access(
+    api, alice, mallory, message, method, path, route, anonymous, outsider, participant
+):
+    path = path.format(conversation=message.conversation_id, message=message.pk)
+    responses = [api(user).generic(method, path) for user in (None, mallory, alice)]
+    assert [response.status_code for response in responses] == [anonymous, outsider, participant]
+    assert responses[0].resolver_match.view_name == route
+    if anonymous == 401 and method != "HEAD":
+        assert responses[0].json() == NOT_AUTHENTICATED
+        assert responses[0].headers["WWW-Authenticate"] == 'Bearer realm="api"'
+    if outsider == 404 and method != "HEAD":
+        assert responses[1].json() == NOT_FOUND
+    for response in responses:
+        assert response.headers["Cache-Control"] in {"private, no-cache", "no-store"}
+        if response.status_code >= 400:
+            assert response.headers["Content-Type"] == "application/json"
+
+
+def test_every_route_has_a_row():
+    patterns = [each for each in get_resolver().url_patterns if "admin" not in str(each.pattern)]
+    nested = [getattr(pattern, "url_patterns", [pattern]) for pattern in patterns]
+    routes = {pattern.name for patterns in nested for pattern in patterns}
+    assert routes == {route for _, _, route, *_ in ACCESS}
+
+
+OUTSIDE = [row[:2] for row in ACCESS if "{" in row[1] and row[4] == 404]
+
+
+@pytest.mark.parametrize(("method", "path"), OUTSIDE)
+@pytest.mark.parametrize("body", [{}, {"message_body": "Let me in", "user_id": "nonsense"}])
+def test_an_outsider_learns_nothing(api, mallory, message, method, path, body):
+    """A conversation that is there and one that is not give the same bytes."""
+    no_such = "00000000-0000-4000-8000-000000000000"
+    responses = [
+        api(mallory).generic(
+            method, path.format(**ids), json.dumps(body), content_type="application/json"
+        )
+        for ids in (
+            {"conversation": message.conversation_id, "message": message.pk},
+            {"conversation": no_such, "message": no_such},
+        )
+    ]
+    assert [response.status_code for response in responses] == [404, 404]
+    assert responses[0].content == responses[1].content
+    first, second = (dict(response.headers) for response in responses)
+    assert first.pop("X-Request-ID") != second.pop("X-Request-ID")
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/conversations/nonsense/",
+        "/api/conversations/123/messages/",
+        "/api/conversations/%00/leave/",
+        "/api/messages/nonsense/",
+        "/api/messages/00000000-0000-4000-8000-00000000000g/",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_malformed_id_is_not_found(api, alice, method, path):
+    response = api(alice).generic(method, path)
+    assert (response.status_code, response.json()) == (404, NOT_FOUND)
+
+
+def test_a_message_is_found_in_its_own_conversation_only(api, alice, carol, message):
+    elsewhere, _ = start(alice, {carol.pk})
+    response = api(alice).get(f"/api/conversations/{elsewhere.pk}/messages/{message.pk}/")
+    assert (response.status_code, response.json()) == (404, NOT_FOUND)
+
+
+def test_no_response_shows_another_persons_email_or_phone_number(api, alice, bob, message):
+    """Every GET route, as Bob, who talks to Alice."""
+    for method, path, *_ in ACCESS:
+        if method == "GET":
+            url = path.format(conversation=message.conversation_id, message=message.pk)
+            for query in ("", "?email=alice@example.com"):
+                content = api(bob).get(f"{url}{query}").content.decode().lower()
+                assert alice.email not in content
+                assert alice.phone_number not in content

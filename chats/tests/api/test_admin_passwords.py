@@ -1,0 +1,222 @@
+"""Passwords that staff set in the admin: nothing else is written, whatever happens meanwhile."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.hashers import make_password
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from chats.models import User
+from chats.password_forms import PasswordNotReplaced
+from chats.services import erase
+from chats.tests.conftest import PASSWORD
+from messaging_app.hashers import Argon2PasswordHasher
+
+NEW = "another long password"
+SET = {"password1": NEW, "password2": NEW, "usable_password": "true"}
+CHANGE = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
+ADD = SET | {"email": "Dora@Example.com", "first_name": "D", "last_name": "D", "role": "guest"}
+
+
+@pytest.fixture
+def while_hashing(monkeypatch):
+    """`while_hashing(call)` calls it whenever a password is being hashed."""
+    encode = Argon2PasswordHasher.encode
+
+    def while_hashing(call):
+        def call_and_encode(self, password, salt):
+            call()
+            return encode(self, password, salt)
+
+        monkeypatch.setattr(Argon2PasswordHasher, "encode", call_and_encode)
+
+    return while_hashing
+
+
+def change(user, **columns):
+    User.objects.filter(pk=user.pk).update(**columns)
+
+
+def demote(user):
+    change(user, is_staff=False, is_superuser=False)
+
+
+def deactivate(user):
+    change(user, is_active=False)
+
+
+def promote(user):
+    change(user, is_staff=True)
+
+
+def change_password(user):
+    change(user, password=make_password(None))
+
+
+def read_row(user):
+    return User.objects.filter(pk=user.pk).values().first()
+
+
+class TestOwnPassword:
+    PATH = "/admin/password_change/"
+
+    def test_it_is_changed_and_the_session_goes_on(self, staff, root):
+        response = staff.post(self.PATH, CHANGE, follow=True)
+        assert "Your password was changed." in response.content.decode()
+        root.refresh_from_db()
+        assert root.check_password(NEW)
+        assert staff.get("/admin/").status_code == 200
+
+    @pytest.mark.parametrize("meanwhile", [demote, deactivate, change_password, User.delete])
+    def test_it_brings_nothing_back(self, staff, root, while_hashing, meanwhile):
+        rows = []
+
+        def call():
+            meanwhile(User.objects.get(pk=root.pk))
+            rows.append(read_row(root))
+
+        while_hashing(call)
+        response = staff.post(self.PATH, CHANGE)
+        assert (response.status_code, response.headers["Location"]) == (302, self.PATH)
+        assert [read_row(root)] == rows
+        page = staff.get(self.PATH, follow=True).content.decode()
+        assert "Somebody else has just changed your account. The password was not set." in page
+
+
+class TestPasswordOfAPerson:
+    @pytest.fixture
+    def path(self, alice):
+        return f"/admin/chats/user/{alice.pk}/password/"
+
+    def test_it_is_set(self, staff, alice, path):
+        response = staff.post(path, SET, follow=True)
+        assert "Password changed successfully." in response.content.decode()
+        alice.refresh_from_db()
+        assert alice.check_password(NEW)
+
+    def test_it_is_switched_off(self, staff, alice, path):
+        body = {"usable_password": "false", "unset-password": "1"}
+        response = staff.post(path, body, follow=True)
+        assert "Password-based authentication was disabled." in response.content.decode()
+        alice.refresh_from_db()
+        assert not alice.has_usable_password()
+
+    @pytest.mark.parametrize(
+        "meanwhile", [erase, deactivate, promote, change_password, User.delete]
+    )
+    def test_it_brings_nobody_back(self, staff, alice, path, while_hashing, meanwhile):
+        rows = []
+
+        def call():
+            meanwhile(User.objects.get(pk=alice.pk))
+            rows.append(read_row(alice))
+
+        while_hashing(call)
+        response = staff.post(path, SET, follow=True)
+        page = response.content.decode()
+        assert "Somebody else has just changed this person. The password was not set." in page
+        assert "Password changed successfully" not in page
+        assert [read_row(alice)] == rows
+        assert not LogEntry.objects.exists()
+
+    @pytest.mark.parametrize("meanwhile", [erase, deactivate, promote])
+    def test_switching_it_off_brings_nobody_back(self, alice, meanwhile):
+        form_class = admin.site.get_model_admin(User).change_password_form
+        form = form_class(User.objects.get(pk=alice.pk), {"usable_password": "false"})
+        assert form.is_valid()
+        meanwhile(alice)
+        before = read_row(alice)
+        with pytest.raises(PasswordNotReplaced):
+            form.save()
+        assert read_row(alice) == before
+
+    @pytest.mark.parametrize("body", [SET, {"usable_password": "false", "unset-password": "1"}])
+    def test_the_inactive_get_none(self, staff, alice, path, body):
+        deactivate(alice)
+        before = read_row(alice)
+        response = staff.post(path, body)
+        assert response.status_code == 200
+        assert "This person is inactive. Activate them first." in response.content.decode()
+        assert read_row(alice) == before
+
+
+class TestCommand:
+    """`manage.py changepassword`"""
+
+    @pytest.fixture
+    def change_password(self, alice, monkeypatch):
+        def change_password(*typed, meanwhile=lambda user: None):
+            answers = iter(typed)
+
+            def type_in(prompt):
+                meanwhile(alice)
+                return next(answers)
+
+            monkeypatch.setattr("getpass.getpass", type_in)
+            call_command("changepassword", "Alice@example.com")
+
+        return change_password
+
+    def test_it_changes_the_password(self, alice, change_password):
+        change_password(NEW, NEW)
+        alice.refresh_from_db()
+        assert alice.check_password(NEW)
+
+    @pytest.mark.parametrize("typed", [(NEW, "another tide"), ("12345", "12345")])
+    def test_it_refuses_a_bad_one(self, alice, change_password, typed):
+        with pytest.raises(CommandError):
+            change_password(*typed)
+        alice.refresh_from_db()
+        assert alice.check_password(PASSWORD)
+
+    @pytest.mark.parametrize("meanwhile", [erase, deactivate])
+    def test_it_brings_nobody_back(self, alice, change_password, meanwhile):
+        with pytest.raises(CommandError, match="inactive"):
+            change_password(NEW, NEW, meanwhile=meanwhile)
+        alice.refresh_from_db()
+        assert not alice.is_active
+        assert not alice.check_password(NEW)
+
+
+class TestPasswordOfANewPerson:
+    PATH = "/admin/chats/user/add/"
+
+    @pytest.mark.django_db(transaction=True)
+    def test_it_is_set(self, staff):
+        assert staff.post(self.PATH, ADD).status_code == 302
+        dora = User.objects.get(email="dora@example.com")
+        assert (dora.role, dora.check_password(NEW)) == ("guest", True)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_or_none(self, staff):
+        body = ADD | {"usable_password": "false", "password1": "", "password2": ""}
+        assert staff.post(self.PATH, body).status_code == 302
+        assert not User.objects.get(email="dora@example.com").has_usable_password()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_not_if_the_person_was_deactivated_meanwhile(self, staff, while_hashing):
+        while_hashing(lambda: User.objects.filter(email="dora@example.com").update(is_active=False))
+        page = staff.post(self.PATH, ADD, follow=True).content.decode()
+        assert "Somebody else has just changed this person. The password was not set." in page
+        dora = User.objects.get(email="dora@example.com")
+        assert not dora.is_active
+        assert not dora.has_usable_password()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("password_change/", CHANGE),
+        ("chats/user/{alice.pk}/password/", SET),
+        ("chats/user/add/", ADD),
+    ],
+    ids=["own", "of a person", "of a new person"],
+)
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_is_open_while_a_password_is_hashed(staff, alice, while_hashing, path, body):
+    """It would hold SQLite's one write lock all that time."""
+    seen = []
+    while_hashing(lambda: seen.append(connection.in_atomic_block))
+    assert staff.post(f"/admin/{path.format(alice=alice)}", body).status_code == 302
+    assert seen == [False]

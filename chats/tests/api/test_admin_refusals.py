@@ -1,0 +1,226 @@
+"""The admin refuses what its own pages never send, without an error, and writes nothing."""
+
+from urllib.parse import quote
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group
+from django.contrib.contenttypes.models import ContentType
+
+from chats.admin.people import UserAdmin
+from chats.filters import SEARCH_MAX_CHARACTERS
+from chats.models import Conversation, Message, User
+from chats.services import send as send_message
+from chats.services import start
+
+VALUES = [
+    "",
+    "1\0",
+    "nonsense",
+    str(10**30),
+    "9" * 5000,
+    " 00000000-0000-4000-8000-000000000000 ",
+]
+MODELS = ["auth/group", "chats/user", "chats/conversation", "chats/message"]
+# Django's own handling of these is the same for every model.
+SHARED_PARAMETERS = ["p", "o", "all", "e", "_to_field", "_changelist_filters"]
+PARAMETERS = {
+    "auth/group": ["q", "pk"],
+    "chats/user": [
+        *("q", "pk", *SHARED_PARAMETERS),
+        *("role__exact", "is_active__exact", "is_active__isnull", "last_login__year"),
+        "email__regex",
+    ],
+    "chats/conversation": ["q", "pk", "participants__exact"],
+    "chats/message": [
+        *("q", "pk", "p", "sent_at__gte", "sent_at__lt", "sent_at__exact", "sent_at__isnull"),
+        "sent_at__year",
+    ],
+}
+ACTIONS = [
+    ("auth/group", "delete_selected"),
+    ("chats/user", "deactivate"),
+    ("chats/user", "erase"),
+    ("chats/conversation", "delete_selected"),
+    ("chats/message", "delete_selected"),
+]
+IDS_FIELDS = {
+    "auth/group": ["permissions"],
+    "chats/user": ["groups", "user_permissions"],
+    "chats/conversation": ["participants"],
+}
+FIELDS = [
+    *("groups", "user_permissions", "permissions", "participants"),
+    *("email", "role", "is_active", "phone_number", "password"),
+]
+AUTOCOMPLETE = {
+    "app_label": "chats",
+    "model_name": "conversation",
+    "field_name": "participants",
+    "term": "a",
+}
+
+
+@pytest.fixture
+def rows(message):
+    return [
+        Group.objects.create(name="Editors"),
+        message.sender,
+        message.conversation,
+        message,
+    ]
+
+
+def read_tables():
+    models = [Group, User, Conversation, Message, LogEntry]
+    models += [User.groups.through, User.user_permissions.through]
+    models += [Group.permissions.through, Conversation.participants.through]
+    return [list(model._base_manager.order_by("pk").values()) for model in models]
+
+
+@pytest.fixture
+def send(staff, rows):
+    """`send(method, path, data)`: the client raises an exception of the program's as it is.
+
+    Nothing is written by the end of the test.
+    """
+
+    def send(method, path, data=None):
+        response = getattr(staff, method)(f"/admin/{path}", data)
+        assert response.status_code < 500, (method, path, data)
+
+    before = read_tables()
+    yield send
+    assert read_tables() == before
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: ascii(value[:40]))
+class TestNonsense:
+    def test_as_an_id(self, send, value):
+        quoted = quote(value, safe="")
+        for model in MODELS:
+            for page in ("change/", "delete/"):
+                send("get", f"{model}/{quoted}/{page}")
+                send("post", f"{model}/{quoted}/{page}", {"post": "yes"})
+            send("get", f"{model}/{quoted}/history/")
+        send("get", f"chats/user/{quoted}/")
+        send("get", f"chats/user/{quoted}/password/")
+        send("post", f"chats/user/{quoted}/password/", {"post": "yes"})
+
+    def test_as_a_parameter(self, send, value, rows):
+        for model, row in zip(MODELS, rows, strict=True):
+            for name in PARAMETERS[model]:
+                send("get", f"{model}/", {name: value})
+            send("get", f"{model}/{row.pk}/change/", {"_to_field": value})
+            send("get", f"{model}/add/", dict.fromkeys(FIELDS, value))
+        send("post", f"chats/user/{rows[1].pk}/change/", {"_to_field": value})
+
+    def test_as_what_is_selected(self, send, value):
+        for model, action in ACTIONS:
+            body = {"action": action, "_selected_action": value, "index": value}
+            send("post", f"{model}/", body)
+            send("post", f"{model}/", body | {"post": "yes", "confirmed": "yes"})
+
+    def test_as_an_action(self, send, value, rows):
+        for model, row in zip(MODELS, rows, strict=True):
+            send("post", f"{model}/", {"action": value, "_selected_action": row.pk})
+
+    def test_as_a_field(self, send, value, rows):
+        """With and without the initial values that the page would have sent."""
+        initials = {f"initial-{name}": value for name in FIELDS}
+        for model, row in zip(IDS_FIELDS, rows[:3], strict=True):
+            for body in [{name: value} for name in IDS_FIELDS[model]] + [
+                dict.fromkeys(FIELDS, value)
+            ]:
+                send("post", f"{model}/add/", body)
+                send("post", f"{model}/{row.pk}/change/", body)
+                send("post", f"{model}/{row.pk}/change/", initials | body)
+
+    def test_as_what_is_completed(self, send, value):
+        for name in (*AUTOCOMPLETE, "page"):
+            send("get", "autocomplete/", AUTOCOMPLETE | {name: value})
+
+    def test_as_an_object_on_the_site(self, send, value):
+        users = ContentType.objects.get(model="user").pk
+        for pk in (users, quote(value, safe="")):
+            send("get", f"r/{pk}/{quote(value, safe='')}/")
+
+    def test_as_a_password(self, send, value, rows):
+        own = {"old_password": value, "new_password1": value, "new_password2": value}
+        send("post", "password_change/", own)
+        body = {"password1": value, "password2": "another", "usable_password": value}
+        send("post", f"chats/user/{rows[1].pk}/password/", body)
+
+
+@pytest.mark.parametrize(
+    ("model_name", "field_name"),
+    [("conversation", "messages"), ("user", "sent_messages"), ("user", "conversations")],
+)
+def test_a_relation_is_not_completed_from_the_other_side(staff, model_name, field_name):
+    parameters = AUTOCOMPLETE | {"model_name": model_name, "field_name": field_name}
+    assert staff.get("/admin/autocomplete/", parameters).status_code == 403
+
+
+class TestLongSearch:
+    """A thousand words were too deep an expression for SQLite."""
+
+    LISTS = ["auth/group/", "chats/user/", "chats/conversation/", "chats/message/"]
+
+    @pytest.mark.parametrize("term", ["x" * 101, "a " * 1000], ids=["101 characters", "words"])
+    def test_it_is_refused(self, staff, term):
+        calls = [(path, {"q": term}) for path in self.LISTS]
+        for path, parameters in [*calls, ("autocomplete/", AUTOCOMPLETE | {"term": term})]:
+            response = staff.get(f"/admin/{path}", parameters)
+            assert (response.status_code, response.content.decode()) == (
+                400,
+                "A search is at most 100 characters long.",
+            )
+            assert response.headers["Content-Type"] == "text/plain"
+
+    @pytest.mark.parametrize("term", ["x" * 100, "a " * 50, "é" * 100])
+    def test_100_characters_are_taken(self, staff, message, term):
+        assert len(term) == SEARCH_MAX_CHARACTERS == 100
+        for path in self.LISTS:
+            assert staff.get(f"/admin/{path}", {"q": term}).status_code == 200
+        assert staff.get("/admin/autocomplete/", AUTOCOMPLETE | {"term": term}).status_code == 200
+
+
+class TestDeletion:
+    @pytest.fixture
+    def while_deleting(self, monkeypatch):
+        """`while_deleting(call)`: after the page has found that the person has not written."""
+        get_deleted_objects = UserAdmin.get_deleted_objects
+
+        def while_deleting(call):
+            def get_and_call(*arguments):
+                found = get_deleted_objects(*arguments)
+                call()
+                return found
+
+            monkeypatch.setattr(UserAdmin, "get_deleted_objects", get_and_call)
+
+        return while_deleting
+
+    def test_one_who_writes_meanwhile_is_not_deleted(self, staff, alice, bob, while_deleting):
+        while_deleting(lambda: send_message(start(bob, {alice.pk})[0], alice, "Hello"))
+        path = f"/admin/chats/user/{alice.pk}/delete/"
+        page = staff.post(path, {"post": "yes"}, follow=True).content.decode()
+        assert "This person has just written a message. Erase them instead." in page
+        assert User.objects.filter(pk=alice.pk).exists()
+        assert not LogEntry.objects.exists()
+
+    def test_one_who_becomes_staff_meanwhile_is_not_deleted(
+        self, make_staff, carol, while_deleting
+    ):
+        client = make_staff("view_user", "delete_user")
+        while_deleting(lambda: User.objects.filter(pk=carol.pk).update(is_staff=True))
+        path = f"/admin/chats/user/{carol.pk}/delete/"
+        assert client.post(path, {"post": "yes"}).status_code == 403
+        assert User.objects.filter(pk=carol.pk).exists()
+        assert not LogEntry.objects.exists()
+
+    def test_one_who_is_deleted_meanwhile_is_gone(self, staff, carol, while_deleting):
+        while_deleting(User.objects.filter(pk=carol.pk).delete)
+        path = f"/admin/chats/user/{carol.pk}/delete/"
+        assert staff.post(path, {"post": "yes"}).status_code == 302
+        assert not User.objects.filter(pk=carol.pk).exists()

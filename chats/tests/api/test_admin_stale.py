@@ -1,0 +1,338 @@
+"""Forms that were open in the admin while somebody else changed the same row."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission
+from django.utils.html import escape
+
+from chats.models import Conversation, User
+from chats.services import erase
+from chats.tests.support.forms import read_form
+
+CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
+ERASED = "This person was erased after you opened the page. Nothing was saved."
+DELETED = "This {} was deleted after you opened the page. Nothing was saved."
+PERHAPS_DELETED = "Perhaps it was deleted?"
+TAKEN = "Somebody else saved the same at that moment. Nothing was saved. Please try again."
+
+
+class Form:
+    """A page of the admin, open in a browser."""
+
+    def __init__(self, client, row):
+        name = row._meta.model_name
+        self.client = client
+        self.path = f"/admin/{row._meta.app_label}/{name}/{row.pk}/change/"
+        self.fields = read_form(client, self.path, f"{name}_form")
+
+    def save(self, **changes):
+        return self.client.post(self.path, self.fields | changes, follow=True)
+
+    def is_saved(self, **changes):
+        return "changed successfully" in self.save(**changes).content.decode()
+
+
+@pytest.fixture
+def after_reading(monkeypatch):
+    """`after_reading(User, call)`: called when the view has read the row, before it is locked."""
+
+    def after_reading(model, call):
+        model_admin = type(admin.site.get_model_admin(model))
+        get_form = model_admin.get_form
+
+        def call_and_get_form(self, request, obj=None, **kwargs):
+            if request.method == "POST":
+                call()
+            return get_form(self, request, obj, **kwargs)
+
+        monkeypatch.setattr(model_admin, "get_form", call_and_get_form)
+
+    return after_reading
+
+
+def change(user, **columns):
+    User.objects.filter(pk=user.pk).update(**columns)
+
+
+def get_row(row):
+    return type(row).objects.filter(pk=row.pk).values().first()
+
+
+class TestPerson:
+    @pytest.mark.parametrize(
+        "meanwhile",
+        [
+            {"first_name": "Alicia", "phone_number": "+4915112345678"},
+            {"email": "alicia@example.com"},
+            {"is_active": False},
+        ],
+        ids="+".join,
+    )
+    def test_what_staff_did_not_touch_is_not_written(self, staff, alice, meanwhile):
+        form = Form(staff, alice)
+        change(alice, **meanwhile)
+        before = get_row(alice)
+        assert form.is_saved(role="host")
+        assert get_row(alice) == before | {"role": "host"}
+
+    def test_who_was_dismissed_stays_dismissed(self, staff, make_user):
+        sam = make_user("Sam", is_staff=True, is_superuser=True)
+        form = Form(staff, sam)
+        change(sam, is_staff=False, is_superuser=False)
+        assert form.is_saved(role="host")
+        sam.refresh_from_db()
+        assert (sam.role, sam.is_staff, sam.is_superuser) == ("host", False, False)
+
+    def test_a_dismissed_superuser_does_not_bring_themselves_back(
+        self, client, make_user, after_reading
+    ):
+        """Their request was allowed, and waits for that of whoever dismisses them."""
+        flags = ["is_active", "is_staff", "is_superuser"]
+        dismissed = make_user("Eve", **dict.fromkeys(flags, True))
+        client.force_login(dismissed)
+        form = Form(client, dismissed)
+        after_reading(User, lambda: change(dismissed, **dict.fromkeys(flags, False)))
+        form.save(**{f"initial-{flag}": "False" for flag in flags})
+        row = get_row(dismissed)
+        assert [row[flag] for flag in flags] == [False] * 3
+
+    def test_the_history_has_the_address_of_now(self, staff, alice):
+        form = Form(staff, alice)
+        change(alice, email="alicia@example.com")
+        assert form.is_saved(role="host")
+        assert LogEntry.objects.get().object_repr == "alicia@example.com"
+
+    def test_an_address_that_was_freed_meanwhile_is_not_in_the_way(self, staff, alice, bob):
+        form = Form(staff, alice)
+        change(alice, email="alicia@example.com")
+        change(bob, email="alice@example.com")
+        assert form.is_saved(role="host")
+
+    @pytest.mark.parametrize(
+        ("meanwhile", "wish"),
+        [
+            ({"first_name": "Alicia"}, {"first_name": "Alison"}),
+            ({"role": "admin"}, {"role": "host"}),
+            ({"email": "alicia@example.com"}, {"email": "alison@example.com"}),
+        ],
+    )
+    def test_what_somebody_else_changed_too_is_refused(self, staff, alice, meanwhile, wish):
+        form = Form(staff, alice)
+        change(alice, **meanwhile)
+        before = get_row(alice)
+        [field] = wish
+        response = form.save(**wish)
+        assert response.context["adminform"].errors == {field: [CHANGED]}
+        assert get_row(alice) == before
+
+    def test_a_form_that_was_refused_still_knows_what_it_showed(self, staff, alice):
+        form = Form(staff, alice)
+        change(alice, first_name="Alicia")
+        response = form.save(first_name="Alison")
+        assert 'name="initial-first_name" value="Alice"' in response.content.decode()
+
+    def test_a_second_click_is_taken(self, staff, alice):
+        form = Form(staff, alice)
+        assert form.is_saved(first_name="Alicia", is_active=[])
+        assert form.is_saved(first_name="Alicia", is_active=[])
+
+    def test_who_was_erased_stays_erased(self, staff, alice):
+        form = Form(staff, alice)
+        erase(alice)
+        before = get_row(alice)
+        assert ERASED in form.save(role="host").content.decode()
+        assert get_row(alice) == before
+
+    @pytest.mark.parametrize(
+        ("meanwhile", "sentence"),
+        [(erase, ERASED), (User.delete, DELETED.format("user"))],
+        ids=["erased", "deleted"],
+    )
+    def test_at_the_last_moment_too(self, staff, alice, after_reading, meanwhile, sentence):
+        form, rows = Form(staff, alice), []
+
+        def end():
+            meanwhile(User.objects.get(pk=alice.pk))
+            rows.append(get_row(alice))
+
+        after_reading(User, end)
+        assert sentence in form.save(role="host", first_name="Back").content.decode()
+        assert [get_row(alice)] == rows
+        assert not LogEntry.objects.exists()
+
+    def test_who_became_staff_is_not_changed_by_other_staff(self, make_staff, alice, after_reading):
+        form = Form(make_staff("change_user"), alice)
+        after_reading(User, lambda: change(alice, is_staff=True))
+        page = form.save(email="mallory@example.com").content.decode()
+        assert "Only superusers can change staff." in page
+        alice.refresh_from_db()
+        assert alice.email == "alice@example.com"
+
+    def test_who_was_deleted_is_not_found(self, staff, alice):
+        form = Form(staff, alice)
+        alice.delete()
+        assert PERHAPS_DELETED in form.save(role="host").content.decode()
+        assert not User.objects.filter(pk=alice.pk).exists()
+
+    def test_groups_and_permissions_of_others_stay(self, staff, alice):
+        """The list of permissions was empty."""
+        old, gone, theirs, mine = (Group.objects.create(name=f"Group {n}") for n in range(4))
+        their_permission, my_permission = Permission.objects.all()[:2]
+        alice.groups.set([old, gone])
+        form = Form(staff, alice)
+        alice.groups.set([old, theirs])
+        alice.user_permissions.add(their_permission)
+        groups = [*form.fields["groups"], mine.pk]
+        assert form.is_saved(groups=groups, user_permissions=[my_permission.pk])
+        assert set(alice.groups.all()) == {old, theirs, mine}
+        assert set(alice.user_permissions.all()) == {their_permission, my_permission}
+
+    def test_groups_that_staff_did_not_touch_stay(self, staff, alice):
+        old, new = (Group.objects.create(name=f"Group {n}") for n in range(2))
+        alice.groups.add(old)
+        form = Form(staff, alice)
+        alice.groups.set([new])
+        assert form.is_saved(role="host")
+        assert set(alice.groups.all()) == {new}
+
+    def test_the_page_does_not_show_the_hash(self, staff, alice):
+        fields = Form(staff, alice).fields
+        assert alice.password not in str(fields)
+        assert {"initial-email", "initial-groups", "initial-is_active"} < fields.keys()
+        assert "initial-password" not in fields
+
+
+class TestGroup:
+    @pytest.fixture
+    def group(self, db):
+        return Group.objects.create(name="Editors")
+
+    def test_what_staff_did_not_touch_is_not_written(self, staff, group):
+        theirs, mine = Permission.objects.all()[:2]
+        form = Form(staff, group)
+        Group.objects.filter(pk=group.pk).update(name="Readers")
+        group.permissions.add(theirs)
+        assert form.is_saved(permissions=[mine.pk])
+        group.refresh_from_db()
+        assert group.name == "Readers"
+        assert set(group.permissions.all()) == {theirs, mine}
+
+    def test_what_somebody_else_changed_too_is_refused(self, staff, group):
+        form = Form(staff, group)
+        Group.objects.filter(pk=group.pk).update(name="Readers")
+        response = form.save(name="Writers")
+        assert response.context["adminform"].errors == {"name": [CHANGED]}
+        assert Group.objects.get().name == "Readers"
+
+    def test_one_that_was_deleted_is_not_made_again(self, staff, group, after_reading):
+        form = Form(staff, group)
+        after_reading(Group, lambda: Group.objects.all().delete())
+        page = form.save(permissions=[Permission.objects.first().pk]).content.decode()
+        assert DELETED.format("group") in page
+        assert not Group.objects.exists()
+
+
+class TestConversation:
+    def test_who_left_stays_out_and_who_joined_stays_in(
+        self, staff, conversation, alice, bob, carol, mallory
+    ):
+        form = Form(staff, conversation)
+        conversation.participants.set([alice, mallory])
+        assert form.is_saved(participants=[*form.fields["participants"], carol.pk])
+        assert set(conversation.participants.all()) == {alice, mallory, carol}
+
+    def test_one_is_removed(self, staff, conversation, alice, bob, carol):
+        form = Form(staff, conversation)
+        conversation.participants.add(carol)
+        assert form.is_saved(participants=[bob.pk])
+        assert set(conversation.participants.all()) == {bob, carol}
+
+    def test_nothing_touched_is_nothing_written(self, staff, conversation, alice):
+        form = Form(staff, conversation)
+        conversation.participants.remove(alice)
+        before = get_row(conversation)
+        assert form.is_saved()
+        assert alice not in conversation.participants.all()
+        assert get_row(conversation) == before
+
+    @pytest.mark.parametrize("end", [erase, lambda user: change(user, is_active=False)])
+    def test_the_inactive_are_not_added(self, staff, conversation, alice, carol, mallory, end):
+        end(carol)
+        form = Form(staff, conversation)
+        everybody = [*form.fields["participants"], mallory.pk, carol.pk]
+        response = form.save(participants=everybody)
+        carol.refresh_from_db()
+        sentence = f"Only active people can be added. Not active: {carol.email}."
+        assert response.context["adminform"].errors == {"participants": [sentence]}
+        assert not conversation.participants.filter(pk__in=[carol.pk, mallory.pk]).exists()
+
+    def test_those_who_are_in_it_may_be_inactive(self, staff, conversation, alice, bob, carol):
+        change(bob, is_active=False)
+        form = Form(staff, conversation)
+        assert form.is_saved(participants=[alice.pk, bob.pk, carol.pk])
+        assert set(conversation.participants.all()) == {alice, bob, carol}
+
+    def test_a_new_one_takes_no_inactive_people(self, staff, alice, bob):
+        change(bob, is_active=False)
+        response = staff.post(
+            "/admin/chats/conversation/add/", {"participants": [alice.pk, bob.pk]}
+        )
+        sentence = "Only active people can be added. Not active: bob@example.com."
+        assert response.context["adminform"].errors == {"participants": [sentence]}
+        assert not Conversation.objects.exists()
+
+    def test_the_limit_counts_who_joined_meanwhile(self, staff, conversation, alice, bob, carol):
+        form = Form(staff, conversation)
+        others = User.objects.bulk_create(User(email=f"{n}@example.com") for n in range(254))
+        conversation.participants.add(*others)
+        response = form.save(participants=[alice.pk, bob.pk, carol.pk])
+        sentence = "A conversation has at most 256 participants."
+        assert response.context["adminform"].errors == {"participants": [sentence]}
+        assert form.is_saved(participants=[alice.pk, carol.pk])
+        assert conversation.participants.count() == 256
+
+    def test_one_that_was_deleted_is_not_made_again(
+        self, staff, conversation, carol, after_reading
+    ):
+        form = Form(staff, conversation)
+        after_reading(Conversation, lambda: Conversation.objects.all().delete())
+        page = form.save(participants=[carol.pk]).content.decode()
+        assert escape(DELETED.format("conversation")) in page
+        assert not Conversation.objects.exists()
+
+
+class TestTaken:
+    """What is unique is taken by somebody else after the form was found valid."""
+
+    @pytest.fixture
+    def before_saving(self, monkeypatch):
+        """`before_saving(User, call)`: called when the form is valid, before it is saved."""
+
+        def before_saving(model, call):
+            model_admin = type(admin.site.get_model_admin(model))
+            save_model = model_admin.save_model
+
+            def call_and_save(*arguments):
+                call()
+                save_model(*arguments)
+
+            monkeypatch.setattr(model_admin, "save_model", call_and_save)
+
+        return before_saving
+
+    @pytest.mark.parametrize("path", ["add/", "{alice.pk}/change/"])
+    def test_an_address(self, staff, alice, bob, before_saving, path):
+        before_saving(User, lambda: change(bob, email="new@example.com"))
+        body = {"email": "new@example.com", "first_name": "A", "last_name": "B", "role": "guest"}
+        body |= {"usable_password": "false"}
+        path = f"/admin/chats/user/{path.format(alice=alice)}"
+        page = staff.post(path, body, follow=True).content.decode()
+        assert TAKEN in page
+        assert not User.objects.filter(first_name="A").exists()
+        assert not LogEntry.objects.exists()
+
+    def test_the_name_of_a_group(self, staff, before_saving):
+        before_saving(Group, lambda: Group.objects.create(name="Editors"))
+        page = staff.post("/admin/auth/group/add/", {"name": "Editors"}, follow=True)
+        assert TAKEN in page.content.decode()

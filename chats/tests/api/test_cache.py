@@ -1,0 +1,211 @@
+"""The cached lists: served from the cache, never stale, never to an outsider."""
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from rest_framework_simplejwt.tokens import AccessToken
+
+from chats.caching import CACHED_PAGE_MAX_BYTES
+from chats.models import Conversation, Message
+from chats.services import send, start
+from chats.tests.support.expected import NOT_FOUND
+
+MESSAGES = "/api/messages/"
+local_memory = pytest.mark.skipif(bool(settings.CACHE_URL), reason="looks into local memory")
+
+
+@pytest.fixture(params=["nested", "flat"])
+def path(request, conversation):
+    return {"nested": nested(conversation), "flat": MESSAGES}[request.param]
+
+
+def nested(conversation):
+    return f"/api/conversations/{conversation.pk}/messages/"
+
+
+def bodies(response):
+    assert response.status_code == 200
+    return [row["message_body"] for row in response.json()["results"]]
+
+
+def change_behind_the_programs_back():
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE chats_message SET message_body = 'changed'")
+
+
+def test_a_page_comes_from_the_cache(api, alice, path, message):
+    first = api(alice).get(path)
+    change_behind_the_programs_back()
+    second = api(alice).get(path)
+    assert bodies(second) == ["Hello, Bob"]
+    assert second.content == first.content
+    del first.headers["X-Request-ID"], second.headers["X-Request-ID"]
+    assert second.headers == first.headers
+    cache.clear()
+    assert bodies(api(alice).get(path)) == ["changed"]
+
+
+@pytest.mark.usefixtures("message")
+def test_one_participants_page_serves_another(api, alice, bob, conversation):
+    api(alice).get(nested(conversation))
+    change_behind_the_programs_back()
+    assert bodies(api(bob).get(nested(conversation))) == ["Hello, Bob"]
+
+
+@pytest.mark.usefixtures("message")
+def test_the_flat_page_is_the_callers_own(api, alice, bob):
+    api(alice).get(MESSAGES)
+    change_behind_the_programs_back()
+    assert bodies(api(bob).get(MESSAGES)) == ["changed"]
+
+
+@pytest.mark.usefixtures("message")
+def test_an_outsider_never_gets_it(api, alice, mallory, conversation):
+    for _ in ("cold", "warm"):
+        response = api(mallory).get(nested(conversation))
+        assert (response.status_code, response.json()) == (404, NOT_FOUND)
+        assert bodies(api(mallory).get(MESSAGES)) == []
+        assert bodies(api(mallory).get(MESSAGES, {"conversation": conversation.pk})) == []
+        api(alice).get(nested(conversation))
+        api(alice).get(MESSAGES)
+        api(alice).get(MESSAGES, {"conversation": conversation.pk})
+    assert api().get(nested(conversation)).status_code == 401
+
+
+@pytest.mark.usefixtures("message")
+def test_one_who_was_removed_is_refused_on_the_next_request(api, bob, conversation):
+    client = api(bob)
+    assert bodies(client.get(nested(conversation))) == ["Hello, Bob"]
+    assert bodies(client.get(MESSAGES)) == ["Hello, Bob"]
+    etag = client.get(nested(conversation)).headers["ETag"]
+    conversation.participants.remove(bob)
+    for headers in ({}, {"HTTP_IF_NONE_MATCH": etag}):
+        response = client.get(nested(conversation), **headers)
+        assert (response.status_code, response.json()) == (404, NOT_FOUND)
+    assert bodies(client.get(MESSAGES)) == []
+
+
+def test_a_send_is_seen_by_the_next_request(api, alice, bob, path, conversation, message):
+    assert bodies(api(alice).get(path)) == ["Hello, Bob"]
+    response = api(bob).post(nested(conversation), {"message_body": "Hello, Alice"})
+    assert response.status_code == 201
+    for user in (alice, bob):
+        assert bodies(api(user).get(path)) == ["Hello, Alice", "Hello, Bob"]
+
+
+def test_a_deletion_is_seen_by_the_next_request(api, alice, path, message):
+    for delete in (message.delete, lambda: Message.objects.all().delete()):
+        send(message.conversation, alice, "Another one")
+        before = bodies(api(alice).get(path))
+        delete()
+        assert len(bodies(api(alice).get(path))) < len(before)
+
+
+def test_a_host_whose_clock_is_behind_is_seen_in_the_flat_list(api, alice, bob, conversation):
+    """The newest clock stands still while another one moves behind it."""
+    ahead, _ = start(alice, {bob.pk})
+    send(ahead, alice, "Ahead")
+    assert bodies(api(alice).get(MESSAGES)) == ["Ahead"]
+    behind = Message(
+        conversation=conversation,
+        sender=bob,
+        message_body="Behind",
+        sent_at=conversation.created_at,
+    )
+    Message.objects.bulk_create([behind])
+    Conversation.objects.filter(pk=conversation.pk).update(
+        updated_at=ahead.created_at - (ahead.created_at - conversation.created_at) / 2
+    )
+    assert bodies(api(alice).get(MESSAGES)) == ["Ahead", "Behind"]
+
+
+def test_each_query_has_its_own_page(api, alice, path, conversation):
+    for body in ("1", "2"):
+        send(conversation, alice, body)
+    for _ in ("cold", "warm"):
+        assert bodies(api(alice).get(path)) == ["2", "1"]
+        assert bodies(api(alice).get(path, {"ordering": "sent_at"})) == ["1", "2"]
+        assert bodies(api(alice).get(path, {"search": "1"})) == ["1"]
+        assert bodies(api(alice).get(path, {"page_size": 1})) == ["2"]
+
+
+class TestHeaders:
+    def test_never_max_age(self, api, alice, path, message):
+        for _ in ("cold", "warm"):
+            response = api(alice).get(path)
+            assert response.headers["Cache-Control"] == "private, no-cache"
+            assert "Expires" not in response.headers
+            assert "Age" not in response.headers
+            assert response.headers["ETag"]
+
+    def test_a_poll_is_a_304_without_a_body(self, api, alice, bob, path, message):
+        for _ in ("cold", "warm"):
+            etag = api(alice).get(path).headers["ETag"]
+            response = api(alice).get(path, HTTP_IF_NONE_MATCH=etag)
+            assert (response.status_code, response.content) == (304, b"")
+            assert response.headers["ETag"] == etag
+            assert response.headers["Cache-Control"] == "private, no-cache"
+        send(message.conversation, bob, "News")
+        response = api(alice).get(path, HTTP_IF_NONE_MATCH=etag)
+        assert bodies(response) == ["News", "Hello, Bob"]
+
+    def test_a_304_survives_a_new_access_token(self, api, alice, path, message):
+        client = api()
+        tokens = [AccessToken.for_user(alice) for _ in range(2)]
+        assert str(tokens[0]) != str(tokens[1])
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens[0]}")
+        etag = client.get(path).headers["ETag"]
+        change_behind_the_programs_back()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens[1]}")
+        assert client.get(path, HTTP_IF_NONE_MATCH=etag).status_code == 304
+
+
+def test_one_callers_accept_header_is_not_served_to_another(api, alice, bob, path, message):
+    for user in (alice, bob):
+        response = api(user).get(path, HTTP_ACCEPT="application/json; charset=utf-7; indent=3")
+        assert response.headers["Content-Type"] == "application/json"
+        assert bodies(response) == ["Hello, Bob"]
+
+
+def test_a_query_that_would_be_read_in_two_ways_is_refused(api, alice, path):
+    """Bytes that are not percent-encoded: the cache key holds them in another way than the
+    filters."""
+    response = api(alice).get(path, QUERY_STRING="search=é".encode().decode("latin-1"))
+    assert (response.status_code, response.json()) == (
+        400,
+        {"detail": "Percent-encode the query string."},
+    )
+
+
+class TestSize:
+    def test_a_page_over_64_kib_is_not_stored(self, api, alice, path, conversation):
+        for _ in range(7):
+            send(conversation, alice, "x" * 10_000)
+        response = api(alice).get(path)
+        assert len(response.content) > CACHED_PAGE_MAX_BYTES
+        assert response.headers["Cache-Control"] == "private, no-cache"
+        change_behind_the_programs_back()
+        assert bodies(api(alice).get(path)) == ["changed"] * 7
+
+    @local_memory
+    def test_an_entry_holds_the_bytes_once(self, api, alice, path, conversation):
+        for _ in range(6):
+            send(conversation, alice, "x" * 10_000)
+        size = len(api(alice).get(path).content)
+        entries = [len(entry) for entry in cache._cache.values()]
+        assert size < max(entries) < size + 2_000
+
+    @local_memory
+    def test_there_are_at_most_1000_entries(self, api, alice, path, message):
+        for n in range(1_000):
+            cache.set(f"{n}", n)
+        for n in range(20):
+            api(alice).get(path, {"search": f"{n}"})
+        assert 500 < len(cache._cache) <= 1_000
+
+
+@local_memory
+def test_an_error_is_not_stored(api, alice, path, message):
+    assert api(alice).get(path, {"page_size": "0"}).status_code == 400
+    assert not cache._cache

@@ -1,0 +1,229 @@
+from uuid import uuid4
+
+import pytest
+
+from chats.models import MAX_PARTICIPANTS, Conversation
+from chats.services import send, start
+from chats.tests.support.expected import (
+    NOT_FOUND,
+    full_conversation,
+    light_conversation,
+    page,
+    public_profile,
+)
+
+CONVERSATIONS = "/api/conversations/"
+
+
+def not_active(user_id):
+    return f"“{user_id}” is not the user_id of an active user."
+
+
+class TestList:
+    def test_the_latest_activity_comes_first(self, api, alice, bob, carol, mallory):
+        first, _ = start(alice, {bob.pk})
+        second, _ = start(alice, {bob.pk, carol.pk})
+        start(mallory, {bob.pk})
+        response = api(alice).get(CONVERSATIONS)
+        assert (response.status_code, response.json()) == (
+            200,
+            page(light_conversation(second), light_conversation(first)),
+        )
+        assert response.json()["results"][0]["last_message"] is None
+        send(first, bob, "One")
+        send(first, alice, "Two")
+        response = api(alice).get(CONVERSATIONS)
+        assert response.json() == page(light_conversation(first), light_conversation(second))
+        assert response.json()["results"][0]["last_message"]["message_body"] == "Two"
+
+    def test_participants_are_in_the_order_of_their_ids(self, api, alice, make_user):
+        others = [make_user(f"User{n}") for n in range(5)]
+        start(alice, {user.pk for user in others})
+        [conversation] = api(alice).get(CONVERSATIONS).json()["results"]
+        ids = [participant["user_id"] for participant in conversation["participants"]]
+        assert ids == sorted(str(user.user_id) for user in [alice, *others])
+
+
+class TestStart:
+    def test_returns_the_full_conversation(self, api, alice, bob):
+        response = api(alice).post(CONVERSATIONS, {"participants": [str(bob.pk)]})
+        assert response.status_code == 201
+        conversation = Conversation.objects.get()
+        assert response.json() == full_conversation(conversation)
+        assert response.json()["messages"] == []
+        assert response.json()["participants"] == [
+            public_profile(user) for user in sorted([alice, bob], key=lambda user: user.pk)
+        ]
+
+    def test_doubles_collapse_and_the_caller_always_takes_part(self, api, alice, bob):
+        named = [str(bob.pk), str(bob.pk).upper(), str(alice.pk), str(bob.pk)]
+        response = api(alice).post(CONVERSATIONS, {"participants": named})
+        assert response.status_code == 201
+        assert set(Conversation.objects.get().participants.all()) == {alice, bob}
+
+    def test_names_every_bad_id(self, api, alice, bob, make_user):
+        inactive = make_user("Gone", is_active=False)
+        unknown = uuid4()
+        named = ["nonsense", str(inactive.pk), str(bob.pk), str(unknown), 5, {}]
+        response = api(alice).post(CONVERSATIONS, {"participants": named})
+        assert (response.status_code, response.json()) == (
+            400,
+            {
+                "participants": [
+                    "“nonsense” is not a user_id.",
+                    "Not a valid string.",
+                    *map(not_active, sorted([inactive.pk, unknown])),
+                ]
+            },
+        )
+        named = [str(inactive.pk), str(bob.pk), str(unknown)]
+        response = api(alice).post(CONVERSATIONS, {"participants": named})
+        assert (response.status_code, response.json()) == (
+            400,
+            {"participants": [*map(not_active, sorted([inactive.pk, unknown]))]},
+        )
+        assert not Conversation.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("body", "error"),
+        [
+            ({}, "This field is required."),
+            ({"participants": None}, "This field may not be null."),
+            ({"participants": []}, "Name at least one person other than yourself."),
+            ({"participants": "abc"}, 'Expected a list of items but got type "str".'),
+            ({"participants": [None]}, "This field may not be null."),
+            ({"participants": [[["a"]]]}, "Not a valid string."),
+        ],
+        ids=str,
+    )
+    def test_refuses(self, api, alice, body, error):
+        response = api(alice).post(CONVERSATIONS, body)
+        assert (response.status_code, response.json()) == (400, {"participants": [error]})
+
+    def test_refuses_a_conversation_with_oneself(self, api, alice):
+        response = api(alice).post(CONVERSATIONS, {"participants": [str(alice.pk)]})
+        assert (response.status_code, response.json()) == (
+            400,
+            {"participants": ["Name at least one person other than yourself."]},
+        )
+
+    def test_takes_256_participants_and_no_more(self, api, alice, make_user):
+        others = [str(make_user(f"User{n}").pk) for n in range(MAX_PARTICIPANTS)]
+        response = api(alice).post(CONVERSATIONS, {"participants": others})
+        assert (response.status_code, response.json()) == (
+            400,
+            {"participants": ["A conversation has at most 256 participants, you included."]},
+        )
+        response = api(alice).post(CONVERSATIONS, {"participants": [*others[1:], str(alice.pk)]})
+        assert response.status_code == 201
+        assert len(response.json()["participants"]) == MAX_PARTICIPANTS
+
+
+class TestDetail:
+    def test_has_the_first_page_of_messages(self, api, alice, bob, conversation):
+        for n in range(21):
+            send(conversation, [alice, bob][n % 2], f"Message {n}")
+        client = api(bob)
+        response = client.get(f"{CONVERSATIONS}{conversation.pk}/")
+        assert (response.status_code, response.json()) == (200, full_conversation(conversation))
+        messages = response.json()["messages"]
+        listed = client.get(f"{CONVERSATIONS}{conversation.pk}/messages/").json()
+        assert messages == listed["results"]
+        assert response.json()["last_message"] == messages[0]
+        going_on = client.get(
+            f"{CONVERSATIONS}{conversation.pk}/messages/",
+            {"sent_at_before": messages[-1]["sent_at"]},
+        )
+        assert [m["message_body"] for m in going_on.json()["results"]] == ["Message 0"]
+
+    def test_without_messages(self, api, alice, conversation):
+        response = api(alice).get(f"{CONVERSATIONS}{conversation.pk}/")
+        assert (response.status_code, response.json()) == (200, full_conversation(conversation))
+        assert (response.json()["last_message"], response.json()["messages"]) == (None, [])
+
+
+class TestAddParticipant:
+    def test_a_newcomer_sees_the_whole_history(self, api, alice, carol, message):
+        conversation = message.conversation
+        path = f"{CONVERSATIONS}{conversation.pk}/"
+        before = conversation.updated_at
+        assert api(carol).get(path).status_code == 404
+        response = api(alice).post(f"{path}add_participant/", {"user_id": str(carol.pk)})
+        assert (response.status_code, response.json()) == (200, full_conversation(conversation))
+        assert conversation.updated_at > before
+        assert api(carol).get(path).json() == response.json()
+        assert response.json()["messages"][0]["message_body"] == "Hello, Bob"
+
+    def test_nothing_changes_for_one_who_is_in(self, api, alice, bob, conversation):
+        path = f"{CONVERSATIONS}{conversation.pk}/"
+        before = api(alice).get(path).json()
+        response = api(alice).post(f"{path}add_participant/", {"user_id": str(bob.pk)})
+        assert (response.status_code, response.json()) == (200, before)
+
+    @pytest.mark.parametrize(
+        ("body", "error"),
+        [
+            ({}, "This field is required."),
+            ({"user_id": None}, "This field may not be null."),
+            ({"user_id": "nonsense"}, "“nonsense” is not a user_id."),
+            ({"user_id": 5}, "Not a valid string."),
+            (
+                {"user_id": "00000000-0000-4000-8000-000000000000"},
+                not_active("00000000-0000-4000-8000-000000000000"),
+            ),
+        ],
+        ids=str,
+    )
+    def test_refuses(self, api, alice, conversation, body, error):
+        response = api(alice).post(f"{CONVERSATIONS}{conversation.pk}/add_participant/", body)
+        assert (response.status_code, response.json()) == (400, {"user_id": [error]})
+
+    def test_refuses_an_inactive_user(self, api, alice, conversation, make_user):
+        gone = make_user("Gone", is_active=False)
+        response = api(alice).post(
+            f"{CONVERSATIONS}{conversation.pk}/add_participant/", {"user_id": str(gone.pk)}
+        )
+        assert (response.status_code, response.json()) == (400, {"user_id": [not_active(gone.pk)]})
+
+    def test_refuses_one_more_than_256(self, api, alice, make_user):
+        others = [make_user(f"User{n}").pk for n in range(MAX_PARTICIPANTS)]
+        conversation, _ = start(alice, others[1:])
+        before = conversation.updated_at
+        response = api(alice).post(
+            f"{CONVERSATIONS}{conversation.pk}/add_participant/", {"user_id": str(others[0])}
+        )
+        assert (response.status_code, response.json()) == (
+            400,
+            {"user_id": ["The conversation has 256 participants; it is full."]},
+        )
+        conversation.refresh_from_db()
+        assert (conversation.updated_at, conversation.participants.count()) == (before, 256)
+
+
+class TestLeave:
+    def test_makes_an_outsider(self, api, alice, bob, message):
+        path = f"{CONVERSATIONS}{message.conversation_id}/"
+        client = api(alice)
+        response = client.post(f"{path}leave/")
+        assert (response.status_code, response.content) == (204, b"")
+        for method, url in [
+            ("GET", path),
+            ("GET", f"{path}messages/"),
+            ("POST", f"{path}messages/"),
+            ("GET", f"{path}messages/{message.pk}/"),
+            ("GET", f"/api/messages/{message.pk}/"),
+            ("POST", f"{path}leave/"),
+        ]:
+            response = client.generic(method, url)
+            assert (response.status_code, response.json()) == (404, NOT_FOUND)
+        assert client.get("/api/messages/").json() == page()
+        assert client.get(CONVERSATIONS).json() == page()
+        remaining = api(bob).get(path).json()
+        assert remaining["participants"] == [public_profile(bob)]
+        assert remaining["messages"][0]["sender"] == public_profile(alice)
+
+    def test_what_the_last_one_leaves_stays(self, api, alice, bob, message):
+        for user in (alice, bob):
+            api(user).post(f"{CONVERSATIONS}{message.conversation_id}/leave/")
+        message.refresh_from_db()
+        assert not message.conversation.participants.exists()

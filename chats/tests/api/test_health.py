@@ -1,0 +1,54 @@
+"""The two health paths, and what every response tells a browser."""
+
+import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+
+
+class TestHealth:
+    @pytest.mark.parametrize("host", ["localhost", "10.0.0.7"])
+    def test_healthz_is_ok_for_any_host(self, client, host, settings):
+        settings.SECURE_SSL_REDIRECT = True
+        response = client.get("/healthz", headers={"Host": host})
+        assert (response.status_code, response.json()) == (200, {"process": "ok"})
+
+    @pytest.mark.django_db
+    def test_readyz_names_each_part(self, client):
+        response = client.get("/readyz")
+        assert response.status_code == 200
+        assert response.json() == {
+            "database": "ok",
+            "migrations": "ok",
+            "cache": "ok",
+        }
+
+    @pytest.mark.django_db
+    def test_a_missing_migration_is_named(self, client):
+        latest = MigrationRecorder.Migration.objects.filter(app="chats").latest("id")
+        MigrationRecorder(connection).record_unapplied("chats", latest.name)
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "5"
+        assert response.json() == {
+            "database": "ok",
+            "migrations": "1 not applied",
+            "cache": "ok",
+        }
+
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+    def test_it_is_only_read(self, client, path):
+        assert client.post(path).status_code == 405
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/admin/login/", "/api/", "/nothing/"])
+def test_every_response_has_a_content_security_policy(client, path):
+    policy = client.get(path).headers["Content-Security-Policy"]
+    assert set(policy.split("; ")) == {
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    }

@@ -1,0 +1,392 @@
+"""Filters, pages and cursors."""
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from chats.models import Conversation, Message
+from chats.services import send, start
+
+CONVERSATIONS = "/api/conversations/"
+MESSAGES = "/api/messages/"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def import_messages():
+    """`import_messages(conversation, sender, moments)`: as an import tool does."""
+
+    def import_messages(conversation, sender, moments):
+        return Message.objects.bulk_create(
+            Message(
+                conversation=conversation, sender=sender, message_body=f"No. {n}", sent_at=moment
+            )
+            for n, moment in enumerate(moments)
+        )
+
+    return import_messages
+
+
+def walk(client, path, key, link="next", **parameters):
+    """The pages from the first one, or from the one at `path`, each a list of ids."""
+    pages, url = [], path
+    while url:
+        response = client.get(url, parameters if url == path else None)
+        assert response.status_code == 200, response.json()
+        pages.append([row[key] for row in response.json()["results"]])
+        url = response.json()[link]
+    return pages
+
+
+def flat(pages):
+    return [row for page in pages for row in page]
+
+
+@pytest.mark.parametrize("page_size", [1, 7, 100])
+@pytest.mark.parametrize("ordering", ["sent_at", "-sent_at"])
+class TestPages:
+    def test_of_a_conversation(
+        self, api, alice, conversation, import_messages, page_size, ordering
+    ):
+        messages = import_messages(
+            conversation, alice, [START + timedelta(seconds=n) for n in range(25)]
+        )
+        expected = [str(message.pk) for message in messages]
+        if ordering == "-sent_at":
+            expected.reverse()
+        path = f"{CONVERSATIONS}{conversation.pk}/messages/"
+        pages = walk(api(alice), path, "message_id", page_size=page_size, ordering=ordering)
+        assert flat(pages) == expected
+        assert {len(page) for page in pages[:-1]} <= {page_size}
+
+    def test_of_everything_with_equal_times(
+        self, api, alice, bob, mallory, import_messages, page_size, ordering
+    ):
+        """Imported data: the same moments in many conversations."""
+        messages = []
+        for n in range(30):
+            conversation, _ = start(alice, {bob.pk})
+            moments = [START + timedelta(seconds=s) for s in range(n % 4)]
+            messages += import_messages(conversation, alice, moments)
+        hidden, _ = start(mallory, {bob.pk})
+        import_messages(hidden, mallory, [START + timedelta(seconds=1)])
+        messages.sort(key=lambda m: (m.sent_at, m.pk), reverse=ordering == "-sent_at")
+        pages = walk(api(alice), MESSAGES, "message_id", page_size=page_size, ordering=ordering)
+        assert flat(pages) == [str(message.pk) for message in messages]
+
+
+def test_previous_leads_back_to_the_start(api, alice, conversation, import_messages):
+    import_messages(conversation, alice, [START + timedelta(seconds=n) for n in range(10)])
+    client = api(alice)
+    path = f"{CONVERSATIONS}{conversation.pk}/messages/"
+    forth = walk(client, path, "message_id", page_size=3)
+    last = client.get(path, {"page_size": 3}).json()
+    while last["next"]:
+        last = client.get(last["next"]).json()
+    back = walk(client, last["previous"], "message_id", link="previous")
+    assert back == forth[-2::-1]
+
+
+def test_a_page_that_was_deleted_leads_on(api, alice, conversation, import_messages):
+    """Where nothing is left beyond a cursor, the way back begins at that end of the list."""
+    rows = import_messages(conversation, alice, [START + timedelta(seconds=n) for n in range(4)])
+    client = api(alice)
+    path = f"{CONVERSATIONS}{conversation.pk}/messages/"
+    first = client.get(path, {"page_size": 2}).json()
+    second = client.get(first["next"]).json()
+    Message.objects.filter(pk__in=[rows[0].pk, rows[1].pk]).delete()
+    beyond = client.get(first["next"]).json()
+    assert (beyond["results"], beyond["next"]) == ([], None)
+    assert client.get(beyond["previous"]).json()["results"] == first["results"]
+    Message.objects.all().delete()
+    before = client.get(second["previous"]).json()
+    assert (before["results"], before["previous"]) == ([], None)
+    assert "cursor" not in parse_qs(urlsplit(before["next"]).query)
+
+
+def test_messages_sent_while_paging_do_not_shift_the_pages(api, alice, conversation):
+    sent = [str(send(conversation, alice, f"{n}")[0].pk) for n in range(9)]
+    client = api(alice)
+    path = f"{CONVERSATIONS}{conversation.pk}/messages/"
+    response = client.get(path, {"page_size": 2}).json()
+    seen = [row["message_id"] for row in response["results"]]
+    while response["next"]:
+        send(conversation, alice, "In between")
+        response = client.get(response["next"]).json()
+        seen += [row["message_id"] for row in response["results"]]
+    assert seen == sent[::-1]
+
+
+def test_a_conversation_with_many_at_one_moment_ends(api, alice, bob):
+    """DRF's cursor goes round for ever from 1,000 equal values on."""
+    conversations = Conversation.objects.bulk_create(
+        Conversation(created_at=START, updated_at=START) for _ in range(1_100)
+    )
+    through = Conversation.participants.through
+    through.objects.bulk_create(
+        through(conversation=conversation, user=user)
+        for conversation in conversations
+        for user in (alice, bob)
+    )
+    pages = walk(api(alice), CONVERSATIONS, "conversation_id", page_size=100)
+    assert flat(pages) == sorted((str(c.pk) for c in conversations), reverse=True)
+
+
+def test_contacts_come_by_user_id_in_pages(api, alice, make_user):
+    others = [make_user(f"User{n}") for n in range(7)]
+    start(alice, {user.pk for user in others})
+    pages = walk(api(alice), "/api/users/", "user_id", page_size=3)
+    assert flat(pages) == sorted(str(user.pk) for user in others)
+
+
+class TestPageSize:
+    @pytest.mark.parametrize(
+        ("page_size", "count"),
+        [(None, 20), ("1", 1), ("100", 100), ("101", 100), ("9" * 5000, 100), ("007", 7)],
+    )
+    def test_is_kept(self, api, alice, conversation, import_messages, page_size, count):
+        import_messages(conversation, alice, [START + timedelta(seconds=n) for n in range(120)])
+        parameters = {} if page_size is None else {"page_size": page_size}
+        for path in (f"{CONVERSATIONS}{conversation.pk}/messages/", MESSAGES):
+            assert len(api(alice).get(path, parameters).json()["results"]) == count
+
+    @pytest.mark.parametrize("page_size", ["0", "-1", "x", "1.5", "1e3", "", "1_0", "5.0", "٣"])
+    @pytest.mark.parametrize("path", [CONVERSATIONS, MESSAGES, "/api/users/"])
+    def test_is_refused(self, api, alice, path, page_size):
+        response = api(alice).get(path, {"page_size": page_size})
+        assert response.status_code == 400
+        assert list(response.json()) == ["page_size"]
+
+
+class TestMessageFilters:
+    @pytest.fixture(params=["nested", "flat"])
+    def path(self, request, conversation):
+        return {"nested": f"{CONVERSATIONS}{conversation.pk}/messages/", "flat": MESSAGES}[
+            request.param
+        ]
+
+    @pytest.fixture
+    def bodies(self, api, alice, path):
+        def bodies(**parameters):
+            response = api(alice).get(path, parameters)
+            assert response.status_code == 200, response.json()
+            return [row["message_body"] for row in response.json()["results"]]
+
+        return bodies
+
+    def test_by_sender(self, bodies, alice, bob, conversation):
+        send(conversation, alice, "From Alice")
+        send(conversation, bob, "From Bob")
+        assert bodies(sender=bob.pk) == ["From Bob"]
+        assert bodies(sender=uuid4()) == []
+
+    def test_by_conversation(self, bodies, alice, bob, mallory, conversation):
+        send(conversation, alice, "Here")
+        hidden, _ = start(mallory, {bob.pk})
+        send(hidden, mallory, "Hidden")
+        assert bodies(conversation=conversation.pk) == ["Here"]
+        assert bodies(conversation=hidden.pk) == []
+        assert bodies(conversation=uuid4()) == []
+
+    def test_by_time_both_ends_exclusive(self, bodies, alice, conversation):
+        one, two, three = (send(conversation, alice, body)[0] for body in ["1", "2", "3"])
+        assert bodies(sent_at_after=one.sent_at.isoformat()) == ["3", "2"]
+        assert bodies(sent_at_before=three.sent_at.isoformat()) == ["2", "1"]
+        between = {"sent_at_after": one.sent_at, "sent_at_before": three.sent_at}
+        assert bodies(**{name: at.isoformat() for name, at in between.items()}) == ["2"]
+        elsewhere = two.sent_at.astimezone().replace(tzinfo=None).isoformat()
+        assert bodies(sent_at_after=f"{two.sent_at:%Y-%m-%dT%H:%M:%S.%fZ}") == ["3"]
+        assert bodies(sent_at_after=elsewhere) == ["3"]
+
+    def test_in_either_order(self, bodies, alice, conversation):
+        for body in ["1", "2"]:
+            send(conversation, alice, body)
+        assert bodies(ordering="sent_at") == ["1", "2"]
+        assert bodies(ordering="-sent_at") == bodies() == ["2", "1"]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("conversation", "nonsense"),
+            ("conversation", ""),
+            ("sender", "nonsense"),
+            ("sender", ""),
+            ("sender", " "),
+            ("sent_at_after", "\u00a0"),
+            ("sent_at_after", "yesterday"),
+            ("sent_at_after", "10/25/2026"),
+            ("sent_at_after", ""),
+            ("sent_at_after", "2026-02-30T00:00:00Z"),
+            ("sent_at_after", "2026-01-01T00:00:00 00:00"),
+            ("sent_at_after", "0001-01-01T00:00:00+14:00"),
+            ("sent_at_before", "9999-12-31T23:59:59-14:00"),
+            ("sent_at_before", "9" * 400),
+            ("search", "a\0b"),
+            ("ordering", "message_body"),
+            ("ordering", "sent_at,-sent_at"),
+            ("ordering", ""),
+            ("cursor", "nonsense"),
+            ("cursor", ""),
+            ("cursor", "\0"),
+        ],
+        ids=lambda value: value[:30],
+    )
+    def test_refuses_a_value_that_cannot_be_read(self, api, alice, path, name, value):
+        response = api(alice).get(path, {name: value})
+        assert response.status_code == 400
+        assert list(response.json()) == [name]
+        assert all(isinstance(text, str) for text in response.json()[name])
+
+    @pytest.mark.parametrize(
+        "moment",
+        ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01", "2026-01-01T10:00"],
+    )
+    def test_takes_any_date_in_the_calendar(self, bodies, moment):
+        assert bodies(sent_at_after=moment) == []
+        assert bodies(sent_at_before=moment) == []
+
+    def test_names_an_unknown_parameter_and_the_nearest_one(self, api, alice, path):
+        response = api(alice).get(path, {"converstion": "x", "sent_after": "x", "page": "2"})
+        assert (response.status_code, response.json()) == (
+            400,
+            {
+                "converstion": ["There is no such parameter here; the nearest is “conversation”."],
+                "sent_after": ["There is no such parameter here; the nearest is “sent_at_after”."],
+                "page": ["There is no such parameter here; the nearest is “page_size”."],
+            },
+        )
+
+    def test_refuses_a_value_given_twice(self, api, alice, bob, path):
+        response = api(alice).get(path, {"sender": [str(alice.pk)] * 70})
+        assert (response.status_code, response.json()) == (
+            400,
+            {"sender": ["Give at most 1 of this parameter, not 70."]},
+        )
+
+
+class TestConversationFilters:
+    def ids(self, client, **parameters):
+        response = client.get(CONVERSATIONS, parameters)
+        assert response.status_code == 200, response.json()
+        return {row["conversation_id"] for row in response.json()["results"]}
+
+    def test_by_participants_all_of_them(self, api, alice, bob, carol, mallory):
+        two, three = (start(alice, ids)[0] for ids in ({bob.pk}, {bob.pk, carol.pk}))
+        start(bob, {carol.pk})
+        client = api(alice)
+        assert self.ids(client, participants=bob.pk) == {str(two.pk), str(three.pk)}
+        assert self.ids(client, participants=[bob.pk, carol.pk]) == {str(three.pk)}
+        assert self.ids(client, participants=[bob.pk, bob.pk]) == {str(two.pk), str(three.pk)}
+        assert self.ids(client, participants=mallory.pk) == set()
+
+    def test_by_time_both_ends_exclusive(self, api, alice, bob):
+        one, two = (start(alice, {bob.pk})[0] for _ in range(2))
+        client = api(alice)
+        assert self.ids(client, created_at_after=one.created_at.isoformat()) == {str(two.pk)}
+        assert self.ids(client, created_at_before=two.created_at.isoformat()) == {str(one.pk)}
+
+    def test_takes_sixteen_participants_and_no_more(self, api, alice):
+        client = api(alice)
+        assert self.ids(client, participants=[uuid4() for _ in range(16)]) == set()
+        response = client.get(CONVERSATIONS, {"participants": [uuid4() for _ in range(17)]})
+        assert (response.status_code, response.json()) == (
+            400,
+            {"participants": ["Give at most 16 of this parameter, not 17."]},
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("participants", "nonsense"),
+            ("participants", ""),
+            ("participants", ["00000000-0000-4000-8000-000000000000", "nonsense"]),
+            ("created_at_after", "0001-01-01T00:00:00+14:00"),
+            ("ordering", "created_at"),
+            ("cursor", "W10=:x"),
+        ],
+    )
+    def test_refuses(self, api, alice, name, value):
+        response = api(alice).get(CONVERSATIONS, {name: value})
+        assert response.status_code == 400
+        assert list(response.json()) == [name]
+
+
+class TestDeletedMeanwhile:
+    """A message is deleted between two queries of one request."""
+
+    @pytest.fixture
+    def delete_newest_after(self):
+        """`with delete_newest_after(sql):` once a query has this in it."""
+
+        @contextmanager
+        def delete_newest_after(sql):
+            deleted = []
+
+            def wrapper(execute, query, params, many, context):
+                result = execute(query, params, many, context)
+                if sql in query and not deleted:
+                    deleted.append(Message.objects.newest_first().first().pk)
+                    Message.objects.filter(pk=deleted[0])._raw_delete("default")
+                return result
+
+            with connection.execute_wrapper(wrapper):
+                yield
+            assert deleted
+
+        return delete_newest_after
+
+    def test_a_page_is_not_taken_for_the_last(self, api, alice, conversation, delete_newest_after):
+        for n in range(30):
+            send(conversation, alice, f"{n}")
+        client = api(alice)
+        with delete_newest_after('"last_at"'):
+            response = client.get(MESSAGES, {"page_size": 10})
+        assert [row["message_body"] for row in response.json()["results"]] == [
+            f"{n}" for n in range(28, 18, -1)
+        ]
+        assert response.json()["next"]
+
+    def test_there_is_still_a_last_message(self, api, alice, conversation, delete_newest_after):
+        for body in ("1", "2"):
+            send(conversation, alice, body)
+        client = api(alice)
+        with delete_newest_after('"updated_at" DESC'):
+            response = client.get(CONVERSATIONS)
+        assert response.json()["results"][0]["last_message"]["message_body"] == "1"
+
+
+@pytest.mark.parametrize("query", ["?sender={mallory}", "?cursor=bad", "?x=1"])
+def test_what_narrows_a_list_does_not_narrow_one_object(api, alice, mallory, message, query):
+    query = query.format(mallory=mallory.pk)
+    for path in (
+        f"{CONVERSATIONS}{message.conversation_id}/",
+        f"{MESSAGES}{message.pk}/",
+        f"{CONVERSATIONS}{message.conversation_id}/messages/{message.pk}/",
+    ):
+        assert api(alice).get(f"{path}{query}").status_code == 200
+
+
+class TestCursor:
+    def test_of_another_list_is_refused(self, api, alice, bob):
+        for _ in range(2):
+            start(alice, {bob.pk})
+        client = api(alice)
+        following = client.get(CONVERSATIONS, {"page_size": 1}).json()["next"]
+        [cursor] = parse_qs(urlsplit(following).query)["cursor"]
+        response = client.get(MESSAGES, {"cursor": cursor})
+        assert (response.status_code, list(response.json())) == (400, ["cursor"])
+
+    def test_that_was_tampered_with_is_refused(self, api, alice, bob):
+        for _ in range(2):
+            start(alice, {bob.pk})
+        client = api(alice)
+        following = client.get(CONVERSATIONS, {"page_size": 1}).json()["next"]
+        [cursor] = parse_qs(urlsplit(following).query)["cursor"]
+        for place in range(0, len(cursor), 5):
+            changed = cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :]
+            response = client.get(CONVERSATIONS, {"cursor": changed})
+            assert (response.status_code, list(response.json())) == (400, ["cursor"])

@@ -1,0 +1,155 @@
+"""Sending once: the second try with one Idempotency-Key gets the first one's row."""
+
+import pytest
+
+from chats.models import Conversation, Message
+from chats.services import add_participant, send, start
+from chats.tests.support.expected import NOT_FOUND, full_conversation, message_json
+
+CONVERSATIONS = "/api/conversations/"
+KEY = {"HTTP_IDEMPOTENCY_KEY": "a key of mine"}
+
+
+@pytest.fixture
+def path(conversation):
+    return f"{CONVERSATIONS}{conversation.pk}/messages/"
+
+
+class TestMessage:
+    def test_is_sent_once(self, api, alice, path):
+        first = api(alice).post(path, {"message_body": "Once"}, **KEY)
+        again = api(alice).post(path, {"message_body": "Once"}, **KEY)
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.json() == again.json() == message_json(Message.objects.get())
+        assert "Idempotent-Replayed" not in first.headers
+        assert again.headers["Idempotent-Replayed"] == "true"
+
+    def test_a_replay_moves_no_clock(self, api, alice, path, conversation):
+        api(alice).post(path, {"message_body": "Once"}, **KEY)
+        conversation.refresh_from_db()
+        before = conversation.updated_at
+        api(alice).post(path, {"message_body": "Once"}, **KEY)
+        conversation.refresh_from_db()
+        assert conversation.updated_at == before
+
+    def test_another_body_is_a_422(self, api, alice, path):
+        api(alice).post(path, {"message_body": "Once"}, **KEY)
+        response = api(alice).post(path, {"message_body": "Twice"}, **KEY)
+        assert (response.status_code, response.json()) == (
+            422,
+            {
+                "detail": "This Idempotency-Key was used for another message_body: "
+                "use a new key for a new message, or send the same body."
+            },
+        )
+        assert Message.objects.get().message_body == "Once"
+
+    def test_the_key_is_the_senders_and_the_conversations_own(self, api, alice, bob, carol, path):
+        elsewhere, _ = start(alice, {carol.pk})
+        for user, url in [
+            (alice, path),
+            (bob, path),
+            (alice, f"{CONVERSATIONS}{elsewhere.pk}/messages/"),
+        ]:
+            response = api(user).post(url, {"message_body": "Once"}, **KEY)
+            assert response.status_code == 201
+        assert Message.objects.count() == 3
+
+    def test_without_a_key_the_same_body_is_another_message(self, api, alice, path):
+        for _ in range(2):
+            assert api(alice).post(path, {"message_body": "Yes"}).status_code == 201
+        assert Message.objects.count() == 2
+
+    def test_a_failed_try_keeps_nothing(self, api, alice, path):
+        assert api(alice).post(path, {"message_body": ""}, **KEY).status_code == 400
+        assert api(alice).post(path, {"message_body": "Once"}, **KEY).status_code == 201
+
+    def test_a_deleted_message_is_forgotten_with_its_key(self, api, alice, path):
+        api(alice).post(path, {"message_body": "Once"}, **KEY)
+        Message.objects.get().delete()
+        assert api(alice).post(path, {"message_body": "Again"}, **KEY).status_code == 201
+
+    def test_one_who_has_left_gets_a_404(self, api, alice, path, conversation):
+        api(alice).post(path, {"message_body": "Once"}, **KEY)
+        conversation.participants.remove(alice)
+        response = api(alice).post(path, {"message_body": "Once"}, **KEY)
+        assert (response.status_code, response.json()) == (404, NOT_FOUND)
+
+
+class TestConversation:
+    def test_is_started_once(self, api, alice, bob, carol):
+        body = {"participants": [str(bob.pk), str(carol.pk)]}
+        first = api(alice).post(CONVERSATIONS, body, **KEY)
+        body = {"participants": [str(carol.pk), str(bob.pk), str(alice.pk), str(bob.pk)]}
+        again = api(alice).post(CONVERSATIONS, body, **KEY)
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.json() == again.json()
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert Conversation.objects.count() == 1
+
+    def test_a_replay_shows_it_as_it_is_now(self, api, alice, bob, carol):
+        body = {"participants": [str(bob.pk)]}
+        api(alice).post(CONVERSATIONS, body, **KEY)
+        conversation = Conversation.objects.get()
+        send(conversation, bob, "Hello")
+        add_participant(conversation, carol.pk, by=bob)
+        bob.is_active = False
+        bob.save()
+        again = api(alice).post(CONVERSATIONS, body, **KEY)
+        assert (again.status_code, again.json()) == (200, full_conversation(conversation))
+
+    def test_another_set_of_people_or_another_creator_is_another_one(self, api, alice, bob, carol):
+        for creator, participants in [(alice, [bob]), (alice, [bob, carol]), (bob, [alice])]:
+            body = {"participants": [str(user.pk) for user in participants]}
+            assert api(creator).post(CONVERSATIONS, body, **KEY).status_code == 201
+        assert Conversation.objects.count() == 3
+
+    def test_a_key_is_not_taken_for_a_part_of_the_people(self, api, alice, bob, make_user):
+        last = make_user("Zoe", user_id="ffffffff-ffff-4fff-bfff-ffffffffffff")
+        for participants, key in [([bob], f"{last.pk} k"), ([bob, last], "k")]:
+            body = {"participants": [str(user.pk) for user in participants]}
+            response = api(alice).post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY=key)
+            assert response.status_code == 201
+            assert len(response.json()["participants"]) == len(participants) + 1
+
+    def test_one_who_has_left_gets_a_404(self, api, alice, bob):
+        body = {"participants": [str(bob.pk)]}
+        api(alice).post(CONVERSATIONS, body, **KEY)
+        Conversation.objects.get().participants.remove(alice)
+        response = api(alice).post(CONVERSATIONS, body, **KEY)
+        assert (response.status_code, response.json()) == (404, NOT_FOUND)
+
+    def test_a_failed_try_keeps_nothing(self, api, alice, bob):
+        bob.is_active = False
+        bob.save()
+        body = {"participants": [str(bob.pk)]}
+        assert api(alice).post(CONVERSATIONS, body, **KEY).status_code == 400
+        assert not Conversation.objects.exists()
+        bob.is_active = True
+        bob.save()
+        assert api(alice).post(CONVERSATIONS, body, **KEY).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9", "tab\there", "nul\0"])
+def test_a_bad_key_is_refused(api, alice, bob, path, key):
+    for url, body in [
+        (path, {"message_body": "Hello"}),
+        (CONVERSATIONS, {"participants": [str(bob.pk)]}),
+    ]:
+        response = api(alice).post(url, body, HTTP_IDEMPOTENCY_KEY=key)
+        assert (response.status_code, response.json()) == (
+            400,
+            {
+                "Idempotency-Key": [
+                    "Send 1 to 255 printable ASCII characters, or leave the header out."
+                ]
+            },
+        )
+    assert (Conversation.objects.count(), Message.objects.count()) == (1, 0)
+
+
+@pytest.mark.parametrize("key", ["x" * 255, " ", "~!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}"])
+def test_any_printable_key_is_taken(api, alice, path, key):
+    for status in (201, 200):
+        response = api(alice).post(path, {"message_body": "Once"}, HTTP_IDEMPOTENCY_KEY=key)
+        assert response.status_code == status

@@ -1,0 +1,119 @@
+"""Query budgets: the same at 1 and at 100 rows. Transaction statements are not counted."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from chats.models import Message
+from chats.services import send, start
+
+CONVERSATIONS = "/api/conversations/"
+MESSAGES = "/api/messages/"
+TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
+
+
+def count_queries(call):
+    with CaptureQueriesContext(
+        connection,
+    ) as context:
+        response = call()
+    assert response.status_code in range(200, 300), response.content
+    queries = [query["sql"] for query in context.captured_queries]
+    return len([sql for sql in queries if not sql.startswith(TRANSACTION)])
+
+
+@pytest.fixture(params=[1, 100])
+def rows(request):
+    return request.param
+
+
+@pytest.fixture
+def grown(rows, alice, bob, make_user):
+    """A conversation with this many messages and, beside Alice, participants."""
+    others = {bob.pk} | {make_user(f"User{n}").pk for n in range(rows - 1)}
+    conversation, _ = start(alice, others)
+    for n in range(rows):
+        send(conversation, [alice, bob][n % 2], f"{n}")
+    return conversation
+
+
+@pytest.fixture
+def many(grown, rows, alice, bob):
+    """Alice has this many conversations, with a message each."""
+    for _ in range(rows - 1):
+        conversation, _ = start(alice, {bob.pk})
+        send(conversation, bob, "Hello")
+    return grown
+
+
+def test_message_list(api, alice, grown):
+    client = api(alice)
+    path = f"{CONVERSATIONS}{grown.pk}/messages/?page_size=100"
+    # Caller, conversation, messages with their senders.
+    assert count_queries(lambda: client.get(path)) == 3
+    # Caller, conversation.
+    assert count_queries(lambda: client.get(path)) == 2
+
+
+def test_flat_list(api, alice, many):
+    client = api(alice)
+    path = f"{MESSAGES}?page_size=100"
+    # Caller, clocks, where the first messages lie, messages with their senders.
+    assert count_queries(lambda: client.get(path)) == 4
+    # Caller, clocks.
+    assert count_queries(lambda: client.get(path)) == 2
+
+
+def test_conversation_list(api, alice, many):
+    client = api(alice)
+    # Caller, conversations, participants, last messages with their senders.
+    assert count_queries(lambda: client.get(f"{CONVERSATIONS}?page_size=100")) == 4
+
+
+def test_conversation_detail(api, alice, grown):
+    client = api(alice)
+    # Caller, conversation, participants, messages with their senders.
+    assert count_queries(lambda: client.get(f"{CONVERSATIONS}{grown.pk}/")) == 4
+
+
+def test_one_message(api, alice, grown):
+    client = api(alice)
+    message = Message.objects.first()
+    for path in (
+        f"{MESSAGES}{message.pk}/",
+        f"{CONVERSATIONS}{grown.pk}/messages/{message.pk}/",
+    ):
+        # Caller, message with sender and conversation, participants.
+        assert count_queries(lambda path=path: client.get(path)) == 3
+
+
+def test_send(api, alice, many):
+    client = api(alice)
+    path = f"{CONVERSATIONS}{many.pk}/messages/"
+    body = {"message_body": "Hello"}
+    # Caller, conversation, lock, clock, message.
+    assert count_queries(lambda: client.post(path, body)) == 5
+    # The same, and the look for the key's message.
+    assert count_queries(lambda: client.post(path, body, HTTP_IDEMPOTENCY_KEY="k")) == 6
+    # Caller, conversation, lock, the key's message.
+    assert count_queries(lambda: client.post(path, body, HTTP_IDEMPOTENCY_KEY="k")) == 4
+
+
+def test_start_a_conversation(api, alice, many):
+    client = api(alice)
+    ids = many.participants.exclude(pk=alice.pk).values_list("pk", flat=True)
+    body = {"participants": [str(pk) for pk in ids]}
+    # Caller, look for it, conversation, people, participants, participants to show.
+    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 6
+    assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 6
+    # Caller, look for it, participants, messages.
+    assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 4
+
+
+def test_people(api, alice, many):
+    client = api(alice)
+    # Caller, people.
+    assert count_queries(lambda: client.get("/api/users/?page_size=100")) == 2
+    assert count_queries(lambda: client.get("/api/users/?email=bob@example.com")) == 2
+    # Caller.
+    assert count_queries(lambda: client.get("/api/users/me/")) == 1

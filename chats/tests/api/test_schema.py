@@ -1,0 +1,115 @@
+"""The OpenAPI description is complete and true. `api` checks every response against it."""
+
+import re
+
+import jsonschema_rs
+import pytest
+from django.conf import settings
+
+from chats.tests.support.conformance import get_document, get_operations
+
+README = settings.BASE_DIR / "README.md"
+
+
+@pytest.fixture(scope="module")
+def document():
+    return get_document()
+
+
+def resolve(document, node):
+    """The node, or what it refers to."""
+    if "$ref" not in node:
+        return node
+    _, *names = node["$ref"].split("/")
+    for name in names:
+        document = document[name]
+    return document
+
+
+class TestExamples:
+    """Each is there, and is what its own schema says."""
+
+    @pytest.fixture
+    def check(self, document):
+        def check(schema, example):
+            whole = {"components": document["components"], **schema}
+            jsonschema_rs.validate(whole, example, validate_formats=True)
+
+        return check
+
+    def test_of_parameters_and_headers(self, document, check):
+        operations = get_operations(document).values()
+        parameters = [resolve(document, p) for o in operations for p in o["parameters"]]
+        for parameter in parameters:
+            [example] = parameter["schema"]["examples"]
+            check(parameter["schema"], example)
+            assert parameter["description"]
+        for header in document["components"]["headers"].values():
+            check(header["schema"], header["example"])
+            assert header["description"]
+
+    def test_of_bodies(self, document, check):
+        for operation in get_operations(document).values():
+            responses = [resolve(document, r) for r in operation["responses"].values()]
+            assert all(response["description"] for response in responses)
+            for body in [operation.get("requestBody", {}), *responses]:
+                for content in body.get("content", {}).values():
+                    several = [example["value"] for example in content.get("examples", {}).values()]
+                    examples = several or [content["example"]]
+                    for example in examples:
+                        check(content["schema"], example)
+
+
+def test_only_what_is_open_needs_no_token(document):
+    is_open = {call for call, o in get_operations(document).items() if "security" not in o}
+    assert is_open == {
+        "GET /api/",
+        "POST /api/token/",
+        "POST /api/token/refresh/",
+        "POST /api/token/verify/",
+        "POST /api/token/blacklist/",
+        "POST /api/users/",
+        "POST /api/users/reset_password/",
+        "POST /api/users/reset_password_confirm/",
+    }
+
+
+def test_headers_are_where_they_are_sent(document):
+    def calls_with(find):
+        return {call for call, operation in get_operations(document).items() if find(operation)}
+
+    def takes(name):
+        reference = {"$ref": f"#/components/parameters/{name}"}
+        return calls_with(lambda operation: reference in operation["parameters"])
+
+    def responds_with(name):
+        def find(operation):
+            responses = [resolve(document, r) for r in operation["responses"].values()]
+            return any(name in response.get("headers", {}) for response in responses)
+
+        return calls_with(find)
+
+    calls = set(get_operations(document))
+    reads = {call for call in calls if call.startswith("GET ")}
+    sends = {
+        "POST /api/conversations/",
+        "POST /api/conversations/{conversation_id}/messages/",
+    }
+    assert takes("Idempotency-Key") == responds_with("Idempotent-Replayed") == sends
+    assert takes("If-None-Match") == responds_with("ETag") == reads
+    assert responds_with("Retry-After") == calls - {"GET /api/"}
+
+
+def test_the_readme_lists_every_endpoint_and_its_status_codes(document):
+    """But for what it says of all of them: 304, 400 and so on."""
+    of_each = {"200", "201", "204", "401", "404", "422"}
+    described = {
+        re.sub(r"{\w+}", "{id}", call): set(operation["responses"]) & of_each
+        for call, operation in get_operations(document).items()
+    }
+    listed = {}
+    rows = re.findall(r"^\| (`[A-Z]+ /api/.*?) \|.*\| (.*) \|$", README.read_text(), re.MULTILINE)
+    for calls, statuses in rows:
+        for call in re.findall(r"`([A-Z]+ /api/\S*)`", calls):
+            listed[call] = set(re.findall(r"\d{3}", statuses)) & of_each
+    assert {call: listed[call] for call in described} == described

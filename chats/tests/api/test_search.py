@@ -1,0 +1,187 @@
+"""What a search finds, and what it may cost."""
+
+import pytest
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.throttling import SimpleRateThrottle
+
+from chats.models import Message, User
+from chats.search import SEARCHES_AT_ONCE, limited_concurrency, limited_search_time
+from chats.services import send
+from chats.tests.support.expected import page, public_profile
+
+CONVERSATIONS = "/api/conversations/"
+MESSAGES = "/api/messages/"
+USERS = "/api/users/"
+TOO_LONG = "This search takes too long: narrow it by a further filter."
+
+
+@pytest.fixture(params=["nested", "flat"])
+def path(request, conversation):
+    nested = f"{CONVERSATIONS}{conversation.pk}/messages/"
+    return {"nested": nested, "flat": MESSAGES}[request.param]
+
+
+@pytest.fixture
+def long_history(conversation, alice):
+    """Messages whose search for `a…ab` takes SQLite and PostgreSQL a second or two."""
+    start = send(conversation, alice, "Hello")[0].sent_at.replace(year=2020)
+    body = "a" * 10_000
+    Message.objects.bulk_create(
+        Message(
+            sender=alice,
+            conversation=conversation,
+            message_body=body,
+            sent_at=start.replace(microsecond=n),
+        )
+        for n in range(1_000)
+    )
+
+
+def test_literal_text_in_any_ascii_case(api, alice, conversation, path):
+    def search(text):
+        response = api(alice).get(path, {"search": text})
+        assert response.status_code == 200
+        return [row["message_body"] for row in response.json()["results"]]
+
+    for body in ["100% sure", "100 percent", "under_score", "back\\slash", "a  b ", "ÄRGER"]:
+        send(conversation, alice, body)
+    assert search("% SURE") == ["100% sure"]
+    assert search("r_s") == ["under_score"]
+    assert search("k\\s") == ["back\\slash"]
+    assert search("  B ") == ["a  b "]
+    assert search("  ") == ["a  b "]
+    assert search("Ärger") == ["ÄRGER"]
+    assert search("100") == ["100 percent", "100% sure"]
+    assert search("nothing of the kind") == []
+    assert search("%" * 100) == []
+
+
+@pytest.mark.usefixtures("conversation")
+def test_contacts_by_name(api, alice, bob):
+    client = api(alice)
+    for text in ["bob", "OB TES", "Bob Test"]:
+        assert client.get(USERS, {"search": text}).json() == page(public_profile(bob))
+    for text in ["alice", "mallory", "bob@example.com"]:
+        assert client.get(USERS, {"search": text}).json() == page()
+
+
+@pytest.mark.parametrize("path", [MESSAGES, USERS])
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "Give it a value, or leave it out."),
+        ("x" * 101, "Ensure this value has at most 100 characters (it has 101)."),
+    ],
+    ids=["empty", "too long"],
+)
+def test_has_1_to_100_characters(api, alice, path, text, error):
+    response = api(alice).get(path, {"search": text})
+    assert (response.status_code, response.json()) == (400, {"search": [error]})
+
+
+@pytest.mark.usefixtures("long_history")
+def test_one_that_takes_too_long_ends(api, alice, path, monkeypatch):
+    client = api(alice)
+    text = {"search": "a" * 99 + "b"}
+    monkeypatch.setattr("chats.search.SEARCH_MAX_SECONDS", 0.05)
+    response = client.get(path, text)
+    assert (response.status_code, response.json()) == (400, {"search": [TOO_LONG]})
+    # The same connection goes on, without the limit.
+    assert client.get(path).status_code == 200
+    assert Message.objects.filter(message_body__icontains=text["search"]).first() is None
+
+
+@pytest.mark.django_db
+def test_other_errors_of_the_database_stay_what_they_are():
+    with (
+        pytest.raises(DatabaseError, match="nothing"),
+        limited_search_time(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT * FROM nothing")
+
+
+def test_one_person_has_few_at_once(api, alice, bob, path):
+    clients = api(alice), api(bob)
+    text = {"search": "Hello"}
+    with limited_concurrency(alice.pk):
+        assert clients[0].get(path, text).status_code == 200
+        with limited_concurrency(alice.pk):
+            response = clients[0].get(path, {"search": "hello"})
+            assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
+            assert clients[0].get(path).status_code == 200
+            assert clients[1].get(path, {"search": "hello"}).status_code == 200
+    assert SEARCHES_AT_ONCE == 2
+    assert clients[0].get(path, {"search": "hello"}).status_code == 200
+
+
+def test_a_failed_search_is_no_longer_running(api, alice):
+    for _ in range(SEARCHES_AT_ONCE + 1):
+        assert api(alice).get(MESSAGES, {"search": "x", "cursor": "nonsense"}).status_code == 400
+    assert api(alice).get(MESSAGES, {"search": "x"}).status_code == 200
+
+
+def test_searches_are_throttled_by_user(api, alice, bob, conversation, monkeypatch):
+    rates = dict.fromkeys(["sign_in", "register", "reset", "refresh", "write"])
+    monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", rates | {"search": "3/min"})
+    client = api(alice)
+    nested = f"{CONVERSATIONS}{conversation.pk}/messages/"
+    searches = [(USERS, "bob"), (MESSAGES, "hello"), (nested, "hello"), (nested, "other")]
+    statuses = [client.get(path, {"search": text}).status_code for path, text in searches]
+    assert statuses == [200, 200, 200, 429]
+    response = client.get(MESSAGES, {"search": "hello"})
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+    for path in (USERS, MESSAGES, nested, CONVERSATIONS):
+        assert client.get(path).status_code == 200
+    assert client.get("/api/users/me/", {"search": "x"}).status_code == 200
+    assert api(bob).get(MESSAGES, {"search": "hello"}).status_code == 200
+
+
+class TestAdmin:
+    TOO_LONG = b"This search takes too long. Search for an id, or narrow it."
+
+    @pytest.fixture
+    def root(self, client, db):
+        client.force_login(User.objects.create_superuser("root@example.com"))
+        return client
+
+    @pytest.mark.usefixtures("long_history")
+    @pytest.mark.parametrize("method", ["get", "head", "options"])
+    def test_one_that_takes_too_long_ends(self, root, monkeypatch, method):
+        monkeypatch.setattr("chats.search.SEARCH_MAX_SECONDS", 0.05)
+        path = "/admin/chats/message/"
+        response = getattr(root, method)(f"{path}?q={'a' * 99}b")
+        assert response.status_code == 400
+        assert response.content == (b"" if method == "head" else self.TOO_LONG)
+        assert root.get(path).status_code == 200
+
+    def test_so_does_one_among_people_to_add(self, root, monkeypatch):
+        names = {"first_name": "a" * 150, "last_name": "b" * 150}
+        User.objects.bulk_create(User(email=f"{n}@example.com", **names) for n in range(5_000))
+        monkeypatch.setattr("chats.search.SEARCH_MAX_SECONDS", 0.001)
+        query = "app_label=chats&model_name=conversation&field_name=participants&term=nobody"
+        assert root.get(f"/admin/autocomplete/?{query}").content == self.TOO_LONG
+
+    @pytest.mark.parametrize("across", ["0", "1"])
+    def test_an_action_is_on_what_is_selected_and_searches_nothing(self, root, message, across):
+        kept, _ = send(message.conversation, message.sender, "Hello again")
+        body = {"action": "delete_selected", "_selected_action": message.pk, "post": "yes"}
+        with CaptureQueriesContext(connection) as queries:
+            root.post("/admin/chats/message/?q=hello", body | {"select_across": across})
+        assert [query["sql"] for query in queries if "LIKE" in query["sql"]] == []
+        assert list(Message.objects.all()) == [kept]
+
+
+def test_a_person_in_many_conversations_has_few_flat_lists_at_once(
+    api, alice, message, monkeypatch
+):
+    nested = f"{CONVERSATIONS}{message.conversation_id}/messages/"
+    with limited_concurrency(alice.pk), limited_concurrency(alice.pk):
+        assert api(alice).get(MESSAGES).status_code == 200
+        monkeypatch.setattr("chats.views.messages.MANY_CONVERSATIONS", 0)
+        # From the cache.
+        assert api(alice).get(MESSAGES).status_code == 200
+        assert api(alice).get(MESSAGES, {"sender": alice.pk}).status_code == 429
+        assert api(alice).get(nested, {"sender": alice.pk}).status_code == 200
+    assert api(alice).get(MESSAGES, {"sender": alice.pk}).status_code == 200

@@ -1,0 +1,282 @@
+"""Too many requests are a 429; the counts hold whatever else is cached and however they race."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache, caches
+from rest_framework.settings import api_settings
+from rest_framework.test import APIRequestFactory
+
+from chats.tests.conftest import PASSWORD
+from chats.throttling import Count, RateThrottle, RegistrationThrottle, get_network
+
+WRONG = {"email": "alice@example.com", "password": "wrong"}
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    """`rates(sign_in="3/min")` sets these, the others are off."""
+
+    def rates(**rates):
+        off = dict.fromkeys(settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"])
+        monkeypatch.setattr(RateThrottle, "THROTTLE_RATES", off | rates)
+
+    return rates
+
+
+def is_refused(response):
+    if response.status_code != 429:
+        assert "Retry-After" not in response.headers
+        return False
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+    assert list(response.json()) == ["detail"]
+    assert response.headers["Cache-Control"] in {"private, no-cache", "no-store"}
+    return True
+
+
+def count_accepted(call, tries):
+    refused = [is_refused(call(n)) for n in range(tries)]
+    assert refused == sorted(refused)
+    return refused.count(False)
+
+
+def get_stored():
+    """What the throttles' cache holds, by key."""
+    cache = caches["throttles"]
+    if settings.CACHE_URL:
+        client = cache._cache.get_client()
+        return {key: client.get(key) for key in client.keys("throttles:*")}
+    return dict(cache._cache)
+
+
+class TestSignIn:
+    PATH = "/api/token/"
+
+    def test_by_address_and_account(self, api, alice, bob, rates):
+        rates(sign_in="3/min")
+        assert count_accepted(lambda n: api().post(self.PATH, WRONG), 5) == 3
+        # In another case it is the same account, and the right password does not help.
+        right = {"email": " ALICE@example.com", "password": PASSWORD}
+        assert is_refused(api().post(self.PATH, right))
+        # From elsewhere its owner still signs in, and here everybody else does.
+        elsewhere = api().post(self.PATH, right | {"email": alice.email}, REMOTE_ADDR="10.0.0.2")
+        assert elsewhere.status_code == 200
+        assert api().post(self.PATH, {"email": bob.email, "password": PASSWORD}).status_code == 200
+
+    @pytest.mark.usefixtures("db")
+    def test_one_address_through_many_accounts(self, api, rates):
+        rates(sign_in="2/min")
+        accepted = count_accepted(
+            lambda n: api().post(self.PATH, WRONG | {"email": f"{n}@example.com"}), 25
+        )
+        assert accepted == 20
+
+    @pytest.mark.usefixtures("alice")
+    def test_a_refused_try_changes_no_count(self, api, client, rates):
+        """So nobody makes room for more tries by storing counts of made-up accounts."""
+        rates(sign_in="2/min")
+        for n in range(20):
+            api().post(self.PATH, WRONG | {"email": f"{n}@example.com"})
+        before = get_stored()
+        for n in range(20, 200):
+            assert is_refused(api().post(self.PATH, WRONG | {"email": f"{n}@example.com"}))
+            form = {"username": f"{n}@example.com", "password": "wrong"}
+            assert client.post("/admin/login/", form).status_code == 429
+        assert get_stored() == before
+
+    @pytest.mark.usefixtures("alice")
+    def test_tries_refused_for_an_account_leave_the_address_its_others(self, api, rates):
+        rates(sign_in="2/min")
+        assert count_accepted(lambda n: api().post(self.PATH, WRONG), 30) == 2
+        others = count_accepted(
+            lambda n: api().post(self.PATH, WRONG | {"email": f"{n}@example.com"}), 25
+        )
+        assert others == 18
+
+    @pytest.mark.usefixtures("alice")
+    def test_the_admin_counts_with_the_api(self, api, client, rates):
+        rates(sign_in="3/min")
+        api().post(self.PATH, WRONG)
+        names = ("Alice@example.com", "ａlice@example.com", " alice@example.com")
+        forms = [
+            {"username": name, "password": "wrong", "email": f"decoy{n}@example.com"}
+            for n, name in enumerate(names)
+        ]
+        responses = [client.post("/admin/login/", form) for form in forms]
+        assert [response.status_code for response in responses] == [200, 200, 429]
+        assert 1 <= int(responses[-1].headers["Retry-After"]) <= 60
+        assert is_refused(api().post(self.PATH, WRONG))
+        assert client.get("/admin/login/").status_code == 200
+
+    @pytest.mark.parametrize("body", [{}, {"email": 5}, {"email": [["a"]]}, [], [1], "a", None])
+    @pytest.mark.usefixtures("db")
+    def test_nonsense_counts_too(self, api, rates, body):
+        rates(sign_in="1/min")
+        assert api().post(self.PATH, body).status_code == 400
+        assert is_refused(api().post(self.PATH, body))
+
+
+@pytest.mark.usefixtures("db")
+def test_registration_by_address(api, rates):
+    rates(register="2/min")
+    assert count_accepted(lambda n: api().post("/api/users/", {}), 4) == 2
+    assert not is_refused(api().post("/api/users/", {}, REMOTE_ADDR="10.0.0.2"))
+
+
+@pytest.mark.usefixtures("db")
+def test_password_reset_by_address(api, rates):
+    rates(reset="2/min")
+    body = {"email": "nobody@example.com"}
+    assert count_accepted(lambda n: api().post("/api/users/reset_password/", body), 4) == 2
+    assert is_refused(api().post("/api/users/reset_password_confirm/", {}))
+
+
+@pytest.mark.usefixtures("db")
+def test_refreshing_by_address(api, rates):
+    rates(refresh="2/min")
+    path, body = "/api/token/refresh/", {"refresh": "nonsense"}
+    assert count_accepted(lambda n: api().post(path, body), 4) == 2
+    assert not is_refused(api().post(path, body, REMOTE_ADDR="10.0.0.2"))
+
+
+def test_writes_and_look_ups_by_user(api, alice, bob, conversation, rates):
+    rates(write="6/min")
+    path = f"/api/conversations/{conversation.pk}/"
+    client = api(alice)
+    calls = [
+        lambda: client.post(f"{path}messages/", {"message_body": "Hello"}),
+        lambda: client.post("/api/conversations/", {"participants": [str(bob.pk)]}),
+        lambda: client.post(f"{path}add_participant/", {"user_id": str(bob.pk)}),
+        lambda: client.patch("/api/users/me/", {"first_name": "Alicia"}),
+        lambda: client.get("/api/users/?email=bob@example.com"),
+        lambda: client.post("/api/users/set_password/", {}),
+        lambda: client.delete("/api/users/me/", {}),
+        lambda: client.post(f"{path}leave/"),
+    ]
+    assert [is_refused(call()) for call in calls] == [False] * 6 + [True] * 2
+    assert all(is_refused(call()) for call in calls)
+    for path_to_read in ("/api/users/", "/api/conversations/", path, f"{path}messages/"):
+        assert client.get(path_to_read).status_code == 200
+    assert client.get("/api/users/me/?email=bob@example.com").status_code == 200
+    assert api(bob).post(f"{path}messages/", {"message_body": "Hello"}).status_code == 201
+
+
+def test_a_look_up_counts_as_a_search_too(api, alice, rates):
+    rates(write="5/min", search="2/min")
+    client = api(alice)
+    look_up = "/api/users/?email=bob@example.com"
+    assert [is_refused(client.get(look_up)) for _ in range(5)] == [False] * 2 + [True] * 3
+    # Those that were refused did not count as writes.
+    writes = [client.patch("/api/users/me/", {}) for _ in range(4)]
+    assert [is_refused(write) for write in writes] == [False] * 3 + [True]
+
+
+def test_off_switches_it_off(api, rates):
+    rates()
+    assert count_accepted(lambda n: api().post("/api/users/reset_password/", {}), 30) == 30
+
+
+def test_cached_pages_do_not_wash_the_counts_out(api, alice, message, rates):
+    rates(sign_in="1/hour")
+    api().post("/api/token/", WRONG)
+    client = api(alice)
+    for n in range(1_000):
+        cache.set(f"{n}", n)
+    for n in range(20):
+        client.get("/api/messages/", {"search": f"{n}"})
+    assert api().post("/api/token/", WRONG).status_code == 429
+    if not settings.CACHE_URL:
+        cache.clear()
+        assert api().post("/api/token/", WRONG).status_code == 429
+
+
+@pytest.mark.usefixtures("db")
+class TestTrustedProxies:
+    """The last entries of X-Forwarded-For are the proxies' own; what stands before them, anybody
+    can write."""
+
+    @pytest.mark.parametrize(
+        ("trusted", "first", "second", "same"),
+        [
+            (0, "1.1.1.1", "2.2.2.2", True),
+            (1, "1.1.1.1", "2.2.2.2", False),
+            (1, "9.9.9.9, 1.1.1.1", "8.8.8.8, 1.1.1.1", True),
+            (2, "1.1.1.1, 5.5.5.5", "2.2.2.2, 5.5.5.5", False),
+            (2, "9.9.9.9, 1.1.1.1, 5.5.5.5", "8.8.8.8, 1.1.1.1, 5.5.5.5", True),
+        ],
+    )
+    def test_as_many_as_the_setting_says(
+        self, api, rates, monkeypatch, trusted, first, second, same
+    ):
+        monkeypatch.setattr(api_settings, "NUM_PROXIES", trusted)
+        rates(register="1/min")
+        assert not is_refused(api().post("/api/users/", {}, HTTP_X_FORWARDED_FOR=first))
+        response = api().post("/api/users/", {}, HTTP_X_FORWARDED_FOR=second)
+        assert is_refused(response) == same
+
+
+SAME = [
+    ["1.2.3.4", "1.2.3.4:5678", " 1.2.3.4 ", "::ffff:1.2.3.4", "[::ffff:102:304]:443"],
+    [
+        *("2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443", "2001:0DB8::ffff:1:2:3"),
+        *("2001:db8::1%eth0", "[2001:db8::1%25eth0]:443"),
+    ],
+    ["", "unknown", "_hidden", "1.2.3", "1.2.3.4.5", "01.2.3.4", "[", "]", ":", "::1::", "x:1:2"],
+    ["1.2.3.5"],
+    ["2001:db8:0:1::1"],
+    ["fe80::1", "fe80::2%eth1"],
+]
+
+
+@pytest.mark.parametrize("group", SAME, ids=lambda group: group[0])
+def test_what_counts_as_one_address(group):
+    assert len({get_network(address.strip()) for address in group}) == 1
+    others = [address for other in SAME if other is not group for address in other]
+    assert get_network(group[0]) not in {get_network(address.strip()) for address in others}
+
+
+@pytest.mark.parametrize("group", SAME, ids=lambda group: group[0])
+@pytest.mark.parametrize("trusted", [0, 1])
+@pytest.mark.usefixtures("db")
+def test_one_address_is_counted_together(api, rates, monkeypatch, group, trusted):
+    """From the connection, or from what a proxy says of it."""
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", trusted)
+    rates(register="1/min")
+
+    def register(address):
+        where = (
+            {"HTTP_X_FORWARDED_FOR": f"9.9.9.9, {address}"} if trusted else {"REMOTE_ADDR": address}
+        )
+        return is_refused(api().post("/api/users/", {}, **where))
+
+    assert [register(address) for address in group] == [False] + [True] * (len(group) - 1)
+    assert not register("203.0.113.1")
+
+
+def test_racing_requests_do_not_pass_uncounted(rates):
+    rates(register="2000/min")
+    request = APIRequestFactory().post("/")
+    switch_interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            allowed = pool.map(
+                lambda n: RegistrationThrottle().allow_request(request, None), range(6000)
+            )
+            assert sum(allowed) == 2000
+    finally:
+        sys.setswitchinterval(switch_interval)
+    assert Count("register 127.0.0.1", 60).value == 2000
+
+
+def test_the_default_rates(settings):
+    assert settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] == {
+        "sign_in": "10/min",
+        "register": "20/hour",
+        "reset": "5/hour",
+        "write": "120/min",
+        "search": "60/min",
+        "refresh": "60/min",
+    }

@@ -1,0 +1,57 @@
+"""Forms of the admin, filled in as a browser does it."""
+
+from html.parser import HTMLParser
+
+
+class FormParser(HTMLParser):
+    """`fields`: what a browser would send, by name, for the form with this id."""
+
+    def __init__(self, form_id):
+        super().__init__()
+        self.form_id, self.fields = form_id, {}
+        self.is_inside, self.select, self.textarea = False, None, None
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == "form":
+            self.is_inside = attrs.get("id") == self.form_id
+        elif not self.is_inside or "disabled" in attrs:
+            return
+        elif tag == "input" and "name" in attrs:
+            kind = attrs.get("type")
+            if kind not in {"checkbox", "radio", "submit"}:
+                self.add(attrs["name"], attrs.get("value", ""))
+            elif "checked" in attrs:
+                self.add(attrs["name"], attrs.get("value", "on"))
+        elif tag == "select":
+            self.select = attrs["name"]
+        elif tag == "option" and self.select and "selected" in attrs:
+            self.add(self.select, attrs["value"])
+        elif tag == "textarea":
+            self.textarea = attrs["name"]
+            self.add(self.textarea, "")
+
+    def handle_endtag(self, tag):
+        if tag == "form":
+            self.is_inside = False
+        elif tag == "select":
+            self.select = None
+        elif tag == "textarea":
+            self.textarea = None
+
+    def handle_data(self, data):
+        if self.textarea:
+            self.fields[self.textarea][-1] += data
+
+    def add(self, name, value):
+        self.fields.setdefault(name, []).append(value)
+
+
+def read_form(client, path, form_id):
+    """Open the page and return its form's fields."""
+    response = client.get(path)
+    assert response.status_code == 200
+    parser = FormParser(form_id)
+    parser.feed(response.content.decode())
+    parser.close()
+    return parser.fields

@@ -1,0 +1,99 @@
+"""Data outgrows SQLite: it moves to PostgreSQL, all of it and as it was."""
+
+import pytest
+
+from chats.tests.support.conformance import CheckedSession
+from chats.tests.support.servers import Database, Server, digest, manage, run
+from chats.tests.support.services import PostgresServer
+
+pytestmark = pytest.mark.once
+
+STAFF = """
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Group, Permission
+from chats.models import User
+group = Group.objects.create(name="Moderators")
+group.permissions.set(Permission.objects.filter(codename="view_message"))
+User.objects.first().groups.add(group)
+LogEntry.objects.log_actions(User.objects.first().pk, User.objects.all()[:3], CHANGE)
+"""
+ONE_MORE = """
+from django.contrib.auth.models import Group
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+print(Group.objects.create(name="More").pk > 1, OutstandingToken.objects.count() > 0)
+"""
+
+
+@pytest.fixture
+def postgres():
+    service = PostgresServer()
+    service.start()
+    yield service
+    service.remove()
+
+
+def test_10000_messages_move_and_people_go_on(tmp_path, postgres):
+    old = Database(tmp_path, f"sqlite:///{tmp_path}/old.sqlite3")
+    numbers = ["--people", "50", "--conversations", "30", "--messages", "10000"]
+    done = run("make_data", *numbers, DATABASE_URL=old.url)
+    assert done.returncode == 0, done.stderr
+    server = Server(old, tmp_path, CheckedSession)
+    server.start()
+    try:
+        alice, bob = server.sign_up("alice"), server.sign_up("bob")
+        conversation_id = alice.start(bob).json()["conversation_id"]
+        sent = alice.send(conversation_id, "Before", key="before").json()
+        used = {"refresh": bob.refresh}
+        assert bob.call("POST", "/token/refresh/", json=used).status_code == 200
+    finally:
+        server.kill()
+    manage("shell", "-v0", "-c", STAFF, DATABASE_URL=old.url)
+
+    new = Database(tmp_path, postgres.url)
+    moving = {"SOURCE_DATABASE_URL": old.url, "DATABASE_URL": new.url}
+    done = run("copy_database", **moving)
+    assert done.returncode == 0, done.stderr
+    before = digest(old.url)
+    assert "\nMessage 10001 " in before
+    assert digest(new.url) == before
+
+    again = run("copy_database", **moving)
+    assert again.returncode == 1
+    assert "The database to copy to has " in again.stderr
+    assert digest(new.url) == before
+
+    done = run("shell", "-v0", "-c", ONE_MORE, DATABASE_URL=new.url)
+    assert (done.stdout, done.stderr) == ("True True\n", "")
+    server = Server(new, tmp_path, CheckedSession)
+    server.start()
+    try:
+        alice.url = bob.url = server.url
+        assert alice.send(conversation_id, "Before", key="before").json() == sent
+        after = alice.send(conversation_id, "After").json()
+        assert after["sent_at"] > sent["sent_at"]
+        assert bob.call("POST", "/token/refresh/", json=used).status_code == 401
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [("", "Set SOURCE_DATABASE_URL"), ("sqlite:///{}/none.sqlite3", "`migrate` on source first")],
+)
+def test_what_is_missing_is_named(tmp_path, source, sentence):
+    target = Database(tmp_path, f"sqlite:///{tmp_path}/new.sqlite3")
+    variables = {"SOURCE_DATABASE_URL": source.format(tmp_path), "DATABASE_URL": target.url}
+    done = run("copy_database", **variables)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+
+
+def test_data_is_made_in_an_empty_database_only(tmp_path):
+    target = Database(tmp_path, f"sqlite:///{tmp_path}/new.sqlite3")
+    numbers = ["--people", "4", "--conversations", "3", "--messages", "40"]
+    assert run("make_data", *numbers, DATABASE_URL=target.url).returncode == 0
+    made = digest(target.url)
+    assert "\nMessage 40 " in made
+    done = run("make_data", *numbers, DATABASE_URL=target.url)
+    assert (done.returncode, "an empty database" in done.stderr) == (1, True)
+    assert digest(target.url) == made

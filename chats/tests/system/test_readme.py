@@ -1,0 +1,128 @@
+"""The walk-throughs of README.md and docs/, run as they stand against a real server."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.conf import settings
+
+from benchmarks import report
+from chats.tests.support.servers import Database, digest, environment, manage
+from chats.tests.support.services import PostgresServer, find
+
+README = settings.BASE_DIR / "README.md"
+API_GUIDE = settings.BASE_DIR / "docs/api.md"
+OPERATING = settings.BASE_DIR / "docs/operating.md"
+SPEED = settings.BASE_DIR / "docs/speed.md"
+END_OF_RESPONSE = "\n<end of response>\n"
+CHANGING = {
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[45][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}": "id",
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z": "time",
+    r"eyJ[\w.…-]+": "token",
+}
+
+
+def comparable(response):
+    """Without what differs from run to run: ids, and with them the order of participants, times
+    and tokens."""
+    for pattern, word in CHANGING.items():
+        response = re.sub(pattern, word, response)
+    return json.loads(response, object_hook=sort_participants)
+
+
+def sort_participants(row):
+    if "participants" in row:
+        row["participants"].sort(key=str)
+    return row
+
+
+def section(page, title):
+    return page.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def blocks(language, text):
+    return re.findall(rf"^```{language}\n(.*?)```", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.once
+@pytest.mark.django_db
+def test_a_backup_is_restored(tmp_path):
+    """By docs/operating.md, on both databases: the rows are back, and what came later is not."""
+    find("sqlite3")
+    commands = blocks("bash", section(OPERATING, "Backups"))
+    save_sqlite, restore_sqlite, save_postgres, restore_postgres = commands
+    service = PostgresServer()
+    service.start()
+    try:
+        empty = f"{service.url.removesuffix('postgres')}empty"
+        with psycopg.connect(service.url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE empty")
+        for url, restored, save, restore in [
+            (f"sqlite:///{tmp_path}/db.sqlite3", None, save_sqlite, restore_sqlite),
+            (service.url, empty, save_postgres, restore_postgres),
+        ]:
+            database = Database(tmp_path, url)
+            numbers = ["--people", "4", "--conversations", "2", "--messages", "30"]
+            manage("make_data", *numbers, DATABASE_URL=database.url)
+            variables = environment(DATABASE_URL=database.url, EMPTY_DATABASE_URL=empty)
+            before = digest(database.url)
+            bash(save, variables, tmp_path)
+            database.execute("DELETE FROM chats_message")
+            assert digest(database.url) != before
+            bash(restore, variables, tmp_path)
+            assert digest(restored or database.url) == before
+    finally:
+        service.remove()
+
+
+def bash(script, variables, folder):
+    return subprocess.run(
+        ["bash", "-eu"],  # noqa: S607
+        input=script,
+        env=variables,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def walk_through():
+    """The commands of each step in curl and in HTTPie, and the response that the README shows."""
+    in_curl = section(README, "A first conversation")
+    [httpie] = blocks("bash", section(API_GUIDE, "The first conversation in HTTPie"))
+    return {
+        "curl": blocks("bash", in_curl),
+        "httpie": [f"{step}\n" for step in httpie.split("\n\n")],
+    }, blocks("json", in_curl)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("client", ["curl", "httpie"])
+def test_the_first_conversation_returns_the_responses_shown(server, tmp_path, client):
+    steps, shown = walk_through()
+    script = "".join(f"{step}printf '%s' '{END_OF_RESPONSE}'\n" for step in steps[client])
+    script = script.replace("http://127.0.0.1:8000/api", server.url)
+    # The script's own input is not to be sent.
+    (tmp_path / "config.json").write_text('{"default_options": ["--ignore-stdin"]}')
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = environment(HTTPIE_CONFIG_DIR=str(tmp_path), PATH=path)
+    # Each client has an Ann of its own.
+    ran = bash(script.replace("@example", f"@{client}.example"), variables, tmp_path)
+    responses = ran.stdout.replace(f"@{client}.example", "@example").split(END_OF_RESPONSE)[:-1]
+    assert len(responses) == len(shown) > 0
+    for response, expected in zip(responses, shown, strict=True):
+        assert comparable(response) == comparable(expected)
+
+
+@pytest.mark.once
+def test_the_figures_are_those_of_the_benchmarks():
+    results = report.read()
+    tables = [report.ratios(results), *report.grown_tables(results), report.memory(results)]
+    page = SPEED.read_text()
+    assert [table for table in tables if table not in page] == []

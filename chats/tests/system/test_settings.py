@@ -1,0 +1,249 @@
+"""The settings refuse what they do not understand, with a sentence that says what to set."""
+
+import os
+import runpy
+import subprocess
+import sys
+from functools import reduce
+from operator import getitem
+
+import pytest
+from django.conf import global_settings, settings
+from django.core.exceptions import ImproperlyConfigured
+
+pytestmark = pytest.mark.once
+
+SECRET_KEY = "not-so-secret-but-long-enough-for-a-token-signature"
+
+
+def manage(*arguments, **environment):
+    """Run `manage.py` with nothing but this environment."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "manage.py", *arguments],
+        cwd=settings.BASE_DIR,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """`load(environment)`: the settings, read again with nothing but this environment."""
+
+    def load(environment):
+        monkeypatch.setattr(os, "environ", environment)
+        return runpy.run_path(f"{settings.BASE_DIR}/messaging_app/settings.py")
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"SECRET_KEY": ""}, "Set it to what `python3 -c 'import secrets; "),
+        ({"SECRET_KEY": "x" * 49}, "SECRET_KEY is not set, or has fewer than 50 characters"),
+        ({"SECRET_KEY": "x" * 49 + " "}, "SECRET_KEY is not set, or has fewer than 50 characters"),
+        ({"DEBUG": "perhaps"}, 'Environment variable "DEBUG" invalid'),
+        ({"SECRET_KEY": "   "}, "SECRET_KEY is not set"),
+        ({"ALLOWED_HOSTS": "http://a.example/x"}, "ALLOWED_HOSTS: 'http://a.example/x' is not"),
+        ({"ALLOWED_HOSTS": "a.example:8000"}, "ALLOWED_HOSTS: 'a.example:8000' is not"),
+        ({"DATABASE_URL": "nonsense://x"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "mysql://a/b"}, "DATABASE_URL is not of the form"),
+        ({"CACHE_URL": "memcached://x"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "redis://a:port/0"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "redis://a/name"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "redis://"}, "CACHE_URL is not of the form redis://"),
+        ({"THROTTLE_CACHE_URL": "redis://"}, "THROTTLE_CACHE_URL is not of the form redis://"),
+        ({"THROTTLE_CACHE_URL": "memory"}, "THROTTLE_CACHE_URL is not of the form redis://"),
+        ({"ACCESS_TOKEN_MINUTES": "9999999999"}, 'variable "ACCESS_TOKEN_MINUTES" invalid'),
+        ({"REFRESH_TOKEN_DAYS": "4000000"}, 'variable "REFRESH_TOKEN_DAYS" invalid'),
+        ({"TRUSTED_PROXIES": "one"}, 'Environment variable "TRUSTED_PROXIES" invalid'),
+        ({"THROTTLE_SIGN_IN": "often"}, 'Environment variable "THROTTLE_SIGN_IN" invalid'),
+        ({"THROTTLE_WRITE": "0/min"}, 'Environment variable "THROTTLE_WRITE" invalid'),
+        ({"THROTTLE_RESET": "5/fortnight"}, 'Environment variable "THROTTLE_RESET" invalid'),
+        ({"EMAIL_URL": "pigeon://x"}, "EMAIL_URL is not of the form"),
+        ({"EMAIL_URL": "smtp://h?tls=maybe"}, "EMAIL_URL is not of the form"),
+        ({"EMAIL_URL": "submission://"}, "EMAIL_URL is not of the form"),
+        ({"DEFAULT_FROM_EMAIL": "garbage"}, "DEFAULT_FROM_EMAIL is not of the form"),
+        ({"DEFAULT_FROM_EMAIL": "a@b.c\nBcc: x@y.z"}, "DEFAULT_FROM_EMAIL is not of the form"),
+        ({"PASSWORD_RESET_URL": "nonsense"}, "PASSWORD_RESET_URL is not of the form"),
+        ({"PASSWORD_RESET_URL": "https://x/#f"}, "PASSWORD_RESET_URL is not of the form"),
+        ({"ACCESS_TOKEN_MINUTES": "0"}, 'Environment variable "ACCESS_TOKEN_MINUTES" invalid'),
+        ({"ACCESS_TOKEN_MINUTES": "soon"}, 'Environment variable "ACCESS_TOKEN_MINUTES" invalid'),
+        ({"REFRESH_TOKEN_DAYS": "-1"}, 'Environment variable "REFRESH_TOKEN_DAYS" invalid'),
+        ({"SECURE_SSL_REDIRECT": "2"}, 'Environment variable "SECURE_SSL_REDIRECT" invalid'),
+        ({"SECURE_HSTS_SECONDS": "-1"}, 'Environment variable "SECURE_HSTS_SECONDS" invalid'),
+        ({"CORS_ALLOWED_ORIGINS": "chat.example.com"}, "'chat.example.com' is not of the form"),
+        ({"CORS_ALLOWED_ORIGINS": "https://a.example/x"}, "'https://a.example/x' is not of"),
+        ({"CORS_ALLOWED_ORIGINS": "https://*.a.example"}, "'https://*.a.example' is not of"),
+        ({"CORS_ALLOWED_ORIGINS": "https://u:p@a.example"}, "'https://u:p@a.example' is not of"),
+        ({"CSRF_TRUSTED_ORIGINS": "a.example"}, "'a.example' is not of the form"),
+        ({"ALLOWED_HOSTS": "[a.example]"}, "ALLOWED_HOSTS: '[a.example]' is not"),
+        ({"ALLOWED_HOSTS": "a.example,"}, "ALLOWED_HOSTS: '' is not"),
+        ({"ALLOWED_HOSTS": "127.0.0.256"}, "ALLOWED_HOSTS: '127.0.0.256' is not"),
+        ({"CORS_ALLOWED_ORIGINS": "https://a.example:443"}, "'https://a.example:443' is not of"),
+        ({"CORS_ALLOWED_ORIGINS": "https://a.example:65536"}, "'https://a.example:65536' is not"),
+        ({"CSRF_TRUSTED_ORIGINS": "https://[::1"}, "'https://[::1' is not of the form"),
+        ({"DATABASE_URL": "sqlite://folder/file"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "sqlite:///file?timeout=5"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "sqlite:///file "}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a:65536/b"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://[::1]a/b"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a/b\n"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a/b?sslmode=a&sslmode=b"}, "DATABASE_URL is not of"),
+        ({"CACHE_URL": "redis://password@a"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "redis://:pass;word@a"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "redis://a:65536"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "redis://[::1]a:6379"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "redis://a,redis://b"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": " redis://a"}, "CACHE_URL is not of the form redis://"),
+        ({"EMAIL_URL": "smtp://user@a"}, "EMAIL_URL is not of the form"),
+        ({"EMAIL_URL": "smtp://a:65536"}, "EMAIL_URL is not of the form"),
+        ({"DEFAULT_FROM_EMAIL": "a@b.c, d@e.f"}, "DEFAULT_FROM_EMAIL is not of the form"),
+        ({"DEFAULT_FROM_EMAIL": "Chat, Inc <a@b.c>"}, "DEFAULT_FROM_EMAIL is not of the form"),
+        ({"DEFAULT_FROM_EMAIL": "a@b..c"}, "DEFAULT_FROM_EMAIL is not of the form"),
+        ({"PASSWORD_RESET_URL": "https://a:65536/x"}, "PASSWORD_RESET_URL is not of the form"),
+        ({"PASSWORD_RESET_URL": "https://a b/x"}, "PASSWORD_RESET_URL is not of the form"),
+        ({"THROTTLE_SEARCH": "10 / min"}, 'Environment variable "THROTTLE_SEARCH" invalid'),
+        ({"THROTTLE_REFRESH": "9999999999/s"}, 'variable "THROTTLE_REFRESH" invalid'),
+        ({"TRUSTED_PROXIES": "1,2"}, 'Environment variable "TRUSTED_PROXIES" invalid'),
+    ],
+    ids=lambda value: "=".join(*value.items()) if isinstance(value, dict) else "",
+)
+def test_nonsense_is_refused(load, environment, sentence):
+    with pytest.raises(ImproperlyConfigured) as raised:
+        load({"SECRET_KEY": SECRET_KEY} | environment)
+    assert sentence in str(raised.value)
+
+
+def test_a_refused_value_stops_the_start():
+    started = manage("check", SECRET_KEY="x" * 49)
+    assert started.returncode != 0
+    assert "SECRET_KEY is not set, or has fewer than 50 characters" in started.stderr
+
+
+def test_a_production_environment_passes_the_deployment_check():
+    started = manage(
+        "check",
+        "--deploy",
+        "--fail-level",
+        "WARNING",
+        SECRET_KEY=SECRET_KEY,
+        SECURE_SSL_REDIRECT="1",
+        SECURE_HSTS_SECONDS="31536000",
+        ALLOWED_HOSTS="chat.example.com",
+    )
+    assert started.returncode == 0, started.stderr
+    assert started.stdout == "System check identified no issues (0 silenced).\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"SECRET_KEY": SECRET_KEY[:50], "DEBUG": ""}, {"DEBUG": False}),
+        ({"SECRET_KEY": "short"}, {"SECRET_KEY": "short", "DEBUG": True}),
+        ({}, {"DEBUG": True}),
+        (
+            {"ALLOWED_HOSTS": "a.example, .b.example,[::1]"},
+            {"ALLOWED_HOSTS": ["a.example", ".b.example", "[::1]"]},
+        ),
+        (
+            {"EMAIL_URL": "submission://chat%40example.com:pw@mail.example.com"},
+            {
+                "EMAIL_HOST": "mail.example.com",
+                "EMAIL_PORT": 587,
+                "EMAIL_HOST_USER": "chat@example.com",
+                "EMAIL_USE_TLS": True,
+                "EMAIL_TIMEOUT": 10,
+            },
+        ),
+        (
+            {"EMAIL_URL": "smtp://[::1]:2525?ssl=true", "DEFAULT_FROM_EMAIL": '"A, B" <a@b.c>'},
+            {
+                "EMAIL_HOST": "::1",
+                "EMAIL_PORT": 2525,
+                "EMAIL_USE_SSL": True,
+                "DEFAULT_FROM_EMAIL": '"A, B" <a@b.c>',
+            },
+        ),
+        ({"CACHE_URL": "redis://u:%3B@[::1]/1"}, {"CACHE_URL": "redis://u:%3B@[::1]/1"}),
+        (
+            {"DATABASE_URL": "postgresql://u:p%40@%2Fvar%2Frun/b"},
+            {"DATABASES.default.PASSWORD": "p@", "DATABASES.default.HOST": "/var/run"},
+        ),
+        (
+            {"CORS_ALLOWED_ORIGINS": "http://localhost:3000,https://[::1]"},
+            {"CORS_ALLOWED_ORIGINS": ["http://localhost:3000", "https://[::1]"]},
+        ),
+        (
+            {"THROTTLE_WRITE": "off"},
+            {"REST_FRAMEWORK.DEFAULT_THROTTLE_RATES.write": None},
+        ),
+        ({}, {"REST_FRAMEWORK.NUM_PROXIES": 0, "SECURE_PROXY_SSL_HEADER": None}),
+        (
+            {"DATABASE_URL": "postgres://a/b", "PGOPTIONS": "-c statement_timeout=7s"},
+            {"DATABASES.default.OPTIONS.options": "-c jit=off -c statement_timeout=7s"},
+        ),
+        (
+            {"DATABASE_URL": "postgres://a/b?options=-c%20a%3Db", "PGOPTIONS": "-c c=d"},
+            {"DATABASES.default.OPTIONS.options": "-c jit=off -c a=b"},
+        ),
+        (
+            {"TRUSTED_PROXIES": "2"},
+            {
+                "REST_FRAMEWORK.NUM_PROXIES": 2,
+                "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
+            },
+        ),
+    ],
+)
+def test_the_environment_is_understood(load, environment, expected):
+    environment = {name: value for name, value in ({"DEBUG": "1"} | environment).items() if value}
+    defaults = {"SECURE_PROXY_SSL_HEADER": global_settings.SECURE_PROXY_SSL_HEADER}
+    loaded = defaults | load(environment)
+    read = {name: reduce(getitem, name.split("."), loaded) for name in expected}
+    assert read == expected
+
+
+def test_demo_people_are_made_in_debug_only(tmp_path):
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/demo.sqlite3"}
+    assert manage("migrate", DEBUG="1", **environment).returncode == 0
+    refused = manage("seed_demo", SECRET_KEY=SECRET_KEY, **environment)
+    assert refused.returncode == 1
+    assert "DEBUG=1" in refused.stderr
+    for _ in ("once", "twice"):
+        made = manage("seed_demo", DEBUG="1", **environment)
+        assert made.returncode == 0
+        assert "alice@example.com" in made.stdout
+        assert "curl" in made.stdout
+    count = "from chats.models import *; print(User.objects.count(), Message.objects.count())"
+    shown = manage("shell", "-v0", "-c", count, DEBUG="1", **environment)
+    assert shown.stdout == "4 5\n"
+
+
+def test_sqlite_waits_for_the_disk(tmp_path):
+    """WAL with synchronous=FULL (2): an acknowledged commit survives a power cut (SQLite's
+    documentation of PRAGMA synchronous)."""
+    pragmas = (
+        "from django.db import connection; cursor = connection.cursor();"
+        "print([cursor.execute(f'PRAGMA {name}').fetchone()[0]"
+        " for name in ('journal_mode', 'synchronous', 'busy_timeout')])"
+    )
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3", "DEBUG": "1"}
+    assert manage("shell", "-v0", "-c", pragmas, **environment).stdout == "['wal', 2, 60000]\n"
+
+
+def test_a_refused_url_keeps_its_password():
+    """Where a slash in it makes a part of it the port, which Python's error quotes."""
+    for name, url in {
+        "CACHE_URL": "redis://u:hunter2/@a",
+        "DATABASE_URL": "postgres://u:hunter2/@a/b",
+        "EMAIL_URL": "smtp://u:hunter2/@a",
+    }.items():
+        started = manage("check", SECRET_KEY=SECRET_KEY, **{name: url})
+        assert f"{name} is not of the form" in started.stderr
+        assert "hunter2" not in started.stderr

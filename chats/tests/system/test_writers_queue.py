@@ -1,0 +1,130 @@
+"""SQLite's writers wait for each other in a queue, whatever happens to the one that writes."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError
+from django.db.utils import ConnectionHandler
+
+from chats.tests.support.servers import environment
+
+pytestmark = pytest.mark.once
+
+HOLD = """
+from django.db import connection, transaction
+with transaction.atomic():
+    connection.cursor().execute("CREATE TABLE unfinished (n)")
+    print("holding", flush=True)
+    input()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _files_of_their_own(django_db_blocker):
+    """pytest-django allows no connection but to the suite's database."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/db.sqlite3"
+
+
+@pytest.fixture
+def connect(tmp_path):
+    """`connect()` is a connection as the program has it, to the same file each time."""
+    database = {"ENGINE": "messaging_app.sqlite", "NAME": tmp_path / "db.sqlite3"}
+    connections = []
+
+    def connect(timeout=60):
+        # No two share anything, as in different processes.
+        options = {"transaction_mode": "IMMEDIATE", "timeout": timeout}
+        handler = ConnectionHandler({"default": database | {"OPTIONS": options}})
+        connections.append(handler["default"])
+        connections[-1].inc_thread_sharing()
+        return connections[-1]
+
+    yield connect
+    for connection in connections:
+        connection.close()
+
+
+@pytest.fixture
+def holder(url):
+    """A process that has begun a transaction and written."""
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "manage.py", "shell", "-v0", "-c", HOLD],
+        cwd=settings.BASE_DIR,
+        env=environment(DATABASE_URL=url),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "holding\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def write(connection):
+    connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+    connection.cursor().execute("CREATE TABLE IF NOT EXISTS numbers (n)")
+    connection.cursor().execute("INSERT INTO numbers VALUES (1)")
+    connection.commit()
+    connection.set_autocommit(True)
+
+
+@pytest.mark.parametrize("end", ["commits", "is killed"])
+def test_a_writer_waits_until_the_one_before_it(connect, holder, end):
+    connection = connect()
+    writer = threading.Thread(target=write, args=[connection])
+    writer.start()
+    # Long enough to have written, had it not waited.
+    writer.join(0.3)
+    assert writer.is_alive()
+    # Reads do not wait.
+    reader = connect()
+    assert reader.cursor().execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    if end == "commits":
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+    else:
+        holder.send_signal(signal.SIGKILL)
+    writer.join(60)
+    assert not writer.is_alive()
+    tables = reader.introspection.table_names()
+    assert tables == (["numbers", "unfinished"] if end == "commits" else ["numbers"])
+
+
+@pytest.mark.parametrize("end", ["rollback", "close"])
+def test_the_next_one_begins_when_a_transaction_does_not_commit(connect, end):
+    first, second = connect(), connect()
+    first.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+    first.cursor().execute("CREATE TABLE unfinished (n)")
+    getattr(first, end)()
+    write(second)
+    assert second.introspection.table_names() == ["numbers"]
+
+
+def test_a_writer_that_stops_is_not_waited_for_for_ever(connect, holder):
+    connection = connect(timeout=0.2)
+    holder.send_signal(signal.SIGSTOP)
+    with pytest.raises(OperationalError, match="Timed out in the queue of writers"):
+        write(connection)
+    holder.send_signal(signal.SIGCONT)
+    holder.stdin.write("\n")
+    holder.stdin.flush()
+    # The place in the queue was given up.
+    write(connect())
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_database(connect, tmp_path):
+    connection = connect()
+    (tmp_path / "db.sqlite3-queue").mkdir()
+    with pytest.raises(OperationalError, match="The queue of writers cannot be entered"):
+        write(connection)

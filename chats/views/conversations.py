@@ -1,0 +1,108 @@
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from chats.filters import ConversationFilter
+from chats.idempotency import created_or_replayed, derive_conversation_id
+from chats.models import MAX_PARTICIPANTS, Conversation, prefetch_participants
+from chats.pagination import ConversationPagination, MessagePagination
+from chats.permissions import IsParticipantOfConversation
+from chats.serializers import (
+    ConversationListSerializer,
+    ConversationSerializer,
+    NewConversationSerializer,
+    NewParticipantSerializer,
+)
+from chats.services import leave
+
+
+@extend_schema_view(
+    list=extend_schema(
+        operation_id="list_conversations",
+        summary="List your conversations",
+        description="The conversation with the latest activity comes first.",
+    )
+)
+class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
+    queryset = Conversation.objects.none()
+    permission_classes = [IsAuthenticated, IsParticipantOfConversation]
+    serializer_class = ConversationSerializer
+    filterset_class = ConversationFilter
+    pagination_class = ConversationPagination
+    lookup_value_converter = "uuid"
+
+    def get_queryset(self):
+        conversations = Conversation.objects.for_user(self.request.user)
+        if self.action == "list":
+            conversations = conversations.latest_activity_first()
+        return conversations.prefetch_related(prefetch_participants())
+
+    def get_serializer_class(self):
+        classes = {"create": NewConversationSerializer, "list": ConversationListSerializer}
+        return classes.get(self.action, self.serializer_class)
+
+    @extend_schema(operation_id="get_conversation", summary="Retrieve a conversation")
+    def retrieve(self, request, *args, **kwargs):
+        """`messages` is the first page of the conversation's message list. For older messages,
+        request that list with `sent_at_before` set to the last `sent_at`."""
+        return Response(serialize_detail(self.get_object()))
+
+    @extend_schema(
+        operation_id="start_conversation",
+        summary="Start a conversation",
+        responses={200: ConversationSerializer, 201: ConversationSerializer, 404: None},
+    )
+    def create(self, request, *args, **kwargs):
+        """You are always a participant, and at least one other user is required. Duplicate ids are
+        ignored.
+
+        A repeated request with the same `Idempotency-Key` and the same participants returns the
+        same conversation. If you have left it since, the response is a 404. With other
+        participants, the request starts another conversation."""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        user_ids = serializer.validated_data["participants"]
+        conversation = serializer.save(
+            creator=request.user, conversation_id=derive_conversation_id(request, user_ids)
+        )
+        self.check_object_permissions(request, conversation)
+        data = serialize_detail(conversation, is_new=serializer.created)
+        return created_or_replayed(data, serializer.created)
+
+    @extend_schema(
+        operation_id="add_participant",
+        summary="Add a participant",
+        description="A new participant sees the whole history. If the user already takes part, "
+        f"nothing changes. If the conversation already has {MAX_PARTICIPANTS} participants, the "
+        "response is a 400.",
+        responses={200: ConversationSerializer},
+    )
+    @action(detail=True, methods=["post"], serializer_class=NewParticipantSerializer)
+    def add_participant(self, request, pk):
+        serializer = self.get_serializer(self.get_object(), data=request.data)
+        serializer.is_valid(raise_exception=True)
+        serializer.save(by=request.user)
+        return Response(serialize_detail(self.get_object()))
+
+    @extend_schema(
+        operation_id="leave_conversation",
+        summary="Leave a conversation",
+        request=None,
+        responses={204: None},
+    )
+    @action(detail=True, methods=["post"])
+    def leave(self, request, pk):
+        leave(self.get_object(), request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def serialize_detail(conversation, is_new=False):
+    """The full conversation, with the first page of its messages. A new one has none."""
+    newest = conversation.messages.with_sender().newest_first()[: MessagePagination.page_size]
+    conversation.newest_messages = [] if is_new else list(newest)
+    conversation.last_message = next(iter(conversation.newest_messages), None)
+    return ConversationSerializer(conversation).data

@@ -1,0 +1,61 @@
+"""simplejwt's views, with their throttles and descriptions."""
+
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework_simplejwt import views
+
+from chats.auth import TokenPairSerializer
+from chats.throttling import RefreshThrottle, SignInThrottle
+
+EMPTY = OpenApiResponse(
+    {"type": "object", "maxProperties": 0}, examples=[OpenApiExample("Empty", {})]
+)
+
+
+@extend_schema_view(
+    post=extend_schema(
+        operation_id="sign_in",
+        summary="Sign in",
+        responses={200: TokenPairSerializer, 401: None, 429: None},
+    )
+)
+class TokenObtainPairView(views.TokenObtainPairView):
+    """Returns an access token and a refresh token. The response is the same for a wrong password,
+    an unknown address and an inactive user."""
+
+    throttle_classes = [SignInThrottle]
+
+
+@extend_schema_view(
+    post=extend_schema(
+        operation_id="refresh_token",
+        summary="Refresh your tokens",
+        responses={200: TokenPairSerializer, 401: None, 429: None},
+    )
+)
+class TokenRefreshView(views.TokenRefreshView):
+    """Returns a new pair of tokens. The refresh token that was sent becomes invalid."""
+
+    throttle_classes = [RefreshThrottle]
+
+
+@extend_schema_view(
+    post=extend_schema(
+        operation_id="verify_token",
+        summary="Verify a token",
+        responses={200: EMPTY, 401: None},
+    )
+)
+class TokenVerifyView(views.TokenVerifyView):
+    """Returns 200 for an access token that the API accepts now, and for a refresh token that
+    `POST /api/token/refresh/` accepts now."""
+
+
+@extend_schema_view(
+    post=extend_schema(
+        operation_id="sign_out",
+        summary="Sign out",
+        responses={200: EMPTY, 401: None},
+    )
+)
+class TokenBlacklistView(views.TokenBlacklistView):
+    """Invalidates the refresh token. The access token stays valid until it expires."""

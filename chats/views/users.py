@@ -1,0 +1,156 @@
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.mixins import CreateModelMixin
+from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from chats.filters import UserFilter
+from chats.models import User
+from chats.pagination import UserPagination
+from chats.search import SearchListModelMixin
+from chats.serializers import (
+    CurrentPasswordSerializer,
+    PasswordResetConfirmSerializer,
+    PasswordResetSerializer,
+    ProfileSerializer,
+    PublicProfileSerializer,
+    RegistrationSerializer,
+    SetPasswordSerializer,
+)
+from chats.services import erase
+from chats.throttling import PasswordResetThrottle, RegistrationThrottle
+
+# The Authorization header is ignored.
+OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]}
+
+
+@extend_schema_view(
+    create=extend_schema(
+        operation_id="register",
+        summary="Register",
+        description="Creates a user with the role `guest`; staff set other roles. The e-mail "
+        "address is stored in lower case and must be new. White space around names is removed.",
+        responses={201: ProfileSerializer, 429: None},
+        auth=[],
+    ),
+    list=extend_schema(
+        operation_id="list_users",
+        summary="List the users you share a conversation with",
+        description="The users are ordered by `user_id`, and you are not in the list. With "
+        "`email`, the list contains only the active user with this address, even if you do not "
+        "share a conversation.",
+    ),
+)
+class UserViewSet(CreateModelMixin, SearchListModelMixin, GenericViewSet):
+    queryset = User.objects.none()
+    serializer_class = RegistrationSerializer
+    filterset_class = UserFilter
+    pagination_class = UserPagination
+
+    def get_queryset(self):
+        """A complete address finds any active user, so that the caller can start a conversation
+        with them."""
+        if "email" in self.request.query_params:
+            users = User.objects.active()
+        else:
+            users = User.objects.contacts_of(self.request.user)
+        return users.public().order_by("user_id")
+
+    # Registration shares its path with the list, so it has no @action to configure it.
+
+    def perform_authentication(self, request):
+        if self.action != "create":
+            super().perform_authentication(request)
+
+    def get_permissions(self):
+        return [AllowAny()] if self.action == "create" else super().get_permissions()
+
+    def get_throttles(self):
+        return [RegistrationThrottle()] if self.action == "create" else super().get_throttles()
+
+    def get_serializer_class(self):
+        return PublicProfileSerializer if self.action == "list" else self.serializer_class
+
+    @extend_schema(operation_id="get_profile", summary="Retrieve your profile")
+    @action(detail=False, serializer_class=ProfileSerializer)
+    def me(self, request):
+        return Response(self.get_serializer(request.user).data)
+
+    @extend_schema(operation_id="change_profile", summary="Update your profile")
+    @me.mapping.patch
+    def update_me(self, request):
+        """Changes your name or phone number. Other fields are ignored."""
+        serializer = self.get_serializer(request.user, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return Response(serializer.data)
+
+    @extend_schema(
+        operation_id="erase_profile",
+        summary="Delete your account",
+        request=CurrentPasswordSerializer,
+        responses={204: None},
+    )
+    @me.mapping.delete
+    def erase_me(self, request):
+        """Removes you from every conversation and makes your e-mail address available again. Your
+        messages remain, with “Deleted user” as their sender."""
+        serializer = CurrentPasswordSerializer(data=request.data, context={"request": request})
+        serializer.is_valid(raise_exception=True)
+        try:
+            erase(request.user)
+        except User.DoesNotExist as error:
+            raise AuthenticationFailed("User not found", code="user_not_found") from error
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(
+        operation_id="set_password", summary="Change your password", responses={204: None}
+    )
+    @action(detail=False, methods=["post"], serializer_class=SetPasswordSerializer)
+    def set_password(self, request):
+        """Invalidates every token that was issued before. Sign in again to get new tokens."""
+        return self.save_without_content(request)
+
+    @extend_schema(
+        operation_id="reset_password",
+        summary="Request a password reset",
+        responses={204: None, 429: None},
+        auth=[],
+    )
+    @action(
+        detail=False,
+        methods=["post"],
+        serializer_class=PasswordResetSerializer,
+        throttle_classes=[PasswordResetThrottle],
+        **OPEN_TO_ANYONE,
+    )
+    def reset_password(self, request):
+        """Sends an e-mail with a link. The response is the same whether or not a user has this
+        address."""
+        return self.save_without_content(request)
+
+    @extend_schema(
+        operation_id="confirm_password_reset",
+        summary="Reset your password",
+        responses={204: None, 429: None},
+        auth=[],
+    )
+    @action(
+        detail=False,
+        methods=["post"],
+        serializer_class=PasswordResetConfirmSerializer,
+        throttle_classes=[PasswordResetThrottle],
+        **OPEN_TO_ANYONE,
+    )
+    def reset_password_confirm(self, request):
+        """Sets a new password with the `uid` and `token` of the link, which works once."""
+        return self.save_without_content(request)
+
+    def save_without_content(self, request):
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return Response(status=status.HTTP_204_NO_CONTENT)

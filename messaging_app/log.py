@@ -1,0 +1,39 @@
+"""Logs to standard error. A client's mistake is logged in one line at most."""
+
+
+def drop_traceback(record):
+    record.exc_info = None
+    return True
+
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {
+        "request_id": {"()": "django_guid.log_filters.CorrelationId"},
+        "drop_traceback": {"()": "django.utils.log.CallbackFilter", "callback": drop_traceback},
+    },
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {correlation_id} {name} {message}", "style": "{"}
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request_id"],
+        },
+        "stderr_without_traceback": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request_id", "drop_traceback"],
+        },
+    },
+    "loggers": {
+        "django": {"handlers": ["stderr"], "level": "INFO"},
+        "django.request": {"level": "ERROR"},
+        # It quotes a header that it refuses.
+        "django_guid": {"handlers": ["stderr"], "level": "ERROR"},
+        # What a client did wrong, such as a false Host header.
+        "django.security": {"handlers": ["stderr_without_traceback"], "propagate": False},
+    },
+}

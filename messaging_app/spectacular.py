@@ -1,0 +1,36 @@
+"""How drf-spectacular describes the API."""
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Messaging API",
+    "DESCRIPTION": """\
+Conversations between users. Register with `POST /api/users/`, sign in with `POST /api/token/`, \
+and send the `access` token with every further request: `Authorization: Bearer …`.
+
+Request and response bodies are JSON, including errors. Times are in UTC. Every response of the \
+application has an `X-Request-ID` header.
+
+Every path ends with a slash. Without it, `GET` is redirected, and any other method gets a 404 \
+that names the right path. A method that a path does not support gets a 405. `HEAD` works \
+wherever `GET` does.
+
+The web server in front of the application returns a 414 for a path and query over 8,000 bytes, \
+and a 431 for headers that are too long. Both are in HTML.
+""",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "SCHEMA_COERCE_PATH_PK_SUFFIX": True,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENFORCE_NON_BLANK_FIELDS": True,
+    "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    "ENUM_NAME_OVERRIDES": {"Role": "chats.models.User.Role"},
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "TAGS": [{"name": name} for name in ("users", "token", "conversations", "messages", "root")],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "chats.openapi.add_components",
+    ],
+}
