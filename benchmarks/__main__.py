@@ -1,7 +1,7 @@
-"""`python -m benchmarks`: makes the data, measures, and writes the results.
+"""`python -m benchmarks`: make the data, measure, and write the results.
 
-Each operation is measured in turn with a bare view that answers with as many bytes behind the same
-middleware; what counts is the ratio of the two, since machines and their neighbours differ.
+Each operation takes turns with a bare view, which returns as many bytes behind the same middleware.
+The result is the ratio of the two, because machines differ.
 """
 
 import argparse
@@ -25,8 +25,10 @@ def main():
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--postgres", default="postgres://postgres@127.0.0.1:5432/benchmarks")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--seconds", type=float, default=0.3, help="of each load")
-    parser.add_argument("--only", default="", help="operations whose names contain this")
+    parser.add_argument("--seconds", type=float, default=0.3, help="how long each load lasts")
+    parser.add_argument(
+        "--only", default="", help="measure only operations whose names contain this"
+    )
     options = parser.parse_args()
     urls = {"sqlite": f"sqlite:///{FOLDER}/data.sqlite3", "postgres": options.postgres}
     url = urls[options.database]
@@ -44,7 +46,7 @@ def main():
 
 
 def prepare(sizes):
-    """Tokens by person, from a database that is filled if it is empty."""
+    """Fill the database if it is empty. Return an access token for each person, by name."""
     from django.core.management import call_command
     from rest_framework_simplejwt.settings import api_settings
     from rest_framework_simplejwt.tokens import AccessToken
@@ -66,7 +68,7 @@ def prepare(sizes):
 
 
 def get_operations(server, people):
-    """By name: the arguments of `Server.load()`."""
+    """The arguments of `Server.load()` for each operation, by name."""
     operations = {}
 
     def add(name, person, path, method="GET", **arguments):
@@ -99,7 +101,7 @@ def get_operations(server, people):
         add(f"{label}: conversation list", person, "/api/conversations/")
         add(f"{label}: conversation detail", person, path)
         sends[f"{label}: send"] = person, f"{path}messages/"
-    # After all that reads: a send moves the clocks and changes the pages.
+    # Sends come last, because they move the clocks and change the pages.
     for name, (person, path) in sends.items():
         add(name, person, path, method="POST", body={"message_body": "Is it {n}?"})
     credentials = {"email": "companion.0@example.com", "password": "tide over the moor"}
@@ -108,13 +110,13 @@ def get_operations(server, people):
 
 
 def get_newest_conversation(server, token):
-    """Its path."""
+    """The path of the conversation with the latest activity."""
     _, body = server.get("/api/conversations/", token)
     return f"/api/conversations/{json.loads(body)['results'][0]['conversation_id']}/"
 
 
 def get_middle_cursor(server, token, path):
-    """Of the page in the middle of the time that the list is about."""
+    """The cursor of a page in the middle of the list's time, or None."""
     ends = []
     for ordering in ("sent_at", "-sent_at"):
         _, body = server.get(f"{path}?ordering={ordering}&page_size=1", token)
@@ -127,7 +129,7 @@ def get_middle_cursor(server, token, path):
 
 
 def measure(server, past_the_cache, people, options):
-    """One round goes over all that differ in size alone, so that they can be compared too."""
+    """Operations that differ only in size share a round, so that they can be compared too."""
     families = {}
     for name, operation in get_operations(server, people).items():
         if options.only in name:
@@ -138,12 +140,12 @@ def measure(server, past_the_cache, people, options):
             memory["memory_mib"] = server.get_memory()
         sizes = {name: get_size(server, operation) for name, operation in family.items()}
         rounds = {name: [] for name in family}
-        asked = past_the_cache if kind.endswith("past the cache") else server
+        target = past_the_cache if kind.endswith("past the cache") else server
         for _ in range(ROUNDS):
             for name, operation in family.items():
                 bare = {"method": "GET", "path": f"/api/bare/{sizes[name]}/"}
                 bare["token"] = operation["token"]
-                pair = [asked.load(**load, seconds=options.seconds) for load in (bare, operation)]
+                pair = [target.load(**load, seconds=options.seconds) for load in (bare, operation)]
                 rounds[name].append(pair)
         for name in family:
             operations[name] = summarize(name, rounds[name]) | {"bytes": sizes[name]}
@@ -152,10 +154,10 @@ def measure(server, past_the_cache, people, options):
 
 
 def summarize(name, rounds):
-    statuses = {status for _, answer in rounds for status in answer["answers"]}
+    statuses = {status for _, load in rounds for status in load["statuses"]}
     expected = {"304": "304", "send": "201"}.get(name.split()[-1], "200")
     if statuses != {expected}:
-        raise SystemExit(f"{name} was answered with {statuses}, not {expected}.")
+        raise SystemExit(f"{name} returned {statuses}, not {expected}.")
     result = {
         "ratio": statistics.median(b["per_second"] / a["per_second"] for a, b in rounds),
         "per_second": statistics.median(b["per_second"] for _, b in rounds),
@@ -171,9 +173,9 @@ def summarize(name, rounds):
 
 
 def measure_worst_pages(server, token):
-    """MiB of each worker before and after people ask for the largest pages that are stored, no
-    two alike, of messages of 10,000 characters; pages ten times as large, too large to be stored,
-    were asked for before, and are again."""
+    """MiB of each worker before and after requests for the largest pages that are stored, all
+    different, with messages of 10,000 characters. Requests for pages ten times as large, which are
+    not stored, come before both figures."""
     path = f"{get_newest_conversation(server, token)}messages/"
     too_large = f"{path}?page_size=100&{NEVER_THE_SAME}"
     stored = f"{path}?page_size=6&{NEVER_THE_SAME}"

@@ -1,9 +1,9 @@
-"""The load: a process of its own that asks over several connections at once, over and over.
+"""The load: a process that sends one request after another on each of several connections.
 
 `python -m benchmarks.load`, with a JSON object on standard input: `port`, `workers`,
 `connections_per_worker`, `seconds`, and `request`, the bytes of an HTTP request as text, in which
-`{n}` is counted up from `first`. It prints a JSON object: `answers` by status, `per_second`, the
-`median` in milliseconds, and the `next` number.
+`{n}` is counted up from `first`. It prints a JSON object: `statuses`, with the number of responses
+of each; `per_second`; the `median` in milliseconds; the `next` number.
 """
 
 import json
@@ -30,7 +30,7 @@ class Connection:
         self.socket.sendall(request.encode())
 
     def receive(self):
-        """The status, when the answer is complete."""
+        """The status code, once the response is complete; None before."""
         data = self.socket.recv(1 << 20)
         if not data:
             raise ConnectionError("The server closed the connection.")
@@ -46,8 +46,8 @@ class Connection:
 
 
 def connect(port, workers, connections_per_worker):
-    """As many connections to each worker: a worker keeps what it happened to accept, six of
-    eight connections, say."""
+    """The same number of connections to each worker, which would otherwise keep what it happened to
+    accept: six of eight, for example."""
     connections = defaultdict(list)
     while list(map(len, connections.values())) != [connections_per_worker] * workers:
         connection = Connection(port)
@@ -75,7 +75,7 @@ def run(port, workers, connections_per_worker, seconds, request, first):
                     times.append(time.perf_counter() - connection.begin)
                     connection.send(request.replace("{n}", f"{next(numbers):06d}"))
     return {
-        "answers": statuses,
+        "statuses": statuses,
         "per_second": len(times) / (now - begin),
         "median": 1000 * statistics.median(times),
         "next": next(numbers),

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.plans`: how the database of DATABASE_URL answers each list.
+"""`python -m benchmarks.plans <database URL>`: print the database's plan of each list's queries.
 
-The calls ask for a page in the middle of a conversation of a million messages, in a database that
-`python -m benchmarks` has filled; every statement that reads is printed with its plan.
+`python -m benchmarks` has filled the database. The requests are for a page in the middle of a
+conversation of a million messages.
 """
 
 import argparse
@@ -47,11 +47,11 @@ def main():
         "People": "/api/users/",
     }.items():
         with CaptureQueriesContext(connection) as captured:
-            answer = client.get(path)
-        if answer.status_code != 200:
-            raise SystemExit(f"{path} was answered with {answer.content}.")
+            response = client.get(path)
+        if response.status_code != 200:
+            raise SystemExit(f"{path} returned {response.content}.")
         print(f"### {name}\n")
-        # The first one loads the caller.
+        # The first query loads the caller.
         for query in captured.captured_queries[1:]:
             print(f"```\n{shorten(query['sql'])}\n\n{explain(connection, query['sql'])}\n```\n")
 
@@ -64,7 +64,7 @@ def explain(connection, sql):
 
 
 def shorten(sql):
-    """Without the names of the columns that are read."""
+    """The statement without the names of the columns that it reads."""
     return re.sub(r"^\s*SELECT .*? FROM ", "SELECT … FROM ", " ".join(sql.split()))
 
 

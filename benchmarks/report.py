@@ -1,6 +1,6 @@
-"""`python -m benchmarks.report`: chart.svg and tables, from what `python -m benchmarks` wrote.
+"""`python -m benchmarks.report`: write chart.svg and print tables, from the benchmarks' results.
 
-The tables are in the README files, as they are printed; a test compares them.
+The tables are in docs/speed.md, as they are printed; a test compares them.
 """
 
 import json
@@ -42,8 +42,8 @@ def find(operations, name):
 
 
 def ratios(results):
-    """Requests a second, as a part of the bare view's in the same minute."""
-    table = [["operation", *results, "wanted on SQLite"]]
+    """Throughput relative to the bare view's in the same minute."""
+    table = [["operation", *results, "target on SQLite"]]
     for name, target in TARGETS.items():
         values = [find(result["operations"], name)["ratio"] for result in results.values()]
         table.append([name, *(f"{value:.2f}" for value in values), str(target or "")])
@@ -59,8 +59,8 @@ def grown_tables(results):
 
 
 def grown(database, result, labels):
-    """The median time of the first size, as a multiple of the bare view's, and by how much that
-    of each other size is longer."""
+    """The median time for the first size as a multiple of the bare view's, and how much longer each
+    other size takes."""
     operations = result["operations"]
     table = [[database, *map(with_commas, labels)]]
     first = f"{labels[0]}: "
@@ -75,15 +75,16 @@ def grown(database, result, labels):
 
 
 def memory(results):
-    """In MiB, of the two workers."""
+    """MiB of each of the two workers."""
     names = {
-        "all but sign-in": "memory_mib",
-        "all of it": "memory_with_sign_in_mib",
+        "all operations except sign-in": "memory_mib",
+        "all operations": "memory_with_sign_in_mib",
     }
     table = [["after", *results]]
     for label, key in names.items():
         table.append([label, *(join(result[key]) for result in results.values())])
-    for when, label in {"before": "pages too large", "after": "the worst pages"}.items():
+    pages = {"before": "pages too large to cache", "after": "the largest cached pages"}
+    for when, label in pages.items():
         values = [join(result["worst_pages_mib"][when]) for result in results.values()]
         table.append([f"{label}, in new workers", *values])
     return markdown(table)
@@ -117,7 +118,9 @@ def chart(results):
             axes.plot([target, target], [place - 0.25, place + 0.65], color="black", linewidth=2)
     axes.set_yticks([place + 0.2 for place in range(len(TARGETS))], list(TARGETS))
     axes.invert_yaxis()
-    axes.set_xlabel("requests a second, as a part of a bare view's (black: wanted on SQLite)")
+    axes.set_xlabel(
+        "Throughput relative to a bare Django view (1.0 is equal; black: target on SQLite)"
+    )
     axes.legend(loc="lower right")
     plt.rcParams["svg.hashsalt"] = "benchmarks"
     figure.savefig(FOLDER / "chart.svg", metadata={"Date": None})

@@ -17,7 +17,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def environment(database_url):
-    throttles = ("SIGN_IN", "REGISTER", "RESET", "WRITE")
+    throttles = ("SIGN_IN", "REGISTER", "RESET", "WRITE", "SEARCH", "REFRESH")
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
@@ -43,8 +43,8 @@ class Server:
             start_new_session=True,
         )
         while True:
-            with contextlib.suppress(OSError), urlopen(f"{self.url}/healthz") as answer:
-                if answer.status == 200:
+            with contextlib.suppress(OSError), urlopen(f"{self.url}/healthz") as response:
+                if response.status == 200:
                     break
             time.sleep(0.1)
 
@@ -56,13 +56,13 @@ class Server:
         self.process.wait()
 
     def get(self, path, token):
-        """The headers and the body."""
+        """The headers and the body of the response."""
         request = Request(self.url + path, headers={"Authorization": f"Bearer {token}"})
-        with urlopen(request) as answer:
-            return answer.headers, answer.read()
+        with urlopen(request) as response:
+            return response.headers, response.read()
 
     def get_memory(self):
-        """The MiB of each worker that are its own and in memory."""
+        """The resident memory of each worker, in MiB."""
         task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [
             round(int(line.split()[1]) / 1024)
@@ -72,7 +72,7 @@ class Server:
         ]
 
     def load(self, method, path, seconds, token=None, body=None, headers=None):
-        """What `load.py` prints."""
+        """The object that `load.py` prints."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}"]
         if token:
             lines.append(f"Authorization: Bearer {token}")
@@ -98,8 +98,8 @@ class Server:
             text=True,
             check=True,
         )
-        answer = json.loads(done.stdout)
+        result = json.loads(done.stdout)
         if "{n}" in request:
-            # So that what was past the cache once does not come from it in the next round.
-            self.next_number = answer["next"]
-        return answer
+            # The next round sends other numbers, whose pages are not in the cache yet.
+            self.next_number = result["next"]
+        return result

@@ -12,7 +12,7 @@ numbers = count()
 
 
 def never_the_same_key(key, prefix, version):
-    """Past the cache: what is looked up is never there, what is stored is stored."""
+    """The cache stores as usual and never finds anything."""
     return f"{prefix}:{version}:{key}:{next(numbers)}"
 
 

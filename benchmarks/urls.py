@@ -5,7 +5,7 @@ from django.urls import include, path
 
 
 def bare(request, size):
-    """What Django, the middleware and gunicorn cost: an answer of so many bytes."""
+    """A response of `size` bytes, which shows what Django, the middleware and gunicorn cost."""
     headers = {"X-Worker": os.getpid()}
     return HttpResponse(b"x" * size, content_type="application/json", headers=headers)
 
