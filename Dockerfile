@@ -4,16 +4,17 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /app
 
 COPY requirements.txt .
-RUN sed '/^# Its tests/,$d' requirements.txt | pip install --no-cache-dir -r /dev/stdin
+RUN pip install --no-cache-dir -r requirements.txt
 
+# .ci/image runs docker/build, docker/serve and docker/healthcheck too.
 COPY . .
-RUN SECRET_KEY=only-to-build python manage.py collectstatic --noinput
+RUN docker/build
 
 RUN useradd --system app && mkdir /data && chown app /data
 USER app
-ENV DATABASE_URL=sqlite:////data/db.sqlite3
+ENV DATABASE_URL=sqlite:////data/db.sqlite3 PORT=8000
 VOLUME /data
 
 EXPOSE 8000
-HEALTHCHECK CMD python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz')"
-CMD ["gunicorn", "messaging_app.wsgi", "--bind", "0.0.0.0:8000", "--worker-tmp-dir", "/dev/shm"]
+HEALTHCHECK CMD docker/healthcheck
+CMD ["docker/serve"]
