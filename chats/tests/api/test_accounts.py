@@ -778,7 +778,7 @@ class TestEraseByTheApi:
     @pytest.fixture
     def many(self, alice, bob, monkeypatch):
         """Alice's conversations, of which two are left in a transaction."""
-        monkeypatch.setattr("chats.models.CONVERSATIONS_PER_TRANSACTION", 2)
+        monkeypatch.setattr("chats.models.users.CONVERSATIONS_PER_TRANSACTION", 2)
         return [start(alice, {bob.pk})[0] for _ in range(self.CONVERSATIONS)]
 
     @pytest.mark.usefixtures("many")
