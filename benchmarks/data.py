@@ -9,6 +9,7 @@ from chats.management.commands.make_data import (
     insert,
     make_conversations,
     make_people,
+    mark_everything_as_read,
     move_clocks_to_last_messages,
 )
 from chats.models import Message, User
@@ -39,6 +40,7 @@ def make(sizes):
         text = "x" * (MESSAGE_BODY_MAX_CHARACTERS - len("99. "))
         make_history([*make_users("long"), *companions], 1, 100, text=text)
         move_clocks_to_last_messages()
+        mark_everything_as_read()
     analyze()
 
 
@@ -64,6 +66,7 @@ def make_history(people, count, size, after=timedelta(0), text=TEXT):
             sender=people[n % len(people)],
             message_body=f"{n}. {text}",
             sent_at=begin + timedelta(milliseconds=n),
+            updated_at=begin + timedelta(milliseconds=n),
         )
         for n in range(count * size)
     )

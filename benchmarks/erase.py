@@ -55,7 +55,7 @@ def set_up():
 def prepare(count):
     from django.core.management import call_command
 
-    from chats.models import Conversation, User
+    from chats.models import Conversation, Participation, User
     from chats.services import start
 
     call_command("migrate", verbosity=0)
@@ -64,13 +64,12 @@ def prepare(count):
         name: User.objects.create_user(f"{name}@example.com", first_name=name, last_name="Test")
         for name in names
     }
-    through = Conversation.participants.through
     conversations = Conversation.objects.bulk_create(
         [Conversation() for _ in range(count)], batch_size=1_000
     )
-    through.objects.bulk_create(
+    Participation.objects.bulk_create(
         (
-            through(conversation=conversation, user=people[name])
+            Participation(conversation=conversation, user=people[name])
             for conversation in conversations
             for name in ("many", "other")
         ),

@@ -7,7 +7,7 @@ order of clock values is the order of commits.
 from datetime import timedelta
 from itertools import islice
 
-from django.db.models import F
+from django.db.models import F, OuterRef, Subquery
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -22,6 +22,13 @@ def lock(queryset):
     Lock users before existing conversations.
     """
     return list(queryset.select_for_update(no_key=True, of=("self",)).order_by("pk"))
+
+
+def lock_one(queryset):
+    """Lock the one row of a queryset and return it. Raises its model's DoesNotExist."""
+    for row in lock(queryset):
+        return row
+    raise queryset.model.DoesNotExist
 
 
 def get_next_value(updated_at, now):
@@ -45,6 +52,16 @@ def move_clocks(conversations):
     return clocks if moved else {}
 
 
+def move_one_clock(conversations):
+    """Move the clock of the one conversation of a queryset and return it.
+
+    Raises Conversation.DoesNotExist if it no longer meets the queryset's conditions.
+    """
+    for clock in move_clocks(conversations).values():
+        return clock
+    raise conversations.model.DoesNotExist
+
+
 def move_clocks_of_changed_conversations(instance, action, reverse, model, pk_set, **kwargs):
     """Receives `m2m_changed` before participants are added or removed.
 
@@ -62,6 +79,17 @@ def move_clocks_of_changed_conversations(instance, action, reverse, model, pk_se
         move_clocks(model.objects.for_user(instance))
     else:
         move_clocks(model.objects.filter(pk__in=pk_set))
+
+
+def mark_as_read_by_newcomers(instance, action, reverse, model, pk_set, **kwargs):
+    """Receives `m2m_changed`: participants who were just added have read everything."""
+    if action == "post_add":
+        conversations = model if reverse else type(instance)
+        users, joined = ([instance.pk], pk_set) if reverse else (pk_set, [instance.pk])
+        clock = conversations.objects.filter(pk=OuterRef("conversation")).values("updated_at")
+        participations = kwargs["sender"].objects
+        added = participations.filter(user__in=users, conversation__in=joined)
+        added.update(read_at=Subquery(clock))
 
 
 def batched(values, size):

@@ -2,8 +2,8 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404
 from rest_framework import exceptions, status, views
 
-from chats.models import Conversation
-from chats.services import IdempotencyKeyReused
+from chats.models import Conversation, Message
+from chats.services import IdempotencyKeyReused, MessageDeleted
 
 
 class IdempotencyKeyConflict(exceptions.APIException):
@@ -12,6 +12,11 @@ class IdempotencyKeyConflict(exceptions.APIException):
         "This Idempotency-Key was used for another message_body: "
         "use a new key for a new message, or send the same body."
     )
+
+
+class MessageConflict(exceptions.APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = "The message was deleted. It cannot be edited."
 
 
 INVALID_ACCESS = "The access token is invalid or expired."
@@ -24,10 +29,12 @@ INSTRUCTIONS = {
 def exception_handler(exc, context):
     """DRF's response in one of two shapes: `{"detail": …}`, with the `code` on a 401, or
     `{"<field>": ["…", …]}`."""
-    if isinstance(exc, (Http404, Conversation.DoesNotExist)):
+    if isinstance(exc, (Http404, Conversation.DoesNotExist, Message.DoesNotExist)):
         exc = exceptions.NotFound()
     elif isinstance(exc, IdempotencyKeyReused):
         exc = IdempotencyKeyConflict()
+    elif isinstance(exc, MessageDeleted):
+        exc = MessageConflict()
     elif isinstance(exc, SuspiciousOperation):
         exc = exceptions.ParseError(str(exc))
     elif isinstance(exc, exceptions.MethodNotAllowed):

@@ -4,7 +4,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from chats.validators import validate_plain_address
+from chats.models import TITLE_MAX_CHARACTERS
+from chats.validators import validate_one_line, validate_plain_address
 
 
 class StringField(serializers.CharField):
@@ -48,3 +49,29 @@ class UserIdField(serializers.UUIDField):
 @extend_schema_field(serializers.ListField(child=UserIdField()))
 class UserIdListField(serializers.ListField):
     """Accepts items of any type. The serializer checks them, so that it can name all bad ones."""
+
+
+class ConversationIdField(UserIdField):
+    default_error_messages = {"invalid": "“{value}” is not a conversation_id."}
+
+
+class TitleField(StringField):
+    """One line of text, or an empty string."""
+
+    def __init__(self, **kwargs):
+        super().__init__(allow_blank=True, max_length=TITLE_MAX_CHARACTERS, **kwargs)
+
+    def to_internal_value(self, data):
+        title = super().to_internal_value(data)
+        if title:
+            validate_one_line(title)
+        return title
+
+
+class BooleanField(serializers.BooleanField):
+    """A JSON boolean. DRF's field accepts numbers and strings too."""
+
+    def to_internal_value(self, data):
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data

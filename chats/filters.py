@@ -3,15 +3,17 @@ from datetime import UTC
 
 from django import forms
 from django.core.exceptions import ValidationError as FormValidationError
-from django.db.models import Value
+from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 
-from chats.models import Conversation, Message, User
+from chats.models import Conversation, Message, Participation, User
 from chats.search import SEARCH_MAX_CHARACTERS
 
+FULL_NAME = Concat("first_name", Value(" "), "last_name")
+CHANGES = ("updated_at", "last changed last")
 # SQLite joins 64 tables at most.
 MAX_PARTICIPANTS_VALUES = 16
 
@@ -139,9 +141,22 @@ class ConversationFilter(filters.FilterSet):
         "For example `2026-12-31T12:00:00Z`.",
     )
 
+    search = SearchFilter(
+        method="search_title_and_names",
+        help_text="Only conversations with this literal text in their title, or in the name of "
+        "another participant. ASCII letters match in either case. For example `holiday`.",
+    )
+
     class Meta:
         model = Conversation
         fields = []
+
+    def search_title_and_names(self, queryset, name, text):
+        others = User.objects.exclude(pk=self.request.user.pk).alias(name=FULL_NAME)
+        named = Participation.objects.filter(
+            conversation=OuterRef("pk"), user__in=others.filter(name__icontains=text)
+        )
+        return queryset.filter(Q(title__icontains=text) | Exists(named))
 
 
 class MessageFilter(filters.FilterSet):
@@ -173,7 +188,10 @@ class MessageFilter(filters.FilterSet):
     ordering = filters.ChoiceFilter(
         choices=[("sent_at", "oldest first"), ("-sent_at", "newest first")],
         method="order",
-        error_messages={"invalid_choice": "Give sent_at or -sent_at."},
+        error_messages={
+            "invalid_choice": "Give sent_at or -sent_at; updated_at is for one conversation's "
+            "list, together with updated_at_after."
+        },
         help_text="`-sent_at`, the default, is newest first; `sent_at` is oldest first. "
         "For example `sent_at`.",
     )
@@ -184,6 +202,36 @@ class MessageFilter(filters.FilterSet):
 
     def order(self, queryset, name, value):
         return queryset.oldest_first() if value == "sent_at" else queryset.newest_first()
+
+
+class ConversationMessageFilter(MessageFilter):
+    updated_at_after = DateTimeFilter(
+        field_name="updated_at",
+        lookup_expr="gt",
+        help_text="Only messages sent, edited or deleted after this ISO 8601 date and time. "
+        "Requires `ordering=updated_at`. For example `2026-11-22T10:33:35.109943Z`.",
+    )
+    ordering = filters.ChoiceFilter(
+        choices=[*MessageFilter.base_filters["ordering"].extra["choices"], CHANGES],
+        method="order",
+        error_messages={"invalid_choice": "Give sent_at, -sent_at or updated_at."},
+        help_text="`-sent_at`, the default, is newest first; `sent_at` is oldest first. "
+        "`updated_at`, the order of changes, requires `updated_at_after`. For example `sent_at`.",
+    )
+
+    def order(self, queryset, name, value):
+        if value != "updated_at":
+            return super().order(queryset, name, value)
+        return queryset.last_changed_last()
+
+    def filter_queryset(self, queryset):
+        follows = self.form.cleaned_data.get("ordering") == "updated_at"
+        if follows and "updated_at_after" not in self.filters:
+            raise ValidationError({"ordering": ["updated_at requires updated_at_after."]})
+        if "updated_at_after" in self.filters and not follows:
+            message = "updated_at_after requires ordering=updated_at."
+            raise ValidationError({"updated_at_after": [message]})
+        return super().filter_queryset(queryset)
 
 
 class UserFilter(filters.FilterSet):
@@ -202,5 +250,4 @@ class UserFilter(filters.FilterSet):
         fields = []
 
     def filter_queryset(self, queryset):
-        name = Concat("first_name", Value(" "), "last_name")
-        return super().filter_queryset(queryset.alias(name=name))
+        return super().filter_queryset(queryset.alias(name=FULL_NAME))

@@ -55,7 +55,7 @@ def derive_conversation_id(request, user_ids):
     return uuid.uuid5(CONVERSATION_NAMESPACE, f"{request.user.pk}\n{participants}\n{key}")
 
 
-def created_or_replayed(data, created):
+def created_or_replayed(request, data, created):
     if created:
         return Response(data, status.HTTP_201_CREATED)
-    return Response(data, headers={"Idempotent-Replayed": "true"})
+    return Response(data, headers={"Idempotent-Replayed": "true"} if get_key(request) else None)

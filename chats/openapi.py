@@ -12,8 +12,9 @@ from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
 from drf_spectacular.plumbing import get_doc
 from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
 
-from chats.exceptions import INSTRUCTIONS, IdempotencyKeyConflict
+from chats.exceptions import INSTRUCTIONS, IdempotencyKeyConflict, MessageConflict
 from chats.idempotency import KEY_PARAMETER
+from chats.permissions import IsSenderOrReadOnly
 
 ETAG = '"1f0d5c2b8e7a4936b1c2d3e4f5a69788"'
 STRING = {"type": "string"}
@@ -53,7 +54,8 @@ PARAMETERS = {"If-None-Match": IF_NONE_MATCH, "Idempotency-Key": KEY_PARAMETER}
 HEADERS = {
     "ETag": header("The version of the response, for `If-None-Match`.", ETAG, **STRING),
     "Retry-After": header("Seconds to wait before the next try.", 30, type="integer", minimum=1),
-    "Idempotent-Replayed": header("An earlier request created it.", "true", const="true", **STRING),
+    "Idempotent-Replayed": header("An earlier request created it.", "true", const="true", **STRING)
+    | {"required": False},
     "WWW-Authenticate": header("How to authenticate.", 'Bearer realm="api"', **STRING),
 }
 CODES = """not_authenticated bad_authorization_header token_not_valid password_changed user_inactive
@@ -96,8 +98,10 @@ RESPONSES = {
         schema="AuthenticationError",
         code="not_authenticated",
     ),
+    "403": error("Only its sender can change a message.", IsSenderOrReadOnly.message),
     "404": error("No such object, or you may not see it; the response is the same.", "Not found."),
     "406": error("The client does not accept JSON.", INSTRUCTIONS[NotAcceptable]),
+    "409": error("The message was deleted.", MessageConflict.default_detail),
     "411": error("The body has no `Content-Length`.", "Send the body with a Content-Length."),
     "412": error("`If-Match` or `If-Unmodified-Since` does not hold.", "Precondition Failed"),
     "413": error("The body is larger than 1 MiB.", "A body has at most 1048576 bytes."),
@@ -141,7 +145,8 @@ class AutoSchema(SpectacularAutoSchema):
         if self.method == "DELETE":
             # drf-spectacular describes no body for it.
             self.method = "POST"
-            operation["requestBody"] = self._get_request_body()
+            if body := self._get_request_body():
+                operation["requestBody"] = body
             self.method = "DELETE"
         parameters, responses = operation.setdefault("parameters", []), operation["responses"]
         for parameter in parameters:
@@ -158,7 +163,7 @@ class AutoSchema(SpectacularAutoSchema):
         elif responses.keys() >= {"200", "201"}:
             parameters += refer("parameters", "Idempotency-Key").values()
             responses["200"]["headers"] = refer("headers", "Idempotent-Replayed")
-            responses["200"]["description"] = "What an earlier request with this key created."
+            responses["200"]["description"] = "What an earlier request created."
         responses |= refer("responses", *self.get_errors(operation))
         operation["responses"] = dict(sorted(responses.items()))
         return operation

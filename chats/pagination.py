@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from chats.models import Conversation, Message
+from chats.unread import attach_unread_counts
 
 EXAMPLE_CURSOR = "WzAsIjIwMjYtMTEtMjJUMTA6MzM6MzUuMTA5OTQzWiJd:mR3nT8xY0cVb"
 
@@ -132,13 +133,14 @@ class UserPagination(KeysetPagination):
 
 class ConversationPagination(KeysetPagination):
     def get_rows(self, queryset, count, view):
-        """With each conversation's `last_message`, which is a message or None."""
+        """With each conversation's `unread_count` and `last_message`, a message or None."""
         conversations = super().get_rows(queryset, count, view)
         last_messages = {
             message.conversation_id: message for message in get_last_messages(conversations)
         }
         for conversation in conversations:
             conversation.last_message = last_messages.get(conversation.pk)
+        attach_unread_counts(view.request.user, conversations)
         return conversations
 
 

@@ -1,5 +1,5 @@
 from django.http import Http404
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 
 class IsParticipantOfConversation(BasePermission):
@@ -10,3 +10,10 @@ class IsParticipantOfConversation(BasePermission):
         if not conversation.has_participant(request.user):
             raise Http404
         return True
+
+
+class IsSenderOrReadOnly(BasePermission):
+    message = "Only its sender can change a message."
+
+    def has_object_permission(self, request, view, message):
+        return request.method in SAFE_METHODS or message.sender_id == request.user.pk

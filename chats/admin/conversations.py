@@ -3,7 +3,7 @@ from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
 
-from chats.admin.forms import ChangedFieldsForm, ChangedFieldsMixin
+from chats.admin.forms import ChangedFieldsForm, ChangedFieldsMixin, IdsField
 from chats.admin.lists import LargeTableAdmin, read_uuid
 from chats.admin.rights import may_view
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, User
@@ -83,8 +83,9 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
         return [*fields, "newest_messages"] if may_view(Message, request) else fields
 
     def formfield_for_manytomany(self, db_field, request, **kwargs):
+        """Without Django's method, which offers no field that has a through model."""
         widget = ParticipantsSelect(db_field, self.admin_site)
-        return super().formfield_for_manytomany(db_field, request, widget=widget, **kwargs)
+        return db_field.formfield(form_class=IdsField, widget=widget, **kwargs)
 
     def get_search_fields(self, request):
         fields = super().get_search_fields(request)

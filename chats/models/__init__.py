@@ -1,4 +1,9 @@
-from chats.models.conversations import MAX_PARTICIPANTS, Conversation
+from chats.models.conversations import (
+    MAX_PARTICIPANTS,
+    TITLE_MAX_CHARACTERS,
+    Conversation,
+    Participation,
+)
 from chats.models.messages import Message
 from chats.models.users import (
     CONVERSATIONS_PER_TRANSACTION,
@@ -15,8 +20,10 @@ __all__ = [
     "ERASED_EMAIL_ENDING",
     "MAX_PARTICIPANTS",
     "PUBLIC_PROFILE",
+    "TITLE_MAX_CHARACTERS",
     "Conversation",
     "Message",
+    "Participation",
     "User",
     "prefetch_participants",
 ]

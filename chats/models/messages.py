@@ -18,10 +18,13 @@ class MessageQuerySet(models.QuerySet):
     def oldest_first(self):
         return self.order_by("sent_at", "message_id")
 
+    def last_changed_last(self):
+        return self.order_by("updated_at", "message_id")
+
     def with_sender(self):
         """With what a response shows: the message and its sender's public profile."""
         profile = [f"sender__{name}" for name in PUBLIC_PROFILE]
-        shown = self.only("conversation", "message_body", "sent_at", *profile)
+        shown = self.only("conversation", "message_body", "sent_at", "updated_at", *profile)
         return shown.select_related("sender")
 
     def delete(self):
@@ -46,8 +49,11 @@ class Message(models.Model):
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="messages", db_index=False
     )
+    # Empty if the message was deleted, and only then.
     message_body = models.TextField()
     sent_at = models.DateTimeField(editable=False)
+    # The clock's value when the message was sent, edited or deleted.
+    updated_at = models.DateTimeField(editable=False)
 
     objects = MessageQuerySet.as_manager()
 
@@ -57,6 +63,11 @@ class Message(models.Model):
             models.UniqueConstraint(
                 fields=["conversation", "sent_at"],
                 name="message_sent_at_once_a_conversation",
+            ),
+            # Serves those who follow the changes of a conversation.
+            models.UniqueConstraint(
+                fields=["conversation", "updated_at"],
+                name="message_updated_at_once_a_conversation",
             ),
         ]
 
@@ -71,13 +82,21 @@ class Message(models.Model):
             clocks = move_clocks(Conversation.objects.filter(pk__in=conversation_ids))
             if self.conversation_id not in clocks:
                 raise Conversation.DoesNotExist
+            self.updated_at = clocks[self.conversation_id]
             if self.conversation_id not in before:
-                self.sent_at = clocks[self.conversation_id]
+                self.sent_at = self.updated_at
+            if kwargs.get("update_fields") is not None:
+                kwargs["update_fields"] = {*kwargs["update_fields"], "updated_at"}
             super().save(*args, **kwargs)
 
     def delete(self, *args, **kwargs):
+        """Removes the row, as Django does. services.delete() leaves a mark in its place."""
         with transaction.atomic():
             move_clocks(Conversation.objects.filter(pk=self.conversation_id))
             return super().delete(*args, **kwargs)
 
     delete.alters_data = True
+
+    @property
+    def is_deleted(self):
+        return not self.message_body

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from chats.accounts import PasswordMixin, UserManager
 from chats.clock import batched, lock, move_clocks
-from chats.models.conversations import Conversation
+from chats.models.conversations import Conversation, Participation
 from chats.validators import validate_one_line, validate_phone_number, validate_plain_address
 
 ERASED_EMAIL_ENDING = "@erased.invalid"
@@ -29,9 +29,7 @@ class UserQuerySet(models.QuerySet):
 
     def contacts_of(self, user):
         """The others with whom the user shares a conversation."""
-        shared = Conversation.participants.through.objects.filter(
-            conversation__in=Conversation.objects.for_user(user)
-        )
+        shared = Participation.objects.filter(conversation__in=Conversation.objects.for_user(user))
         return self.filter(pk__in=shared.values("user")).exclude(pk=user.pk)
 
     def missing_ids(self, user_ids):

@@ -8,8 +8,15 @@ from chats.serializers.conversations import (
     ConversationSerializer,
     NewConversationSerializer,
     NewParticipantSerializer,
+    ReadStateSerializer,
+    TitleSerializer,
 )
-from chats.serializers.messages import MESSAGE_BODY_MAX_CHARACTERS, MessageSerializer
+from chats.serializers.messages import (
+    MESSAGE_BODY_MAX_CHARACTERS,
+    MessageBodySerializer,
+    MessageSerializer,
+    NewMessageSerializer,
+)
 from chats.serializers.users import (
     CurrentPasswordSerializer,
     PasswordResetConfirmSerializer,
@@ -25,13 +32,17 @@ __all__ = [
     "ConversationListSerializer",
     "ConversationSerializer",
     "CurrentPasswordSerializer",
+    "MessageBodySerializer",
     "MessageSerializer",
     "NewConversationSerializer",
+    "NewMessageSerializer",
     "NewParticipantSerializer",
     "PasswordResetConfirmSerializer",
     "PasswordResetSerializer",
     "ProfileSerializer",
     "PublicProfileSerializer",
+    "ReadStateSerializer",
     "RegistrationSerializer",
     "SetPasswordSerializer",
+    "TitleSerializer",
 ]

@@ -1,7 +1,7 @@
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from chats.fields import UserIdField, UserIdListField
+from chats.fields import BooleanField, TitleField, UserIdField, UserIdListField
 from chats.models import MAX_PARTICIPANTS, Conversation, User
 from chats.serializers.messages import (
     MESSAGE,
@@ -10,15 +10,27 @@ from chats.serializers.messages import (
     serialize_moment,
 )
 from chats.serializers.users import ANN, BEN, PublicProfileSerializer, serialize_user
-from chats.services import ConversationFull, UnknownUsers, add_participant, start
+from chats.services import (
+    ConversationFull,
+    UnknownUsers,
+    add_participant,
+    mark_as_read,
+    rename,
+    start,
+    start_distinct,
+)
+from chats.unread import MAX_UNREAD_COUNT
 
 # The conversation in the examples of the API's description.
 CONVERSATION = {
     "conversation_id": MESSAGE["conversation"],
+    "title": "",
     "participants": [BEN, ANN],
     "last_message": MESSAGE,
     "created_at": "2026-11-22T10:33:35.051722Z",
     "updated_at": MESSAGE["sent_at"],
+    "read_at": "2026-11-22T10:33:35.051722Z",
+    "unread_count": 1,
 }
 
 
@@ -29,15 +41,25 @@ CONVERSATION = {
 class ConversationListSerializer(serializers.ModelSerializer):
     participants = PublicProfileSerializer(many=True)
     last_message = MessageSerializer(allow_null=True)
+    read_at = serializers.DateTimeField(help_text="You have read the messages up to this moment.")
+    unread_count = serializers.IntegerField(
+        min_value=0,
+        max_value=MAX_UNREAD_COUNT,
+        help_text="The number of messages from others after `read_at`, without deleted ones. "
+        f"{MAX_UNREAD_COUNT} means {MAX_UNREAD_COUNT} or more.",
+    )
 
     class Meta:
         model = Conversation
         fields = [
             "conversation_id",
+            "title",
             "participants",
             "last_message",
             "created_at",
             "updated_at",
+            "read_at",
+            "unread_count",
         ]
 
     def to_representation(self, conversation):
@@ -61,8 +83,23 @@ class ConversationSerializer(ConversationListSerializer):
         return {**super().to_representation(conversation), "messages": messages}
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Title", {"title": "Holiday in May"})])
+class TitleSerializer(serializers.Serializer):
+    title = TitleField()
+
+    def update(self, conversation, validated_data):
+        rename(conversation, validated_data["by"], validated_data["title"])
+        return conversation
+
+
 @extend_schema_serializer(examples=[OpenApiExample("With Ben", {"participants": [BEN["user_id"]]})])
 class NewConversationSerializer(serializers.Serializer):
+    title = TitleField(required=False)
+    distinct = BooleanField(
+        required=False,
+        help_text="With `true`, the response is the distinct conversation of exactly these users, "
+        "if there is one. Whoever of them requests it gets the same conversation.",
+    )
     participants = UserIdListField(
         help_text="The `user_id` of each participant. A conversation has at most "
         f"{MAX_PARTICIPANTS} participants, including you."
@@ -89,16 +126,43 @@ class NewConversationSerializer(serializers.Serializer):
         return user_ids
 
     def create(self, validated_data):
+        creator, user_ids = validated_data["creator"], validated_data["participants"]
+        title = validated_data.get("title", "")
         try:
-            conversation, self.created = start(
-                validated_data["creator"],
-                validated_data["participants"],
-                validated_data["conversation_id"],
-            )
+            if validated_data.get("distinct"):
+                conversation, self.created = start_distinct(creator, user_ids, title)
+            else:
+                conversation_id = validated_data["conversation_id"]
+                conversation, self.created = start(creator, user_ids, conversation_id, title)
         except UnknownUsers as error:
             errors = {"participants": describe_missing(error.user_ids)}
             raise serializers.ValidationError(errors) from error
         return conversation
+
+
+READ_STATE = {"read_at": MESSAGE["sent_at"], "unread_count": 0}
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Read", {"read_at": MESSAGE["sent_at"]}, request_only=True),
+        OpenApiExample("State", READ_STATE, response_only=True),
+    ]
+)
+class ReadStateSerializer(serializers.Serializer):
+    read_at = serializers.DateTimeField(
+        help_text="The `sent_at` of the last message that the user has seen."
+    )
+    unread_count = serializers.IntegerField(read_only=True, min_value=0, max_value=MAX_UNREAD_COUNT)
+
+    def update(self, conversation, validated_data):
+        read_at, unread_count = mark_as_read(
+            conversation, validated_data["user"], validated_data["read_at"]
+        )
+        return {"read_at": read_at, "unread_count": unread_count}
+
+    def to_representation(self, state):
+        return state | {"read_at": serialize_moment(state["read_at"])}
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Ben", {"user_id": BEN["user_id"]})])
@@ -125,8 +189,11 @@ def serialize_conversation(conversation):
     last_message = conversation.last_message
     return {
         "conversation_id": str(conversation.conversation_id),
+        "title": conversation.title,
         "participants": [serialize_user(user) for user in conversation.participant_list],
         "last_message": last_message and serialize_message(last_message),
         "created_at": serialize_moment(conversation.created_at),
         "updated_at": serialize_moment(conversation.updated_at),
+        "read_at": serialize_moment(conversation.read_at),
+        "unread_count": conversation.unread_count,
     }

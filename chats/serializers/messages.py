@@ -1,12 +1,14 @@
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from chats.fields import StringField
-from chats.models import Message
+from chats.fields import ConversationIdField, StringField
+from chats.models import Conversation, Message
 from chats.serializers.users import ANN, PublicProfileSerializer, serialize_user
-from chats.services import send
+from chats.services import edit, send
+from chats.statements import get_conversation
 
 MESSAGE_BODY_MAX_CHARACTERS = 10_000
+NOT_YOURS = "You take part in no conversation with this conversation_id."
 
 # The message in the examples of the API's description.
 MESSAGE = {
@@ -15,26 +17,28 @@ MESSAGE = {
     "sender": ANN,
     "message_body": "Hello, Ben!",
     "sent_at": "2026-11-22T10:33:35.109943Z",
+    "updated_at": "2026-11-22T10:33:35.109943Z",
 }
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample("New", {"message_body": "Hello, Ben!"}, request_only=True),
-        OpenApiExample("Sent", MESSAGE, response_only=True),
-    ]
-)
+@extend_schema_serializer(examples=[OpenApiExample("Message", MESSAGE)])
 class MessageSerializer(serializers.ModelSerializer):
-    sender = PublicProfileSerializer(read_only=True)
-    message_body = StringField(trim_whitespace=False, max_length=MESSAGE_BODY_MAX_CHARACTERS)
+    sender = PublicProfileSerializer()
+    message_body = serializers.CharField(
+        allow_null=True, help_text="`null` if the message was deleted."
+    )
 
     class Meta:
         model = Message
-        fields = ["message_id", "conversation", "sender", "message_body", "sent_at"]
-        read_only_fields = ["message_id", "conversation", "sent_at"]
+        fields = ["message_id", "conversation", "sender", "message_body", "sent_at", "updated_at"]
 
     def to_representation(self, message):
         return serialize_message(message)
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Body", {"message_body": "Hello, Ben!"})])
+class MessageBodySerializer(serializers.Serializer):
+    message_body = StringField(trim_whitespace=False, max_length=MESSAGE_BODY_MAX_CHARACTERS)
 
     def validate_message_body(self, message_body):
         if not message_body.strip():
@@ -45,14 +49,42 @@ class MessageSerializer(serializers.ModelSerializer):
         message, self.created = send(**validated_data)
         return message
 
+    def update(self, message, validated_data):
+        return edit(message, **validated_data)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "New", {"conversation": MESSAGE["conversation"], "message_body": "Hello, Ben!"}
+        )
+    ]
+)
+class NewMessageSerializer(MessageBodySerializer):
+    conversation = ConversationIdField()
+
+    def validate_conversation(self, conversation_id):
+        try:
+            return get_conversation(self.context["request"].user, conversation_id)
+        except Conversation.DoesNotExist as error:
+            raise serializers.ValidationError(NOT_YOURS) from error
+
+    def create(self, validated_data):
+        try:
+            return super().create(validated_data)
+        except Conversation.DoesNotExist as error:
+            # The caller was removed after the validation.
+            raise serializers.ValidationError({"conversation": [NOT_YOURS]}) from error
+
 
 def serialize_message(message):
     return {
         "message_id": str(message.message_id),
         "conversation": str(message.conversation_id),
         "sender": serialize_user(message.sender),
-        "message_body": message.message_body,
+        "message_body": message.message_body or None,
         "sent_at": serialize_moment(message.sent_at),
+        "updated_at": serialize_moment(message.updated_at),
     }
 
 

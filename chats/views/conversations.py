@@ -1,7 +1,8 @@
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.mixins import RetrieveModelMixin
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -11,13 +12,18 @@ from chats.idempotency import created_or_replayed, derive_conversation_id
 from chats.models import MAX_PARTICIPANTS, Conversation, prefetch_participants
 from chats.pagination import ConversationPagination, MessagePagination
 from chats.permissions import IsParticipantOfConversation
+from chats.search import SearchListModelMixin
 from chats.serializers import (
     ConversationListSerializer,
     ConversationSerializer,
     NewConversationSerializer,
     NewParticipantSerializer,
+    ReadStateSerializer,
+    TitleSerializer,
 )
 from chats.services import leave
+from chats.statements import get_conversation
+from chats.unread import attach_unread_counts
 
 
 @extend_schema_view(
@@ -27,7 +33,7 @@ from chats.services import leave
         description="The conversation with the latest activity comes first.",
     )
 )
-class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
+class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
     queryset = Conversation.objects.none()
     permission_classes = [IsAuthenticated, IsParticipantOfConversation]
     serializer_class = ConversationSerializer
@@ -36,20 +42,24 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     lookup_value_converter = "uuid"
 
     def get_queryset(self):
-        conversations = Conversation.objects.for_user(self.request.user)
+        conversations = Conversation.objects.as_seen_by(self.request.user)
         if self.action == "list":
             conversations = conversations.latest_activity_first()
         return conversations.prefetch_related(prefetch_participants())
 
     def get_serializer_class(self):
-        classes = {"create": NewConversationSerializer, "list": ConversationListSerializer}
+        classes = {
+            "create": NewConversationSerializer,
+            "list": ConversationListSerializer,
+            "partial_update": TitleSerializer,
+        }
         return classes.get(self.action, self.serializer_class)
 
     @extend_schema(operation_id="get_conversation", summary="Retrieve a conversation")
     def retrieve(self, request, *args, **kwargs):
         """`messages` is the first page of the conversation's message list. For older messages,
         request that list with `sent_at_before` set to the last `sent_at`."""
-        return Response(serialize_detail(self.get_object()))
+        return self.respond(self.get_object())
 
     @extend_schema(
         operation_id="start_conversation",
@@ -69,9 +79,24 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         conversation = serializer.save(
             creator=request.user, conversation_id=derive_conversation_id(request, user_ids)
         )
-        self.check_object_permissions(request, conversation)
-        data = serialize_detail(conversation, is_new=serializer.created)
-        return created_or_replayed(data, serializer.created)
+        if serializer.created:
+            conversation.read_at = conversation.updated_at
+        else:
+            conversation = get_object_or_404(self.get_queryset(), pk=conversation.pk)
+        data = self.serialize(conversation, is_new=serializer.created)
+        return created_or_replayed(request, data, serializer.created)
+
+    @extend_schema(
+        operation_id="rename_conversation",
+        summary="Change the title of a conversation",
+        responses=ConversationSerializer,
+    )
+    def partial_update(self, request, *args, **kwargs):
+        """Every participant can change the title. An empty string removes it."""
+        serializer = self.get_serializer(self.get_object(), data=request.data)
+        serializer.is_valid(raise_exception=True)
+        serializer.save(by=request.user)
+        return self.respond(self.get_object())
 
     @extend_schema(
         operation_id="add_participant",
@@ -86,7 +111,7 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         serializer = self.get_serializer(self.get_object(), data=request.data)
         serializer.is_valid(raise_exception=True)
         serializer.save(by=request.user)
-        return Response(serialize_detail(self.get_object()))
+        return self.respond(self.get_object())
 
     @extend_schema(
         operation_id="leave_conversation",
@@ -99,10 +124,27 @@ class ConversationViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         leave(self.get_object(), request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
+    @extend_schema(
+        operation_id="mark_conversation_as_read",
+        summary="Mark messages as read",
+    )
+    @action(detail=True, methods=["post"], serializer_class=ReadStateSerializer)
+    def read(self, request, pk):
+        """Marks the messages up to `read_at` as read by you. `read_at` only moves forward, and not
+        beyond the `updated_at` of the conversation. Nobody else can see it."""
+        conversation = get_conversation(request.user, pk)
+        serializer = self.get_serializer(conversation, data=request.data)
+        serializer.is_valid(raise_exception=True)
+        serializer.save(user=request.user)
+        return Response(serializer.data)
 
-def serialize_detail(conversation, is_new=False):
-    """The full conversation, with the first page of its messages. A new one has none."""
-    newest = conversation.messages.with_sender().newest_first()[: MessagePagination.page_size]
-    conversation.newest_messages = [] if is_new else list(newest)
-    conversation.last_message = next(iter(conversation.newest_messages), None)
-    return ConversationSerializer(conversation).data
+    def respond(self, conversation):
+        return Response(self.serialize(conversation))
+
+    def serialize(self, conversation, is_new=False):
+        """The full conversation, with the first page of its messages. A new one has none."""
+        newest = conversation.messages.with_sender().newest_first()[: MessagePagination.page_size]
+        conversation.newest_messages = [] if is_new else list(newest)
+        conversation.last_message = next(iter(conversation.newest_messages), None)
+        attach_unread_counts(self.request.user, [conversation])
+        return ConversationSerializer(conversation).data

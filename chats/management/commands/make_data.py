@@ -9,7 +9,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from chats.clock import batched
-from chats.models import Conversation, Message, User
+from chats.models import Conversation, Message, Participation, User
 
 PARTICIPANTS = 4
 BATCH_ROWS = 5_000
@@ -44,6 +44,7 @@ class Command(BaseCommand):
             made = make_conversations(groups, begin)
             insert(get_messages(made, groups, begin, messages), messages)
             move_clocks_to_last_messages()
+            mark_everything_as_read()
         analyze()
 
 
@@ -51,12 +52,14 @@ def get_messages(conversations, groups, begin, count):
     """A message a second. Those to a conversation come from its participants in turn."""
     for n in range(count):
         k = 0 if n % 10 == 0 else (n - n // 10) % len(conversations)
+        sent_at = begin + timedelta(seconds=n)
         words = random.sample(WORDS, random.randint(3, len(WORDS)))  # noqa: S311
         yield Message(
             conversation=conversations[k],
             sender=groups[k][n // len(conversations) % PARTICIPANTS],
             message_body=" ".join(words).capitalize(),
-            sent_at=begin + timedelta(seconds=n),
+            sent_at=sent_at,
+            updated_at=sent_at,
         )
 
 
@@ -73,9 +76,8 @@ def make_conversations(groups, created_at):
     """Insert a conversation for each list of users."""
     conversations = [Conversation(created_at=created_at) for _ in groups]
     insert(conversations, len(conversations))
-    through = Conversation.participants.through
     participations = [
-        through(conversation=conversation, user=user)
+        Participation(conversation=conversation, user=user, read_at=created_at)
         for conversation, users in zip(conversations, groups, strict=True)
         for user in users
     ]
@@ -97,6 +99,11 @@ def move_clocks_to_last_messages():
     messages = Message.objects.filter(conversation=OuterRef("pk")).newest_first()
     last_sent_at = Subquery(messages.values("sent_at")[:1])
     Conversation.objects.update(updated_at=Coalesce(last_sent_at, "created_at"))
+
+
+def mark_everything_as_read():
+    clock = Conversation.objects.filter(pk=OuterRef("conversation")).values("updated_at")
+    Participation.objects.update(read_at=Subquery(clock))
 
 
 def analyze():

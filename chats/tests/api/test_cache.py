@@ -112,6 +112,7 @@ def test_a_host_whose_clock_is_behind_is_seen_in_the_flat_list(api, alice, bob, 
         sender=bob,
         message_body="Behind",
         sent_at=conversation.created_at,
+        updated_at=conversation.created_at,
     )
     Message.objects.bulk_create([behind])
     Conversation.objects.filter(pk=conversation.pk).update(

@@ -152,12 +152,12 @@ def test_bulk_deletion_takes_a_constant_number_of_queries(
     assert not Message.objects.exists()
 
 
-def test_two_messages_of_a_conversation_never_have_one_time(alice, message):
+@pytest.mark.parametrize("field", ["sent_at", "updated_at"])
+def test_two_messages_of_a_conversation_never_have_one_time(alice, message, field):
+    later = message.sent_at + timedelta(seconds=1)
+    times = {"sent_at": later, "updated_at": later, field: message.sent_at}
     double = Message(
-        conversation=message.conversation,
-        sender=alice,
-        message_body="At the same moment",
-        sent_at=message.sent_at,
+        conversation=message.conversation, sender=alice, message_body="Another", **times
     )
     with pytest.raises(IntegrityError), transaction.atomic():
         Message.objects.bulk_create([double])

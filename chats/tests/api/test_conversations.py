@@ -27,13 +27,15 @@ class TestList:
         response = api(alice).get(CONVERSATIONS)
         assert (response.status_code, response.json()) == (
             200,
-            page(light_conversation(second), light_conversation(first)),
+            page(light_conversation(second, alice), light_conversation(first, alice)),
         )
         assert response.json()["results"][0]["last_message"] is None
         send(first, bob, "One")
         send(first, alice, "Two")
         response = api(alice).get(CONVERSATIONS)
-        assert response.json() == page(light_conversation(first), light_conversation(second))
+        assert response.json() == page(
+            light_conversation(first, alice), light_conversation(second, alice)
+        )
         assert response.json()["results"][0]["last_message"]["message_body"] == "Two"
 
     def test_participants_are_in_the_order_of_their_ids(self, api, alice, make_user):
@@ -49,7 +51,7 @@ class TestStart:
         response = api(alice).post(CONVERSATIONS, {"participants": [str(bob.pk)]})
         assert response.status_code == 201
         conversation = Conversation.objects.get()
-        assert response.json() == full_conversation(conversation)
+        assert response.json() == full_conversation(conversation, alice)
         assert response.json()["messages"] == []
         assert response.json()["participants"] == [
             public_profile(user) for user in sorted([alice, bob], key=lambda user: user.pk)
@@ -125,7 +127,10 @@ class TestDetail:
             send(conversation, [alice, bob][n % 2], f"Message {n}")
         client = api(bob)
         response = client.get(f"{CONVERSATIONS}{conversation.pk}/")
-        assert (response.status_code, response.json()) == (200, full_conversation(conversation))
+        assert (response.status_code, response.json()) == (
+            200,
+            full_conversation(conversation, bob),
+        )
         messages = response.json()["messages"]
         listed = client.get(f"{CONVERSATIONS}{conversation.pk}/messages/").json()
         assert messages == listed["results"]
@@ -138,7 +143,10 @@ class TestDetail:
 
     def test_without_messages(self, api, alice, conversation):
         response = api(alice).get(f"{CONVERSATIONS}{conversation.pk}/")
-        assert (response.status_code, response.json()) == (200, full_conversation(conversation))
+        assert (response.status_code, response.json()) == (
+            200,
+            full_conversation(conversation, alice),
+        )
         assert (response.json()["last_message"], response.json()["messages"]) == (None, [])
 
 
@@ -149,9 +157,12 @@ class TestAddParticipant:
         before = conversation.updated_at
         assert api(carol).get(path).status_code == 404
         response = api(alice).post(f"{path}add_participant/", {"user_id": str(carol.pk)})
-        assert (response.status_code, response.json()) == (200, full_conversation(conversation))
+        assert (response.status_code, response.json()) == (
+            200,
+            full_conversation(conversation, alice),
+        )
         assert conversation.updated_at > before
-        assert api(carol).get(path).json() == response.json()
+        assert api(carol).get(path).json() == full_conversation(conversation, carol)
         assert response.json()["messages"][0]["message_body"] == "Hello, Bob"
 
     def test_nothing_changes_for_one_who_is_in(self, api, alice, bob, conversation):

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from chats.models import Conversation, Message
+from chats.models import Conversation, Message, Participation
 from chats.services import send, start
 
 CONVERSATIONS = "/api/conversations/"
@@ -23,7 +23,11 @@ def import_messages():
     def import_messages(conversation, sender, moments):
         return Message.objects.bulk_create(
             Message(
-                conversation=conversation, sender=sender, message_body=f"No. {n}", sent_at=moment
+                conversation=conversation,
+                sender=sender,
+                message_body=f"No. {n}",
+                sent_at=moment,
+                updated_at=moment,
             )
             for n, moment in enumerate(moments)
         )
@@ -126,9 +130,8 @@ def test_a_conversation_with_many_at_one_moment_ends(api, alice, bob):
     conversations = Conversation.objects.bulk_create(
         Conversation(created_at=START, updated_at=START) for _ in range(1_100)
     )
-    through = Conversation.participants.through
-    through.objects.bulk_create(
-        through(conversation=conversation, user=user)
+    Participation.objects.bulk_create(
+        Participation(conversation=conversation, user=user)
         for conversation in conversations
         for user in (alice, bob)
     )

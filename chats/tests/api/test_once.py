@@ -96,7 +96,7 @@ class TestConversation:
         bob.is_active = False
         bob.save()
         again = api(alice).post(CONVERSATIONS, body, **KEY)
-        assert (again.status_code, again.json()) == (200, full_conversation(conversation))
+        assert (again.status_code, again.json()) == (200, full_conversation(conversation, alice))
 
     def test_another_set_of_people_or_another_creator_is_another_one(self, api, alice, bob, carol):
         for creator, participants in [(alice, [bob]), (alice, [bob, carol]), (bob, [alice])]:

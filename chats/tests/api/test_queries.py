@@ -3,8 +3,9 @@
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from chats.models import Message
+from chats.models import Message, Participation
 from chats.services import send, start
 
 CONVERSATIONS = "/api/conversations/"
@@ -66,14 +67,17 @@ def test_flat_list(api, alice, many):
 
 def test_conversation_list(api, alice, many):
     client = api(alice)
-    # Caller, conversations, participants, last messages with their senders.
+    # Caller, conversations, participants, last messages with their senders, unread messages.
+    assert count_queries(lambda: client.get(f"{CONVERSATIONS}?page_size=100")) == 5
+    Participation.objects.update(read_at=timezone.now())
+    # The same, without unread messages.
     assert count_queries(lambda: client.get(f"{CONVERSATIONS}?page_size=100")) == 4
 
 
 def test_conversation_detail(api, alice, grown):
     client = api(alice)
-    # Caller, conversation, participants, messages with their senders.
-    assert count_queries(lambda: client.get(f"{CONVERSATIONS}{grown.pk}/")) == 4
+    # Caller, conversation, participants, messages with their senders, unread messages.
+    assert count_queries(lambda: client.get(f"{CONVERSATIONS}{grown.pk}/")) == 5
 
 
 def test_one_message(api, alice, grown):
@@ -103,11 +107,17 @@ def test_start_a_conversation(api, alice, many):
     client = api(alice)
     ids = many.participants.exclude(pk=alice.pk).values_list("pk", flat=True)
     body = {"participants": [str(pk) for pk in ids]}
-    # Caller, look for it, conversation, people, participants, participants to show.
-    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 6
+    # Caller, conversation, people, participants, participants to show.
+    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 5
+    # The same, and the look for the key's conversation.
     assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 6
-    # Caller, look for it, participants, messages.
-    assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 4
+    # Caller, the key's conversation, the same with the caller's read_at, participants, messages.
+    assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 5
+    body["distinct"] = True
+    # Caller, candidates, conversation, people, participants, participants to show.
+    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 6
+    # Caller, candidates, the conversation with the caller's read_at, participants, messages.
+    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 5
 
 
 def test_people(api, alice, many):

@@ -94,6 +94,7 @@ def test_headers_are_where_they_are_sent(document):
     sends = {
         "POST /api/conversations/",
         "POST /api/conversations/{conversation_id}/messages/",
+        "POST /api/messages/",
     }
     assert takes("Idempotency-Key") == responds_with("Idempotent-Replayed") == sends
     assert takes("If-None-Match") == responds_with("ETag") == reads
@@ -102,7 +103,7 @@ def test_headers_are_where_they_are_sent(document):
 
 def test_the_readme_lists_every_endpoint_and_its_status_codes(document):
     """But for what it says of all of them: 304, 400 and so on."""
-    of_each = {"200", "201", "204", "401", "404", "422"}
+    of_each = {"200", "201", "204", "401", "403", "404", "409", "422"}
     described = {
         re.sub(r"{\w+}", "{id}", call): set(operation["responses"]) & of_each
         for call, operation in get_operations(document).items()

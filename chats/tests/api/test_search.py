@@ -33,6 +33,7 @@ def long_history(conversation, alice):
             conversation=conversation,
             message_body=body,
             sent_at=start.replace(microsecond=n),
+            updated_at=start.replace(microsecond=n),
         )
         for n in range(1_000)
     )
