@@ -22,6 +22,7 @@ STRING = {"type": "string"}
 PATH_PARAMETERS = {
     "conversation_id": "In lower case. For example `a5044f5c-44f0-4974-b3b4-62705898dd36`.",
     "message_id": "In lower case. For example `796e04f8-1eda-52f7-ba6c-7813cb33b1c1`.",
+    "user_id": "In lower case. For example `bc71790b-222e-4804-ba48-70e160f0f5d3`.",
 }
 
 

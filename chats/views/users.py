@@ -1,14 +1,15 @@
+from django.db.models import Exists, OuterRef, Q
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.mixins import CreateModelMixin
+from rest_framework.mixins import CreateModelMixin, RetrieveModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from chats.filters import UserFilter
-from chats.models import User
+from chats.models import Conversation, User
 from chats.pagination import UserPagination
 from chats.search import SearchListModelMixin
 from chats.serializers import (
@@ -43,20 +44,33 @@ OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]
         "`email`, the list contains only the active user with this address, even if you do not "
         "share a conversation.",
     ),
+    retrieve=extend_schema(
+        operation_id="get_user",
+        summary="Retrieve a user's public profile",
+        description="Returns your own public profile, or that of a user you share a conversation "
+        "with. For anybody else the response is a 404.",
+    ),
 )
-class UserViewSet(CreateModelMixin, SearchListModelMixin, GenericViewSet):
+class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
     queryset = User.objects.none()
     serializer_class = RegistrationSerializer
     filterset_class = UserFilter
     pagination_class = UserPagination
+    lookup_value_converter = "uuid"
 
     def get_queryset(self):
         """A complete address finds any active user, so that the caller can start a conversation
         with them."""
-        if "email" in self.request.query_params:
+        caller = self.request.user
+        if self.action == "retrieve":
+            # Its time grows with the caller's conversations only; that of contacts_of() grows with
+            # their participants too.
+            shared = Conversation.objects.for_user(caller).filter(participants=OuterRef("pk"))
+            users = User.objects.filter(Q(pk=caller.pk) | Exists(shared))
+        elif "email" in self.request.query_params:
             users = User.objects.active()
         else:
-            users = User.objects.contacts_of(self.request.user)
+            users = User.objects.contacts_of(caller)
         return users.public().order_by("user_id")
 
     # Registration shares its path with the list, so it has no @action to configure it.
@@ -72,7 +86,8 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, GenericViewSet):
         return [RegistrationThrottle()] if self.action == "create" else super().get_throttles()
 
     def get_serializer_class(self):
-        return PublicProfileSerializer if self.action == "list" else self.serializer_class
+        is_public = self.action in {"list", "retrieve"}
+        return PublicProfileSerializer if is_public else self.serializer_class
 
     @extend_schema(operation_id="get_profile", summary="Retrieve your profile")
     @action(detail=False, serializer_class=ProfileSerializer)

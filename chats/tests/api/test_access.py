@@ -10,6 +10,7 @@ from chats.tests.support.expected import NOT_AUTHENTICATED, NOT_FOUND
 
 C = "/api/conversations/{conversation}/"
 M = "{message}/"
+U = "/api/users/{user}/"
 
 # method, path, route, anonymous, outsider, participant
 ACCESS = [
@@ -34,6 +35,11 @@ ACCESS = [
     ("PATCH", "/api/users/me/", "user-me", 401, 200, 200),
     ("PUT", "/api/users/me/", "user-me", 401, 405, 405),
     ("POST", "/api/users/me/", "user-me", 401, 405, 405),
+    ("GET", U, "user-detail", 401, 404, 200),
+    ("HEAD", U, "user-detail", 401, 404, 200),
+    ("OPTIONS", U, "user-detail", 401, 200, 200),
+    ("PATCH", U, "user-detail", 401, 405, 405),
+    ("DELETE", U, "user-detail", 401, 405, 405),
     ("GET", "/api/conversations/", "conversation-list", 401, 200, 200),
     ("HEAD", "/api/conversations/", "conversation-list", 401, 200, 200),
     ("OPTIONS", "/api/conversations/", "conversation-list", 401, 200, 200),
@@ -82,9 +88,9 @@ ACCESS = [
     ids=[f"{method} {path}" for method, path, *_ in ACCESS],
 )
 def test_access(
-    api, alice, mallory, message, method, path, route, anonymous, outsider, participant
+    api, alice, bob, mallory, message, method, path, route, anonymous, outsider, participant
 ):
-    path = path.format(conversation=message.conversation_id, message=message.pk)
+    path = path.format(conversation=message.conversation_id, message=message.pk, user=bob.pk)
     responses = [api(user).generic(method, path) for user in (None, mallory, alice)]
     assert [response.status_code for response in responses] == [anonymous, outsider, participant]
     assert responses[0].resolver_match.view_name == route
@@ -111,16 +117,16 @@ OUTSIDE = [row[:2] for row in ACCESS if "{" in row[1] and row[4] == 404]
 
 @pytest.mark.parametrize(("method", "path"), OUTSIDE)
 @pytest.mark.parametrize("body", [{}, {"message_body": "Let me in", "user_id": "nonsense"}])
-def test_an_outsider_learns_nothing(api, mallory, message, method, path, body):
-    """A conversation that is there and one that is not give the same bytes."""
+def test_an_outsider_learns_nothing(api, bob, mallory, message, method, path, body):
+    """A row that is there and one that is not give the same bytes."""
     no_such = "00000000-0000-4000-8000-000000000000"
     responses = [
         api(mallory).generic(
             method, path.format(**ids), json.dumps(body), content_type="application/json"
         )
         for ids in (
-            {"conversation": message.conversation_id, "message": message.pk},
-            {"conversation": no_such, "message": no_such},
+            {"conversation": message.conversation_id, "message": message.pk, "user": bob.pk},
+            {"conversation": no_such, "message": no_such, "user": no_such},
         )
     ]
     assert [response.status_code for response in responses] == [404, 404]
@@ -138,6 +144,8 @@ def test_an_outsider_learns_nothing(api, mallory, message, method, path, body):
         "/api/conversations/%00/leave/",
         "/api/messages/nonsense/",
         "/api/messages/00000000-0000-4000-8000-00000000000g/",
+        "/api/users/nonsense/",
+        "/api/users/00000000-0000-4000-8000-00000000000G/",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -156,7 +164,8 @@ def test_no_response_shows_another_persons_email_or_phone_number(api, alice, bob
     """Every GET route, as Bob, who talks to Alice."""
     for method, path, *_ in ACCESS:
         if method == "GET":
-            url = path.format(conversation=message.conversation_id, message=message.pk)
+            ids = {"conversation": message.conversation_id, "message": message.pk}
+            url = path.format(user=alice.pk, **ids)
             for query in ("", "?email=alice@example.com"):
                 content = api(bob).get(f"{url}{query}").content.decode().lower()
                 assert alice.email not in content

@@ -26,9 +26,9 @@ from chats.auth import TokenObtainSerializer
 from chats.models import Conversation, User
 from chats.password_reset import MAIL
 from chats.serializers import ProfileSerializer
-from chats.services import erase, send, start
+from chats.services import erase, leave, send, start
 from chats.tests.conftest import PASSWORD
-from chats.tests.support.expected import own_profile, page, public_profile
+from chats.tests.support.expected import NOT_FOUND, own_profile, page, public_profile
 
 NEWCOMER = {
     "email": "Dora@Example.com",
@@ -901,6 +901,33 @@ class TestFindByEmail:
 def test_contacts_are_those_one_talks_to(api, alice, bob):
     response = api(alice).get("/api/users/")
     assert (response.status_code, response.json()) == (200, page(public_profile(bob)))
+
+
+class TestPublicProfile:
+    def test_of_a_contact(self, api, alice, bob, conversation):
+        response = api(alice).get(f"/api/users/{bob.pk}/")
+        assert (response.status_code, response.json()) == (200, public_profile(bob))
+
+    def test_of_oneself(self, api, alice):
+        """With or without a conversation."""
+        response = api(alice).get(f"/api/users/{alice.pk}/")
+        assert (response.status_code, response.json()) == (200, public_profile(alice))
+
+    def test_is_there_as_long_as_the_list_has_the_person(self, api, alice, bob, conversation):
+        client, path = api(alice), f"/api/users/{bob.pk}/"
+        deactivate(bob)
+        assert client.get("/api/users/").json() == page(public_profile(bob))
+        assert client.get(path).json() == public_profile(bob)
+        leave(conversation, bob)
+        assert client.get("/api/users/").json() == page()
+        response = client.get(path)
+        assert (response.status_code, response.json()) == (404, NOT_FOUND)
+
+    @pytest.mark.parametrize("query", ["", "?email=mallory@example.com", "?search=Mallory"])
+    def test_of_a_stranger_is_not_found(self, api, alice, conversation, mallory, query):
+        """Parameters widen the list, not this."""
+        response = api(alice).get(f"/api/users/{mallory.pk}/{query}")
+        assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
 
 @pytest.mark.parametrize(

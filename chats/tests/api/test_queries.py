@@ -120,10 +120,13 @@ def test_start_a_conversation(api, alice, many):
     assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 5
 
 
-def test_people(api, alice, many):
+def test_people(api, alice, bob, many):
     client = api(alice)
     # Caller, people.
     assert count_queries(lambda: client.get("/api/users/?page_size=100")) == 2
     assert count_queries(lambda: client.get("/api/users/?email=bob@example.com")) == 2
+    # Caller, one of them.
+    assert count_queries(lambda: client.get(f"/api/users/{bob.pk}/")) == 2
+    assert count_queries(lambda: client.get(f"/api/users/{alice.pk}/")) == 2
     # Caller.
     assert count_queries(lambda: client.get("/api/users/me/")) == 1

@@ -23,7 +23,7 @@ def test_every_response_is_described_and_none_is_a_5xx(server, tmp_path):
     document = get_document()
     for call, operation in get_operations(document).items():
         ids = {"conversation_id": left if "/leave/" in call else conversation}
-        ids["message_id"] = message
+        ids |= {"message_id": message, "user_id": ben.user_id}
         for parameter in operation["parameters"]:
             if parameter.get("in") == "path":
                 parameter["schema"] = {"enum": [ids[parameter["name"]]]}
