@@ -21,6 +21,15 @@ STRENGTH = (
     "user's name or e-mail address."
 )
 
+# Why `PATCH /api/users/me/` refuses each of these fields.
+NOT_CHANGEABLE = {
+    "user_id": "This cannot be changed.",
+    "email": "This cannot be changed here. Staff can change it in the admin.",
+    "role": "This cannot be changed here. Staff set it in the admin.",
+    "created_at": "This cannot be changed.",
+    "password": "This cannot be changed here. Use POST /api/users/set_password/.",
+}
+
 # The users in the examples of the API's description.
 ANN = {
     "user_id": "d698be02-99eb-4b94-824a-604aac30543a",
@@ -82,6 +91,19 @@ class ProfileSerializer(serializers.ModelSerializer):
             "created_at",
         ]
         read_only_fields = ["user_id", "email", "role", "created_at"]
+
+    def to_internal_value(self, data):
+        """A change that names a field in NOT_CHANGEABLE is refused, with every other error."""
+        refused = {}
+        if self.instance and isinstance(data, dict):
+            refused = {name: [NOT_CHANGEABLE[name]] for name in NOT_CHANGEABLE if name in data}
+        try:
+            validated_data = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError(error.detail | refused) from error
+        if refused:
+            raise serializers.ValidationError(refused)
+        return validated_data
 
     def update(self, user, validated_data):
         """Writes only the fields that were sent: staff may be changing the others."""

@@ -97,7 +97,9 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
     @extend_schema(operation_id="change_profile", summary="Update your profile")
     @me.mapping.patch
     def update_me(self, request):
-        """Changes your name or phone number. Other fields are ignored."""
+        """Changes your name or phone number. `user_id`, `email`, `role`, `created_at` and
+        `password` are a 400 on that field, which says where it can be changed. Other unknown fields
+        are ignored."""
         serializer = self.get_serializer(request.user, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         serializer.save()

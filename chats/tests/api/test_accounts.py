@@ -431,15 +431,48 @@ class TestMe:
         assert (response.status_code, response.json()) == (200, own_profile(alice))
         assert (alice.first_name, alice.last_name, alice.phone_number) == ("Alicia", "Archer", "")
 
-    def test_changes_nothing_else(self, api, alice):
-        before = own_profile(alice)
-        wish = {"role": "admin", "email": "x@example.com", "password": "x", "is_staff": True}
-        wish |= {"user_id": str(alice.user_id)[::-1], "created_at": "2000-01-01T00:00:00Z"}
-        response = api(alice).patch("/api/users/me/", wish)
-        alice.refresh_from_db()
-        assert (response.status_code, response.json()) == (200, before)
-        assert not alice.is_staff
-        assert alice.check_password(PASSWORD)
+    @pytest.mark.parametrize(
+        ("field", "value", "error"),
+        [
+            ("user_id", "00000000-0000-4000-8000-000000000000", "This cannot be changed."),
+            (
+                "email",
+                "x@example.com",
+                "This cannot be changed here. Staff can change it in the admin.",
+            ),
+            ("role", "admin", "This cannot be changed here. Staff set it in the admin."),
+            ("created_at", "2000-01-01T00:00:00Z", "This cannot be changed."),
+            (
+                "password",
+                "tide over the moor",
+                "This cannot be changed here. Use POST /api/users/set_password/.",
+            ),
+        ],
+    )
+    def test_says_where_another_field_can_be_changed(self, api, alice, field, value, error):
+        before = User.objects.values().get()
+        for wish in (value, getattr(alice, field), None):
+            change = {"first_name": "Alicia", field: wish}
+            response = api(alice).patch("/api/users/me/", change)
+            assert (response.status_code, response.json()) == (400, {field: [error]})
+        assert User.objects.values().get() == before
+
+    def test_names_all_that_is_wrong(self, api, alice):
+        change = {"phone_number": "0151", "role": "admin", "email": "x@example.com"}
+        response = api(alice).patch("/api/users/me/", change)
+        assert response.status_code == 400
+        assert set(response.json()) == set(change)
+
+    def test_ignores_what_is_no_field_of_the_profile(self, api, alice):
+        wish = {"is_staff": True, "is_superuser": True, "is_active": False, "groups": [1]}
+        wish |= {"last_login": None, "nickname": "Al"}
+        response = api(alice).patch("/api/users/me/", wish | {"first_name": "Alicia"})
+        before, alice = alice, User.objects.get()
+        assert (response.status_code, response.json()) == (200, own_profile(alice))
+        assert alice.first_name == "Alicia"
+        flags = ("is_staff", "is_superuser", "is_active")
+        assert [getattr(alice, flag) for flag in flags] == [False, False, True]
+        assert alice.password == before.password
 
     def test_overwrites_nothing_that_was_not_sent(self, alice):
         """Staff give her a role after the request read her row."""

@@ -143,9 +143,10 @@ class TestHostileBodies:
         response = refuse(f"POST {MESSAGES}", content)
         assert (response.status_code, list(response.json())) == (400, ["detail"])
 
-    @pytest.mark.parametrize("content", [b"null", b"5", b'"text"', b"true", b"[{}]"])
-    def test_json_that_is_not_an_object_is_a_400(self, refuse, content):
-        response = refuse(f"POST {MESSAGES}", content)
+    @pytest.mark.parametrize("content", [b"null", b"5", b'"email"', b"true", b"[{}]"])
+    @pytest.mark.parametrize("endpoint", [f"POST {MESSAGES}", "PATCH /api/users/me/"])
+    def test_json_that_is_not_an_object_is_a_400(self, refuse, endpoint, content):
+        response = refuse(endpoint, content)
         assert (response.status_code, list(response.json())) == (400, ["non_field_errors"])
 
     @pytest.mark.parametrize(
