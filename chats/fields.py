@@ -1,5 +1,7 @@
 """Fields that refuse JSON values of another type."""
 
+from itertools import islice
+
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
@@ -7,8 +9,28 @@ from rest_framework.fields import empty
 from chats.models import TITLE_MAX_CHARACTERS
 from chats.validators import validate_one_line, validate_plain_address
 
+# So that the error stays short, whatever was sent.
+UNKNOWN_FIELDS_MAX = 3
+UNKNOWN_FIELD_MAX_CHARACTERS = 50
 
-class StringField(serializers.CharField):
+
+class UnknownFieldsMixin:
+    """Where the field is required and missing, its error names the unknown fields of the body: one
+    of them may have been meant. Read-only fields, which responses have, are not among them."""
+
+    def fail(self, key, **kwargs):
+        if key == "required" and (names := self.get_unknown_names()):
+            message = f"This field is required; {describe_unknown(names)} here."
+            raise serializers.ValidationError(message, code=key)
+        super().fail(key, **kwargs)
+
+    def get_unknown_names(self):
+        serializer = self.parent
+        unknown = (name for name in serializer.initial_data if name not in serializer.fields)
+        return list(islice(unknown, UNKNOWN_FIELDS_MAX))
+
+
+class StringField(UnknownFieldsMixin, serializers.CharField):
     """A JSON string. DRF's field accepts numbers too."""
 
     def run_validation(self, data=empty):
@@ -32,7 +54,7 @@ class PasswordField(StringField):
         super().__init__(trim_whitespace=False, write_only=True, **kwargs)
 
 
-class UserIdField(serializers.UUIDField):
+class UserIdField(UnknownFieldsMixin, serializers.UUIDField):
     """A user_id as a JSON string. DRF's field accepts integers too."""
 
     default_error_messages = {
@@ -47,7 +69,7 @@ class UserIdField(serializers.UUIDField):
 
 
 @extend_schema_field(serializers.ListField(child=UserIdField()))
-class UserIdListField(serializers.ListField):
+class UserIdListField(UnknownFieldsMixin, serializers.ListField):
     """Accepts items of any type. The serializer checks them, so that it can name all bad ones."""
 
 
@@ -75,3 +97,14 @@ class BooleanField(serializers.BooleanField):
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return data
+
+
+class DateTimeField(UnknownFieldsMixin, serializers.DateTimeField):
+    pass
+
+
+def describe_unknown(names):
+    *others, last = [f"“{name[:UNKNOWN_FIELD_MAX_CHARACTERS]}”" for name in names]
+    if others:
+        return f"{', '.join(others)} and {last} are not fields"
+    return f"{last} is not a field"

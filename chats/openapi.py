@@ -78,7 +78,7 @@ SCHEMAS = {
     },
 }
 INVALID = {
-    "Field": {"message_body": ["This field is required."]},
+    "Field": {"message_body": ["This field is required; “text” is not a field here."]},
     "Parameter": {"page_siz": ["There is no such parameter here; the nearest is “page_size”."]},
     "Body": {"detail": "The body is not JSON: unexpected end of data: line 1 column 2 (char 1)."},
 }

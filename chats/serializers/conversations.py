@@ -1,7 +1,7 @@
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from chats.fields import BooleanField, TitleField, UserIdField, UserIdListField
+from chats.fields import BooleanField, DateTimeField, TitleField, UserIdField, UserIdListField
 from chats.models import MAX_PARTICIPANTS, Conversation, User
 from chats.serializers.messages import (
     MESSAGE,

@@ -167,6 +167,51 @@ class TestHostileBodies:
         assert all(isinstance(error, str) and error for error in errors)
 
     @pytest.mark.parametrize(
+        ("endpoint", "field"), [each for each in FIELDS if each[1] != "phone_number"]
+    )
+    def test_a_missing_field_names_what_was_sent_instead(self, refuse, fill, endpoint, field):
+        body = json.loads(fill(json.dumps(BODIES[endpoint])))
+        del body[field]
+        response = refuse(endpoint, json.dumps(body))
+        assert (response.status_code, response.json()) == (
+            400,
+            {field: ["This field is required."]},
+        )
+        response = refuse(endpoint, json.dumps(body | {"nonsense": 1}))
+        assert (response.status_code, response.json()) == (
+            400,
+            {field: ["This field is required; “nonsense” is not a field here."]},
+        )
+
+    @pytest.mark.parametrize(
+        ("names", "sentence"),
+        [
+            (["text", "room"], "“text” and “room” are not fields here."),
+            (["c", "b", "a"], "“c”, “b” and “a” are not fields here."),
+            ([f"a{n}" for n in range(20)], "“a0”, “a1” and “a2” are not fields here."),
+            (["x" * 51, ""], f"“{'x' * 50}” and “” are not fields here."),
+            (["\0"], "“\0” is not a field here."),
+        ],
+        ids=lambda value: str(value)[:12],
+    )
+    def test_a_missing_field_names_three_of_them_at_most(self, refuse, names, sentence):
+        response = refuse(f"POST {MESSAGES}", json.dumps(dict.fromkeys(names, "Hello")))
+        assert (response.status_code, response.json()) == (
+            400,
+            {"message_body": [f"This field is required; {sentence}"]},
+        )
+
+    def test_what_responses_have_is_not_unknown(self, refuse):
+        """A client may send a message as it got one; its `conversation` is not what is wrong."""
+        row = {"message_id": "x", "conversation": "x", "sender": "x", "sent_at": "x"}
+        response = refuse(f"POST {MESSAGES}", json.dumps(row))
+        assert response.json() == {"message_body": ["This field is required."]}
+        response = refuse(f"POST {MESSAGES}", json.dumps(row | {"body": "Hello"}))
+        assert response.json() == {
+            "message_body": ["This field is required; “body” is not a field here."]
+        }
+
+    @pytest.mark.parametrize(
         ("endpoint", "field"),
         [(f"POST {CONVERSATIONS}", "participants"), (f"POST {MESSAGES}", "message_body")],
     )
