@@ -1,4 +1,3 @@
-import difflib
 from datetime import UTC
 
 from django import forms
@@ -7,7 +6,6 @@ from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
-from rest_framework.exceptions import ValidationError
 
 from chats.models import Conversation, Message, Participation, User
 from chats.search import SEARCH_MAX_CHARACTERS
@@ -16,39 +14,6 @@ FULL_NAME = Concat("first_name", Value(" "), "last_name")
 CHANGES = ("updated_at", "last changed last")
 # SQLite joins 64 tables at most.
 MAX_PARTICIPANTS_VALUES = 16
-
-
-class QueryParameterBackend(filters.DjangoFilterBackend):
-    """Filters lists only. Also rejects what django-filter ignores: unknown parameters, empty
-    values, and more values than a parameter takes."""
-
-    def filter_queryset(self, request, queryset, view):
-        if view.action != "list" or not request.query_params:
-            return queryset
-        return super().filter_queryset(request, queryset, view)
-
-    def get_filterset(self, request, queryset, view):
-        filterset = super().get_filterset(request, queryset, view)
-        known = [*filterset.filters, *view.paginator.query_parameters]
-        errors = {}
-        for name, values in request.query_params.lists():
-            declared = filterset.filters.get(name)
-            max_values = getattr(declared, "max_values", 1)
-            if name not in known:
-                [nearest] = difflib.get_close_matches(name, known, n=1, cutoff=0)
-                errors[name] = [f"There is no such parameter here; the nearest is “{nearest}”."]
-            elif len(values) > max_values:
-                errors[name] = [f"Give at most {max_values} of this parameter, not {len(values)}."]
-            elif not all(
-                value if isinstance(declared, SearchFilter) else value.strip() for value in values
-            ):
-                errors[name] = ["Give it a value, or leave it out."]
-        if errors:
-            raise ValidationError(errors)
-        # The filterset's form would copy the field of every filter, used or not.
-        for name in filterset.filters.keys() - request.query_params.keys():
-            del filterset.filters[name]
-        return filterset if filterset.filters else None
 
 
 class DateTimeField(forms.DateTimeField):

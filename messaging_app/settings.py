@@ -190,7 +190,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["chats.parsers.JSONParser"],
-    "DEFAULT_FILTER_BACKENDS": ["chats.filters.QueryParameterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["chats.query_parameters.QueryParameterBackend"],
     "DEFAULT_THROTTLE_CLASSES": ["chats.throttling.UserThrottle"],
     "DEFAULT_THROTTLE_RATES": {
         "sign_in": env.rate("THROTTLE_SIGN_IN", "10/min"),

@@ -1,5 +1,6 @@
 """Filters, pages and cursors."""
 
+import re
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -9,7 +10,9 @@ import pytest
 from django.db import connection
 
 from chats.models import Conversation, Message, Participation
+from chats.query_parameters import MEANINGS, simplify
 from chats.services import send, start
+from chats.tests.support.conformance import get_document
 
 CONVERSATIONS = "/api/conversations/"
 MESSAGES = "/api/messages/"
@@ -253,13 +256,12 @@ class TestMessageFilters:
         assert bodies(sent_at_before=moment) == []
 
     def test_names_an_unknown_parameter_and_the_nearest_one(self, api, alice, path):
-        response = api(alice).get(path, {"converstion": "x", "sent_after": "x", "page": "2"})
+        response = api(alice).get(path, {"converstion": "x", "page_sise": "2"})
         assert (response.status_code, response.json()) == (
             400,
             {
                 "converstion": ["There is no such parameter here; the nearest is “conversation”."],
-                "sent_after": ["There is no such parameter here; the nearest is “sent_at_after”."],
-                "page": ["There is no such parameter here; the nearest is “page_size”."],
+                "page_sise": ["There is no such parameter here; the nearest is “page_size”."],
             },
         )
 
@@ -316,6 +318,91 @@ class TestConversationFilters:
         response = api(alice).get(CONVERSATIONS, {name: value})
         assert response.status_code == 400
         assert list(response.json()) == [name]
+
+
+class TestNamesOfOtherApis:
+    NEXT = "follow the “next” link of the response"
+    PATHS = [CONVERSATIONS, MESSAGES, f"{CONVERSATIONS}{{conversation}}/messages/", "/api/users/"]
+
+    @pytest.fixture
+    def hints(self, api, alice, conversation):
+        """`hints(path, names)`: what the list says to use instead of each of them."""
+
+        def hints(path, names):
+            url = path.format(conversation=conversation.pk)
+            response = api(alice).get(url, dict.fromkeys(names, "x"))
+            assert response.status_code == 400
+            return {
+                name: message.removeprefix("There is no such parameter here; ").removesuffix(".")
+                for name, [message] in response.json().items()
+            }
+
+        return hints
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_for_pages(self, hints, path):
+        names = {"page", "offset", "skip", "pageToken", "page[number]"}
+        assert hints(path, names) == dict.fromkeys(names, self.NEXT)
+        names = {"limit", "per_page", "per-page", "perPage", "count", "size"}
+        assert hints(path, names) == dict.fromkeys(names, "use “page_size”")
+
+    @pytest.mark.parametrize("path", PATHS[1:3])
+    def test_of_messages(self, hints, path):
+        meanings = {
+            "search": ["q", "body", "content", "text", "message_body", "query", "keyword"],
+            "sent_at_after": ["since", "after", "start_date", "oldest", "sent_at__gt", "since_id"],
+            "sent_at_before": ["until", "before", "end_date", "latest", "max_id", "to"],
+            "sender": ["sender_id", "from", "author", "user", "user_id", "username", "name"],
+            "ordering": ["order", "order_by", "sort", "sort_by", "dir"],
+            "conversation": ["conversation_id", "chat", "room", "channel", "thread", "title"],
+        }
+        expected = {name: f"use “{use}”" for use, names in meanings.items() for name in names}
+        assert hints(path, expected) == expected
+
+    def test_of_conversations(self, hints):
+        meanings = {
+            "participants": [
+                "participant",
+                "participant_ids",
+                "user",
+                "user_id",
+                "members",
+                "sender",
+            ],
+            "created_at_after": ["since", "after", "start_date", "from", "sent_at_after"],
+            "created_at_before": ["until", "before", "end_date", "to"],
+        }
+        expected = {name: f"use “{use}”" for use, names in meanings.items() for name in names}
+        assert hints(CONVERSATIONS, expected) == expected
+
+    def test_of_users(self, hints):
+        names = ["name", "q", "query", "first_name", "displayName", "user"]
+        expected = dict.fromkeys(names, "use “search”") | {"mail": "use “email”"}
+        expected |= {"username": "use “email”"}
+        assert hints("/api/users/", expected) == expected
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_a_hint_names_what_the_list_has(self, hints, path):
+        """The first parameter of the same meaning, or else the nearest by its spelling."""
+        described = path.replace("{conversation}", "{conversation_id}")
+        operation = get_document()["paths"][described]["get"]
+        known = {each["name"] for each in operation["parameters"] if each.get("in") == "query"}
+        table = {name: uses for uses, names in MEANINGS.items() for name in names.split()}
+        given = hints(path, table.keys() - known)
+        assert given.keys() == table.keys() - known
+        for name, hint in given.items():
+            [first, *_] = [*(use for use in table[name] if use in known), None]
+            if first == "cursor":
+                assert hint == self.NEXT
+            elif first:
+                assert hint == f"use “{first}”"
+            else:
+                [nearest] = re.fullmatch("the nearest is “(.*)”", hint).groups()
+                assert nearest in known
+
+    def test_no_name_has_two_meanings(self):
+        names = [simplify(name) for names in MEANINGS.values() for name in names.split()]
+        assert len(names) == len(set(names))
 
 
 class TestDeletedMeanwhile:
