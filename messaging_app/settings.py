@@ -212,6 +212,9 @@ REST_FRAMEWORK = {
 API_REQUEST_MAX_BYTES = 1024 * 1024
 
 CORS_ALLOWED_ORIGINS = env.origin_list("CORS_ALLOWED_ORIGINS")
+if DEBUG and not CORS_ALLOWED_ORIGINS:
+    # The development server of a front end.
+    CORS_ALLOWED_ORIGIN_REGEXES = [r"https?://(localhost|127\.0\.0\.1)(:[0-9]+)?\Z"]
 CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOW_HEADERS = [
     "authorization",

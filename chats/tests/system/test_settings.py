@@ -209,6 +209,67 @@ def test_the_environment_is_understood(load, environment, expected):
     assert read == expected
 
 
+class TestOtherOrigins:
+    LOCAL = [
+        "http://localhost",
+        "https://localhost",
+        "http://localhost:3000",
+        "https://localhost:65535",
+        "http://127.0.0.1",
+        "http://127.0.0.1:5173",
+        "https://127.0.0.1:8443",
+    ]
+    OTHERS = [
+        "http://localhost.evil.com",
+        "http://localhost:3000.evil.com",
+        "http://localhost:3000@evil.com",
+        "http://localhost:x",
+        "http://localhost:",
+        "http://localhost/",
+        "http://evil.localhost",
+        "http://notlocalhost:3000",
+        "http://127.0.0.1.evil.com",
+        "http://127.0.0.1:80.evil.com",
+        "http://127a0b0c1",
+        "http://127.0.0.10",
+        "ftp://localhost",
+        "file://localhost",
+        "https://chat.example.com",
+        "null",
+    ]
+
+    @pytest.fixture
+    def get_allowed(self, load, settings, client):
+        """`get_allowed(environment)`: the origins above that a response lets read it."""
+
+        def get_allowed(environment):
+            loaded = load(environment)
+            for name in ("CORS_ALLOWED_ORIGINS", "CORS_ALLOWED_ORIGIN_REGEXES"):
+                setattr(settings, name, loaded.get(name, []))
+            allowed = []
+            for origin in self.LOCAL + self.OTHERS:
+                response = client.get("/api/", HTTP_ORIGIN=origin)
+                if "Access-Control-Allow-Origin" in response.headers:
+                    allowed.append(response.headers["Access-Control-Allow-Origin"])
+            return allowed
+
+        return get_allowed
+
+    @pytest.mark.parametrize("empty", [{}, {"CORS_ALLOWED_ORIGINS": ""}])
+    def test_on_this_machine_are_allowed_in_debug(self, get_allowed, empty):
+        assert get_allowed({"DEBUG": "1"} | empty) == self.LOCAL
+
+    @pytest.mark.parametrize("debug", [{}, {"DEBUG": "0"}])
+    def test_on_this_machine_are_not_allowed_outside_debug(self, get_allowed, debug):
+        assert get_allowed({"SECRET_KEY": SECRET_KEY} | debug) == []
+
+    @pytest.mark.parametrize("debug", ["0", "1"])
+    def test_are_those_in_the_setting_if_it_is_given(self, get_allowed, debug):
+        environment = {"DEBUG": debug, "SECRET_KEY": SECRET_KEY}
+        for origin in ("https://chat.example.com", "http://localhost:3000"):
+            assert get_allowed(environment | {"CORS_ALLOWED_ORIGINS": origin}) == [origin]
+
+
 def test_demo_people_are_made_in_debug_only(tmp_path):
     environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/demo.sqlite3"}
     assert manage("migrate", DEBUG="1", **environment).returncode == 0
