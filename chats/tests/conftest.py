@@ -17,6 +17,10 @@ from chats.tests.support.conformance import CheckedAPIClient
 PASSWORD = "a long enough password"
 
 
+def deactivate(user):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _redis_of_this_process(worker_id):
     """Clearing a Redis cache clears its database, so each process of pytest-xdist has its own."""

@@ -75,3 +75,7 @@ NOT_AUTHENTICATED = {
     "detail": "Authentication credentials were not provided.",
     "code": "not_authenticated",
 }
+NO_ACTIVE_ACCOUNT = {
+    "detail": "No active account found with the given credentials",
+    "code": "no_active_account",
+}
