@@ -1,6 +1,7 @@
 """What differs from simplejwt."""
 
 from django.db import transaction
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework_simplejwt import authentication
@@ -59,6 +60,8 @@ class TokenObtainSerializer(TokenObtainPairSerializer):
     @transaction.atomic
     def get_token(cls, user):
         lock_active(user)
+        # simplejwt's UPDATE_LAST_LOGIN saves after the lock is released.
+        User.objects.filter(pk=user.pk).update(last_login=timezone.now())
         return super().get_token(user)
 
 

@@ -145,8 +145,8 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
         **OPEN_TO_ANYONE,
     )
     def reset_password(self, request):
-        """Sends an e-mail with a link. The response is the same whether or not a user has this
-        address."""
+        """Sends an e-mail with a link, which ends when the user signs in. The response is the same
+        whether or not a user has this address."""
         return self.save_without_content(request)
 
     @extend_schema(

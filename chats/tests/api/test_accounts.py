@@ -436,6 +436,15 @@ class TestResetPassword:
             {"token": ["The link was used or has expired: ask for a new one."]},
         )
 
+    def test_a_sign_in_ends_the_link(self, api, alice, link):
+        response = api().post("/api/token/", {"email": alice.email, "password": PASSWORD})
+        assert response.status_code == 200
+        response = api().post(self.CONFIRM, link | {"new_password": self.NEW})
+        assert (response.status_code, response.json()) == (
+            400,
+            {"token": ["The link was used or has expired: ask for a new one."]},
+        )
+
     def test_the_mail_goes_to_the_person(self, ask, alice, settings):
         settings.DEFAULT_FROM_EMAIL = "chat@example.com"
         [sent] = ask(alice.email)

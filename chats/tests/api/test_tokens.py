@@ -12,6 +12,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from chats.auth import TokenObtainSerializer
 from chats.models import User
 from chats.serializers import ProfileSerializer
+from chats.services import erase
 from chats.tests.conftest import PASSWORD, deactivate
 from chats.tests.support.expected import NO_ACTIVE_ACCOUNT, own_profile
 
@@ -45,6 +46,27 @@ class TestSignIn:
         for password, status in [(" spaces on both sides ", 200), ("spaces on both sides", 401)]:
             response = api().post("/api/token/", {"email": alice.email, "password": password})
             assert response.status_code == status
+
+    def test_records_the_last_sign_in(self, api, alice):
+        credentials = {"email": alice.email, "password": PASSWORD}
+        begin = timezone.now()
+        tokens = api().post("/api/token/", credentials).json()
+        end = timezone.now()
+        alice.refresh_from_db()
+        assert begin <= alice.last_login <= end
+        api().post("/api/token/refresh/", {"refresh": tokens["refresh"]})
+        api().post("/api/token/", credentials | {"password": "wrong"})
+        signed_in_at = alice.last_login
+        alice.refresh_from_db()
+        assert alice.last_login == signed_in_at
+
+    def test_writes_nothing_but_the_time(self, alice):
+        """Staff change her role after her password was checked."""
+        read_before = User.objects.get(pk=alice.pk)
+        User.objects.filter(pk=alice.pk).update(role="host")
+        TokenObtainSerializer.get_token(read_before)
+        alice.refresh_from_db()
+        assert (alice.role, alice.last_login is None) == ("host", False)
 
 
 class TestRefresh:
@@ -121,8 +143,8 @@ class TestVerify:
 
 @pytest.mark.parametrize(
     ("end", "code"),
-    [(deactivate, "user_inactive"), (User.delete, "user_not_found")],
-    ids=["deactivated", "deleted"],
+    [(deactivate, "user_inactive"), (erase, "user_inactive"), (User.delete, "user_not_found")],
+    ids=["deactivated", "erased", "deleted"],
 )
 class TestDeadAccount:
     def test_is_refused_everywhere_at_once(self, api, carol, end, code):
@@ -150,6 +172,8 @@ class TestDeadAccount:
         with pytest.raises(AuthenticationFailed):
             TokenObtainSerializer.get_token(read_before)
         assert not OutstandingToken.objects.exists()
+        assert not User.objects.filter(is_active=True).exists()
+        assert not User.objects.exclude(last_login=None).exists()
 
     def test_is_not_brought_back_by_a_change_of_the_profile(self, carol, end, code):
         """It ends after the request read it."""
