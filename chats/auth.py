@@ -8,8 +8,9 @@ from rest_framework_simplejwt import authentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
 from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, UntypedToken
-from rest_framework_simplejwt.utils import get_md5_hash_password
+from rest_framework_simplejwt.utils import datetime_from_epoch, get_md5_hash_password
 
 from chats.clock import lock
 from chats.fields import PasswordField, StringField
@@ -20,6 +21,7 @@ EXAMPLE_ACCESS = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoiYWNjZ
 EXAMPLE_REFRESH = (
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl"
 )
+BLACKLISTED = "Token is blacklisted"
 
 
 class JWTAuthentication(authentication.JWTAuthentication):
@@ -65,25 +67,24 @@ class TokenObtainSerializer(TokenObtainPairSerializer):
         return super().get_token(user)
 
 
-# simplejwt's serializer checks the blacklist before it adds the token, so that several concurrent
-# requests succeed. For the token of a deleted user, it fails with a 500.
+# simplejwt's serializer refuses a repeated request, and gives concurrent ones a session each. For
+# the token of a deleted user, it fails with a 500.
 @extend_schema_serializer(examples=[OpenApiExample("Refresh token", {"refresh": EXAMPLE_REFRESH})])
 class TokenRefreshSerializer(serializers.Serializer):
     refresh = StringField()
 
-    @transaction.atomic
     def validate(self, attrs):
-        refresh = RefreshToken.for_user(consume_refresh_token(attrs["refresh"]))
-        return {"access": str(refresh.access_token), "refresh": str(refresh)}
+        session = use_refresh_token(attrs["refresh"], replace_newest)
+        newest = SessionToken(session.token, verify=False)
+        return {"access": str(newest.access_token), "refresh": session.token}
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Refresh token", {"refresh": EXAMPLE_REFRESH})])
 class TokenBlacklistSerializer(serializers.Serializer):
     refresh = StringField()
 
-    @transaction.atomic
     def validate(self, attrs):
-        consume_refresh_token(attrs["refresh"])
+        use_refresh_token(attrs["refresh"], end_session)
         return {}
 
 
@@ -94,20 +95,76 @@ class TokenVerifySerializer(serializers.Serializer):
 
     def validate(self, attrs):
         token_type = UntypedToken(attrs["token"]).get("token_type")
-        token_class = RefreshToken if token_type == RefreshToken.token_type else AccessToken
-        JWTAuthentication().get_user(token_class(attrs["token"]))
+        token_class = SessionToken if token_type == SessionToken.token_type else AccessToken
+        token = token_class(attrs["token"])
+        JWTAuthentication().get_user(token)
+        if token_class is SessionToken and not token.is_accepted(token.get_session()):
+            raise TokenError(BLACKLISTED)
         return {}
 
 
-def consume_refresh_token(encoded):
-    """Blacklist the token and return its user."""
-    token = RefreshToken(encoded)
+class SessionToken(RefreshToken):
+    """A refresh token that knows its session.
+
+    The row that simplejwt stores for the first token of a session stands for the session. It holds
+    the newest token. The session has ended when the row is blacklisted or deleted. `sid` is the id
+    of the first token, and `replaces` that of the previous one. A first token has neither.
+    """
+
+    # Access tokens do not get these claims.
+    no_copy_claims = (*RefreshToken.no_copy_claims, "sid", "replaces")
+
+    def get_session(self, lock=False):
+        """Raises TokenError if the session has ended."""
+        jti = self.get("sid", self["jti"])
+        sessions = OutstandingToken.objects.filter(jti=jti, blacklistedtoken=None).order_by()
+        if lock:
+            # Also against flushexpiredtokens, which does not lock the user.
+            sessions = sessions.select_for_update(no_key=True, of=("self",))
+        for session in sessions:
+            return session
+        raise TokenError(BLACKLISTED)
+
+    def is_accepted(self, session):
+        """The newest token is accepted, and the one that it replaced."""
+        newest = SessionToken(session.token, verify=False)
+        return self["jti"] in (newest["jti"], newest.get("replaces"))
+
+
+def use_refresh_token(encoded, use):
+    """Lock the session, call `use(session, token)` and return the session.
+
+    Ends the session if the token is no longer accepted: the client that got its successor has used
+    that one, so this token was copied (RFC 9700, section 4.14.2).
+    """
+    token = SessionToken(encoded)
     user = JWTAuthentication().get_user(token)
-    lock_active(user)
-    _, is_first_use = token.blacklist()
-    if not is_first_use:
-        raise TokenError("Token is blacklisted")
-    return user
+    with transaction.atomic():
+        lock_active(user)
+        session = token.get_session(lock=True)
+        is_accepted = token.is_accepted(session)
+        action = use if is_accepted else end_session
+        action(session, token)
+    # Outside the transaction, so that the end of the session is committed.
+    if not is_accepted:
+        raise TokenError(BLACKLISTED)
+    return session
+
+
+def replace_newest(session, token):
+    """Replace the session's newest token, if it is this one. A repeated request changes nothing."""
+    if token["jti"] != SessionToken(session.token, verify=False)["jti"]:
+        return
+    token["sid"], token["replaces"] = session.jti, token["jti"]
+    token.set_jti()
+    token.set_exp()
+    token.set_iat()
+    session.token, session.expires_at = str(token), datetime_from_epoch(token["exp"])
+    session.save(update_fields=["token", "expires_at"])
+
+
+def end_session(session, token):
+    BlacklistedToken.objects.create(token=session)
 
 
 def lock_active(user):

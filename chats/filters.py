@@ -6,6 +6,7 @@ from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
+from rest_framework.exceptions import ValidationError
 
 from chats.models import Conversation, Message, Participation, User
 from chats.search import SEARCH_MAX_CHARACTERS

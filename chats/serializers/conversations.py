@@ -150,9 +150,7 @@ READ_STATE = {"read_at": MESSAGE["sent_at"], "unread_count": 0}
     ]
 )
 class ReadStateSerializer(serializers.Serializer):
-    read_at = serializers.DateTimeField(
-        help_text="The `sent_at` of the last message that the user has seen."
-    )
+    read_at = DateTimeField(help_text="The `sent_at` of the last message that the user has seen.")
     unread_count = serializers.IntegerField(read_only=True, min_value=0, max_value=MAX_UNREAD_COUNT)
 
     def update(self, conversation, validated_data):

@@ -33,7 +33,8 @@ class TokenObtainPairView(views.TokenObtainPairView):
     )
 )
 class TokenRefreshView(views.TokenRefreshView):
-    """Returns a new pair of tokens. The refresh token that was sent becomes invalid."""
+    """Returns a new pair of tokens. Until the new refresh token is first used, a repeated request
+    returns the same one. From then on, sending the old one returns a 401 and ends the session."""
 
     throttle_classes = [RefreshThrottle]
 
@@ -58,4 +59,5 @@ class TokenVerifyView(views.TokenVerifyView):
     )
 )
 class TokenBlacklistView(views.TokenBlacklistView):
-    """Invalidates the refresh token. The access token stays valid until it expires."""
+    """Ends the session: invalidates the refresh token, its predecessor and its successor. The
+    access token stays valid until it expires."""

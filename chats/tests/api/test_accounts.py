@@ -300,7 +300,8 @@ class TestSetPassword:
     NEW = "  moor under the tide "
 
     def test_ends_every_token_issued_before(self, api, alice):
-        refresh = RefreshToken.for_user(alice)
+        used = str(RefreshToken.for_user(alice))
+        fresh = api().post("/api/token/refresh/", {"refresh": used}).json()
         client = api(alice)
         body = {"current_password": PASSWORD, "new_password": self.NEW}
         response = client.post(self.PATH, body)
@@ -308,9 +309,11 @@ class TestSetPassword:
         response = client.get("/api/users/me/")
         assert (response.status_code, response.json()["code"]) == (401, "password_changed")
         for path, body in [
-            ("/api/token/refresh/", {"refresh": str(refresh)}),
-            ("/api/token/verify/", {"token": str(refresh)}),
-            ("/api/token/verify/", {"token": str(refresh.access_token)}),
+            ("/api/token/refresh/", {"refresh": used}),
+            ("/api/token/verify/", {"token": used}),
+            ("/api/token/refresh/", fresh),
+            ("/api/token/verify/", {"token": fresh["refresh"]}),
+            ("/api/token/verify/", {"token": fresh["access"]}),
         ]:
             response = api().post(path, body)
             assert (response.status_code, response.json()["code"]) == (401, "password_changed")

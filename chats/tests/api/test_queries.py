@@ -4,7 +4,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from rest_framework_simplejwt.tokens import RefreshToken
 
+from chats.auth import TokenRefreshSerializer
 from chats.models import Message, Participation
 from chats.services import send, start
 
@@ -130,3 +132,15 @@ def test_people(api, alice, bob, many):
     assert count_queries(lambda: client.get(f"/api/users/{alice.pk}/")) == 2
     # Caller.
     assert count_queries(lambda: client.get("/api/users/me/")) == 1
+
+
+def test_refresh(api, alice, rows):
+    """Of a session that was refreshed this many times before."""
+    token = str(RefreshToken.for_user(alice))
+    for _ in range(rows):
+        token = TokenRefreshSerializer().validate({"refresh": token})["refresh"]
+    body = {"refresh": token}
+    # Blacklist, user, lock, session, new token.
+    assert count_queries(lambda: api().post("/api/token/refresh/", body)) == 5
+    # The same without the new token.
+    assert count_queries(lambda: api().post("/api/token/refresh/", body)) == 4

@@ -4,17 +4,22 @@ from time import thread_time
 
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
-from chats.auth import TokenObtainSerializer
+from chats.auth import SessionToken, TokenObtainSerializer, TokenRefreshSerializer
+from chats.management.commands import flushexpiredtokens
 from chats.models import User
 from chats.serializers import ProfileSerializer
 from chats.services import erase
 from chats.tests.conftest import PASSWORD, deactivate
 from chats.tests.support.expected import NO_ACTIVE_ACCOUNT, own_profile
+
+REFRESH, VERIFY, SIGN_OUT = (f"/api/token/{name}/" for name in ("refresh", "verify", "blacklist"))
+BLACKLISTED = {"detail": "Token is blacklisted", "code": "token_not_valid"}
 
 
 class TestSignIn:
@@ -54,7 +59,7 @@ class TestSignIn:
         end = timezone.now()
         alice.refresh_from_db()
         assert begin <= alice.last_login <= end
-        api().post("/api/token/refresh/", {"refresh": tokens["refresh"]})
+        api().post(REFRESH, {"refresh": tokens["refresh"]})
         api().post("/api/token/", credentials | {"password": "wrong"})
         signed_in_at = alice.last_login
         alice.refresh_from_db()
@@ -69,26 +74,100 @@ class TestSignIn:
         assert (alice.role, alice.last_login is None) == ("host", False)
 
 
+def refresh(token):
+    """The refresh token that replaces it. Not by the API, which is throttled."""
+    return TokenRefreshSerializer().validate({"refresh": token})["refresh"]
+
+
+def sign_in(user, refreshes=0):
+    """The refresh tokens of a new session, the first one first."""
+    tokens = [str(RefreshToken.for_user(user))]
+    for _ in range(refreshes):
+        tokens.append(refresh(tokens[-1]))
+    return tokens
+
+
+@pytest.fixture
+def get_accepted(api):
+    """`get_accepted(tokens)`: those that each of the three endpoints accepts. Changes nothing."""
+
+    def is_accepted(path, token):
+        name = "token" if path == VERIFY else "refresh"
+        with transaction.atomic():
+            response = api().post(path, {name: token})
+            transaction.set_rollback(path != VERIFY)
+        if response.status_code != 200:
+            assert (response.status_code, response.json()) == (401, BLACKLISTED)
+        return response.status_code == 200
+
+    def get_accepted(tokens):
+        before = get_rows()
+        verified, *others = (
+            [token for token in tokens if is_accepted(path, token)]
+            for path in (VERIFY, REFRESH, SIGN_OUT)
+        )
+        assert get_rows() == before
+        assert others == [verified, verified]
+        return verified
+
+    return get_accepted
+
+
+def get_rows():
+    models = (OutstandingToken, BlacklistedToken, User)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
 class TestRefresh:
     def test_rotates(self, api, alice):
         used = str(RefreshToken.for_user(alice))
-        response = api().post("/api/token/refresh/", {"refresh": used})
+        response = api().post(REFRESH, {"refresh": used})
         assert response.status_code == 200
         assert sorted(response.json()) == ["access", "refresh"]
+        assert response.json()["refresh"] != used
         assert response.headers["Cache-Control"] == "no-store"
         client = api()
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {response.json()['access']}")
         assert client.get("/api/users/me/").status_code == 200
-        again = api().post("/api/token/refresh/", {"refresh": used})
-        assert (again.status_code, again.json()) == (
-            401,
-            {"detail": "Token is blacklisted", "code": "token_not_valid"},
+        assert set(AccessToken(response.json()["access"]).payload) == set(
+            AccessToken.for_user(alice).payload
         )
-        fresh = api().post("/api/token/refresh/", {"refresh": response.json()["refresh"]})
-        assert fresh.status_code == 200
+
+    def test_a_repeated_request_gets_the_same_refresh_token(self, api, get_accepted, alice):
+        used, successor = sign_in(alice, refreshes=1)
+        for _ in range(3):
+            response = api().post(REFRESH, {"refresh": used})
+            assert response.json()["refresh"] == successor
+            client = api()
+            client.credentials(HTTP_AUTHORIZATION=f"Bearer {response.json()['access']}")
+            assert client.get("/api/users/me/").status_code == 200
+        assert get_accepted([used, successor]) == [used, successor]
+
+    def test_the_first_use_of_the_successor_ends_the_repeats(self, get_accepted, alice):
+        tokens = sign_in(alice, refreshes=2)
+        assert get_accepted(tokens) == tokens[1:]
+
+    def test_a_session_lives_as_long_as_its_newest_token(self, get_accepted, alice, monkeypatch):
+        monkeypatch.setattr(f"{flushexpiredtokens.__name__}.MARGIN", -timedelta(days=1))
+        first = SessionToken(*sign_in(alice))
+        first.set_exp(lifetime=timedelta(hours=1))
+        OutstandingToken.objects.update(token=str(first), expires_at=first.current_time)
+        tokens = [str(first), refresh(str(first))]
+        call_command("flushexpiredtokens")
+        assert get_accepted(tokens) == tokens
+
+    @pytest.mark.parametrize("refreshes", [0, 1])
+    def test_a_token_of_a_session_without_a_row_is_refused(self, get_accepted, alice, refreshes):
+        tokens = sign_in(alice, refreshes)
+        OutstandingToken.objects.all().delete()
+        assert get_accepted(tokens) == []
+
+    def test_a_session_has_one_row(self, alice):
+        sign_in(alice, refreshes=3)
+        assert (OutstandingToken.objects.count(), BlacklistedToken.objects.count()) == (1, 0)
 
     def test_refuses_an_access_token(self, api, alice):
-        response = api().post("/api/token/refresh/", {"refresh": str(AccessToken.for_user(alice))})
+        response = api().post(REFRESH, {"refresh": str(AccessToken.for_user(alice))})
         assert (response.status_code, response.json()) == (
             401,
             {"detail": "Token has wrong type", "code": "token_not_valid"},
@@ -105,15 +184,55 @@ class TestRefresh:
         call_command("flushexpiredtokens")
         assert OutstandingToken.objects.count() == rows
         assert BlacklistedToken.objects.count() == rows
-        response = api().post("/api/token/refresh/", {"refresh": str(refresh)})
+        response = api().post(REFRESH, {"refresh": str(refresh)})
         assert response.status_code == 401
 
-    def test_a_blacklisted_token_is_dead_and_its_access_token_lives_on(self, api, alice):
-        refresh = RefreshToken.for_user(alice)
-        response = api().post("/api/token/blacklist/", {"refresh": str(refresh)})
+
+class TestCopiedToken:
+    """A token comes back although its successor was used."""
+
+    @pytest.mark.parametrize("path", [REFRESH, SIGN_OUT])
+    @pytest.mark.parametrize("link", range(3))
+    def test_ends_the_session(self, api, get_accepted, alice, path, link):
+        tokens = sign_in(alice, refreshes=4)
+        assert get_accepted(tokens) == tokens[3:]
+        response = api().post(path, {"refresh": tokens[link]})
+        assert (response.status_code, response.json()) == (401, BLACKLISTED)
+        assert get_accepted(tokens) == []
+
+    def test_does_not_when_it_is_only_verified(self, api, get_accepted, alice):
+        tokens = sign_in(alice, refreshes=2)
+        assert api().post(VERIFY, {"token": tokens[0]}).status_code == 401
+        assert get_accepted(tokens) == tokens[1:]
+
+    @pytest.mark.parametrize("refreshes", [2, 200])
+    def test_ends_a_session_of_any_length_at_once(
+        self, api, get_accepted, alice, refreshes, django_assert_num_queries
+    ):
+        first, *_, previous, newest = sign_in(alice, refreshes)
+        assert get_accepted([previous, newest]) == [previous, newest]
+        # Blacklist, user, lock, session, its end; begin and commit.
+        with django_assert_num_queries(7):
+            assert api().post(REFRESH, {"refresh": first}).status_code == 401
+        assert get_accepted([previous, newest]) == []
+
+    def test_ends_no_other_session(self, api, get_accepted, alice):
+        tokens, others = sign_in(alice, refreshes=2), sign_in(alice, refreshes=1)
+        assert api().post(REFRESH, {"refresh": tokens[0]}).status_code == 401
+        assert get_accepted(tokens + others) == others
+
+
+class TestSignOut:
+    @pytest.mark.parametrize("link", [1, 2], ids=["replaced", "newest"])
+    def test_ends_the_session(self, api, get_accepted, alice, link):
+        tokens, others = sign_in(alice, refreshes=2), sign_in(alice, refreshes=1)
+        response = api().post(SIGN_OUT, {"refresh": tokens[link]})
         assert (response.status_code, response.json()) == (200, {})
-        again = api().post("/api/token/refresh/", {"refresh": str(refresh)})
-        assert again.status_code == 401
+        assert get_accepted(tokens + others) == others
+
+    def test_the_access_token_lives_on(self, api, alice):
+        refresh = RefreshToken.for_user(alice)
+        assert api().post(SIGN_OUT, {"refresh": str(refresh)}).status_code == 200
         client = api()
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {refresh.access_token}")
         assert client.get("/api/users/me/").status_code == 200
@@ -123,18 +242,18 @@ class TestVerify:
     @pytest.mark.parametrize("token_class", [AccessToken, RefreshToken])
     def test_takes_a_live_token(self, api, alice, token_class):
         token = str(token_class.for_user(alice))
-        response = api().post("/api/token/verify/", {"token": token})
+        response = api().post(VERIFY, {"token": token})
         assert (response.status_code, response.json()) == (200, {})
 
     def test_refuses_a_used_one(self, api, alice):
         refresh = RefreshToken.for_user(alice)
         refresh.blacklist()
-        response = api().post("/api/token/verify/", {"token": str(refresh)})
+        response = api().post(VERIFY, {"token": str(refresh)})
         assert response.status_code == 401
 
     @pytest.mark.parametrize("token", ["nonsense", "a.b.c", "é", "x" * 10_000])
     def test_refuses_nonsense(self, api, db, token):
-        response = api().post("/api/token/verify/", {"token": token})
+        response = api().post(VERIFY, {"token": token})
         assert (response.status_code, response.json()) == (
             401,
             {"detail": "Token is invalid", "code": "token_not_valid"},
@@ -147,8 +266,9 @@ class TestVerify:
     ids=["deactivated", "erased", "deleted"],
 )
 class TestDeadAccount:
-    def test_is_refused_everywhere_at_once(self, api, carol, end, code):
-        refresh = RefreshToken.for_user(carol)
+    @pytest.mark.parametrize("link", range(2))
+    def test_is_refused_everywhere_at_once(self, api, carol, end, code, link):
+        refresh = SessionToken(sign_in(carol, refreshes=1)[link])
         client = api(carol)
         assert client.get("/api/users/me/").status_code == 200
         end(carol)
@@ -157,10 +277,10 @@ class TestDeadAccount:
             assert (response.status_code, response.json()["code"]) == (401, code)
             assert sorted(response.json()) == ["code", "detail"]
         for path, body in [
-            ("/api/token/refresh/", {"refresh": str(refresh)}),
-            ("/api/token/verify/", {"token": str(refresh)}),
-            ("/api/token/verify/", {"token": str(refresh.access_token)}),
-            ("/api/token/blacklist/", {"refresh": str(refresh)}),
+            (REFRESH, {"refresh": str(refresh)}),
+            (VERIFY, {"token": str(refresh)}),
+            (VERIFY, {"token": str(refresh.access_token)}),
+            (SIGN_OUT, {"refresh": str(refresh)}),
         ]:
             response = api().post(path, body)
             assert (response.status_code, response.json()["code"]) == (401, code)

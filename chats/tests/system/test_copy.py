@@ -44,7 +44,9 @@ def test_10000_messages_move_and_people_go_on(tmp_path, postgres):
         conversation_id = alice.start(bob).json()["conversation_id"]
         sent = alice.send(conversation_id, "Before", key="before").json()
         used = {"refresh": bob.refresh}
-        assert bob.call("POST", "/token/refresh/", json=used).status_code == 200
+        fresh = bob.call("POST", "/token/refresh/", json=used).json()
+        signed_out = {"refresh": alice.refresh}
+        assert bob.call("POST", "/token/blacklist/", json=signed_out).status_code == 200
     finally:
         server.kill()
     manage("shell", "-v0", "-c", STAFF, DATABASE_URL=old.url)
@@ -71,7 +73,9 @@ def test_10000_messages_move_and_people_go_on(tmp_path, postgres):
         assert alice.send(conversation_id, "Before", key="before").json() == sent
         after = alice.send(conversation_id, "After").json()
         assert after["sent_at"] > sent["sent_at"]
-        assert bob.call("POST", "/token/refresh/", json=used).status_code == 401
+        again = bob.call("POST", "/token/refresh/", json=used).json()
+        assert again["refresh"] == fresh["refresh"]
+        assert bob.call("POST", "/token/refresh/", json=signed_out).status_code == 401
     finally:
         server.kill()
 
