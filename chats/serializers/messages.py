@@ -23,21 +23,22 @@ MESSAGE = {
 
 @extend_schema_serializer(examples=[OpenApiExample("Message", MESSAGE)])
 class MessageSerializer(serializers.ModelSerializer):
-    sender = PublicProfileSerializer()
+    sender = PublicProfileSerializer(read_only=True)
     message_body = serializers.CharField(
-        allow_null=True, help_text="`null` if the message was deleted."
+        read_only=True, allow_null=True, help_text="`null` if the message was deleted."
     )
 
     class Meta:
         model = Message
         fields = ["message_id", "conversation", "sender", "message_body", "sent_at", "updated_at"]
+        read_only_fields = fields
 
     def to_representation(self, message):
         return serialize_message(message)
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Body", {"message_body": "Hello, Ben!"})])
-class MessageBodySerializer(serializers.Serializer):
+class MessageBodySerializer(MessageSerializer):
     message_body = StringField(trim_whitespace=False, max_length=MESSAGE_BODY_MAX_CHARACTERS)
 
     def validate_message_body(self, message_body):

@@ -80,21 +80,20 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
         return self.send(serializer, serializer.validated_data["conversation"])
 
     def send(self, serializer, conversation):
-        message = serializer.save(
+        serializer.save(
             sender=self.request.user,
             conversation=conversation,
             message_id=derive_message_id(self.request, conversation),
         )
-        data = MessageSerializer(message).data
-        return created_or_replayed(self.request, data, serializer.created)
+        return created_or_replayed(self.request, serializer.data, serializer.created)
 
     @extend_schema(responses={200: MessageSerializer, 403: None, 409: None})
     def partial_update(self, request, *args, **kwargs):
         """Only the sender can edit a message. `updated_at` moves, unless the text is the same."""
         serializer = self.get_serializer(self.get_object(), data=request.data)
         serializer.is_valid(raise_exception=True)
-        message = serializer.save(author=request.user)
-        return Response(MessageSerializer(message).data)
+        serializer.save(author=request.user)
+        return Response(serializer.data)
 
     @extend_schema(request=None, responses={204: None, 403: None})
     def destroy(self, request, *args, **kwargs):
