@@ -30,8 +30,8 @@ def refer(section, *names):
     return {name: {"$ref": f"#/components/{section}/{name}"} for name in names}
 
 
-def header(description, example, **schema):
-    return {"description": description, "required": True, "schema": schema, "example": example}
+def header(description, example, required=True, **schema):
+    return {"description": description, "required": required, "schema": schema, "example": example}
 
 
 def respond(description, schema, media_type="application/json", **examples):
@@ -55,8 +55,9 @@ PARAMETERS = {"If-None-Match": IF_NONE_MATCH, "Idempotency-Key": KEY_PARAMETER}
 HEADERS = {
     "ETag": header("The version of the response, for `If-None-Match`.", ETAG, **STRING),
     "Retry-After": header("Seconds to wait before the next try.", 30, type="integer", minimum=1),
-    "Idempotent-Replayed": header("An earlier request created it.", "true", const="true", **STRING)
-    | {"required": False},
+    "Idempotent-Replayed": header(
+        "An earlier request created it.", "true", required=False, const="true", **STRING
+    ),
     "WWW-Authenticate": header("How to authenticate.", 'Bearer realm="api"', **STRING),
 }
 CODES = """not_authenticated bad_authorization_header token_not_valid password_changed user_inactive
@@ -195,10 +196,13 @@ def complete_parameter(parameter):
 
 
 def add_components(result, **kwargs):
-    """Adds what operations refer to. A response, unlike a request, always has every field."""
+    """Adds what operations refer to. A response, unlike a request, always has every field. Of the
+    PATCH requests, only that of the profile may leave fields out."""
     components = result["components"]
     for name, schema in components["schemas"].items():
-        if "properties" in schema and not name.endswith("Request"):
+        is_response = not name.endswith("Request")
+        is_whole = name.startswith("Patched") and name != "PatchedProfileRequest"
+        if "properties" in schema and (is_response or is_whole):
             schema["required"] = list(schema["properties"])
     components["schemas"] |= SCHEMAS
     components |= {"headers": HEADERS, "parameters": PARAMETERS, "responses": RESPONSES}
