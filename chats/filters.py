@@ -155,8 +155,7 @@ class MessageFilter(filters.FilterSet):
         choices=[("sent_at", "oldest first"), ("-sent_at", "newest first")],
         method="order",
         error_messages={
-            "invalid_choice": "Give sent_at or -sent_at; updated_at is for one conversation's "
-            "list, together with updated_at_after."
+            "invalid_choice": "Give sent_at or -sent_at; updated_at is for one conversation's list."
         },
         help_text="`-sent_at`, the default, is newest first; `sent_at` is oldest first. "
         "For example `sent_at`.",

@@ -78,6 +78,9 @@ MEANINGS = {
 }
 
 
+ONE_CONVERSATION = {"updated_at_after"}
+
+
 def simplify(name):
     return re.sub("[^a-z0-9]", "", name.lower())
 
@@ -121,6 +124,8 @@ class QueryParameterBackend(DjangoFilterBackend):
 
 def get_hint(name, known):
     """What to use instead of a parameter that is not among the `known` ones."""
+    if name in ONE_CONVERSATION and "sent_at_after" in known:
+        return "only the list of one conversation has it, /api/conversations/{id}/messages/"
     for parameter in SAME_MEANING.get(simplify(name), ()):
         if parameter == "cursor":
             return "follow the “next” link of the response"

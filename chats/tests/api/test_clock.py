@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
 from chats.models import Conversation, Message, User
-from chats.services import add_participant, send, start
+from chats.services import add_participant, delete, edit, mark_as_read, rename, send, start
 
 
 @pytest.fixture
@@ -23,6 +23,12 @@ def clock(conversation):
 
 FAR_AHEAD = datetime(2099, 12, 31, tzinfo=UTC)
 
+
+def save_title(conversation):
+    conversation.title = "Holiday"
+    conversation.save()
+
+
 WRITES = {
     "send": lambda c, alice, carol: send(c, alice, "Hello"),
     "create": lambda c, alice, carol: c.messages.create(sender=alice, message_body="Hello"),
@@ -33,6 +39,14 @@ WRITES = {
     "delete a message": lambda c, alice, carol: c.messages.get(message_body="Old").delete(),
     "delete messages": lambda c, alice, carol: c.messages.all().delete(),
     "delete a sender's": lambda c, alice, carol: alice.sent_messages.all().delete(),
+    "edit": lambda c, alice, carol: edit(c.messages.get(message_body="Old"), alice, "New"),
+    "delete": lambda c, alice, carol: delete(c.messages.get(message_body="Old"), alice),
+    "delete as staff": lambda c, alice, carol: delete(c.messages.get(message_body="Old")),
+    "save one column": lambda c, alice, carol: c.messages.get(message_body="Old").save(
+        update_fields=["message_body"]
+    ),
+    "rename": lambda c, alice, carol: rename(c, alice, "Holiday"),
+    "save a title": lambda c, alice, carol: save_title(c),
     "add_participant": lambda c, alice, carol: add_participant(c, carol.pk, by=alice),
     "add": lambda c, alice, carol: c.participants.add(carol),
     "remove": lambda c, alice, carol: c.participants.remove(alice),
@@ -81,7 +95,7 @@ def test_a_message_that_is_saved_again_keeps_its_time(message, clock):
     message.save()
     message.refresh_from_db()
     assert (message.sent_at, message.message_body) == (before, "Edited in a shell")
-    assert clock() > before
+    assert message.updated_at == clock() > before
 
 
 def test_a_message_that_is_moved_leaves_one_conversation_and_arrives_in_another(
@@ -124,7 +138,19 @@ def test_nothing_moves_when_nothing_changes(alice, bob, conversation, clock):
     add_participant(conversation, bob.pk, by=alice)
     alice.conversations.add(conversation)
     conversation.participants.set([alice, bob])
+    rename(conversation, alice, "")
+    conversation.save()
+    mark_as_read(conversation, alice, FAR_AHEAD)
     assert clock() == before
+    message, _ = send(conversation, alice, "Hello")
+    before = clock()
+    edit(message, alice, "Hello")
+    assert clock() == before
+    for author in (alice, None):
+        delete(message, author)
+    after = clock()
+    delete(message, alice)
+    assert (clock(), after > before) == (after, True)
 
 
 def test_a_failed_write_moves_nothing(alice, mallory, conversation, clock):
@@ -165,9 +191,9 @@ def test_two_messages_of_a_conversation_never_have_one_time(alice, message, fiel
 
 def test_a_sender_cannot_be_deleted(alice, message, clock):
     before = clock()
-    for delete in (alice.delete, User.objects.filter(pk=alice.pk).delete):
+    for delete_user in (alice.delete, User.objects.filter(pk=alice.pk).delete):
         with pytest.raises(ProtectedError):
-            delete()
+            delete_user()
     assert Message.objects.get() == message
     assert clock() == before
 

@@ -2,8 +2,9 @@ from uuid import uuid4
 
 import pytest
 
-from chats.models import MAX_PARTICIPANTS, Conversation
-from chats.services import send, start
+from chats.models import MAX_PARTICIPANTS, Conversation, Participation
+from chats.services import leave, send, start, start_distinct
+from chats.services.conversations import DISTINCT_IDS_PER_QUERY
 from chats.tests.support.expected import (
     NOT_FOUND,
     full_conversation,
@@ -238,3 +239,133 @@ class TestLeave:
             api(user).post(f"{CONVERSATIONS}{message.conversation_id}/leave/")
         message.refresh_from_db()
         assert not message.conversation.participants.exists()
+
+
+class TestDistinct:
+    @pytest.fixture
+    def open_with(self, api):
+        """`open_with(alice, bob)`: the response to Alice asking for the one with Bob."""
+
+        def open_with(caller, *others, **fields):
+            body = {"participants": [str(user.pk) for user in others], "distinct": True}
+            return api(caller).post(CONVERSATIONS, body | fields)
+
+        return open_with
+
+    def test_is_the_same_from_either_side(self, open_with, alice, bob):
+        first = open_with(alice, bob, title="Us")
+        again = open_with(bob, alice, title="Something else")
+        conversation = Conversation.objects.get()
+        assert (first.status_code, first.json()) == (201, full_conversation(conversation, alice))
+        assert (again.status_code, again.json()) == (200, full_conversation(conversation, bob))
+        assert conversation.title == "Us"
+        assert "Idempotent-Replayed" not in again.headers
+
+    def test_is_of_exactly_these_people(self, open_with, alice, bob, carol):
+        responses = [open_with(alice, bob), open_with(alice, carol), open_with(alice, bob, carol)]
+        assert [response.status_code for response in responses] == [201, 201, 201]
+        assert len({response.json()["conversation_id"] for response in responses}) == 3
+
+    def test_is_never_one_that_was_started_without_it(self, api, open_with, alice, bob):
+        start(alice, {bob.pk})
+        assert open_with(alice, bob).status_code == 201
+        response = api(alice).post(CONVERSATIONS, {"participants": [str(bob.pk)]})
+        assert response.status_code == 201
+        body = {"participants": [str(bob.pk)], "distinct": False}
+        assert api(alice).post(CONVERSATIONS, body).status_code == 201
+        assert Conversation.objects.count() == 4
+
+    def test_another_one_after_somebody_left_or_came(self, open_with, alice, bob, carol):
+        left, _ = start_distinct(alice, {bob.pk})
+        leave(left, bob)
+        joined, created = start_distinct(alice, {bob.pk})
+        assert created
+        joined.participants.add(carol)
+        response = open_with(bob, alice)
+        assert response.status_code == 201
+        assert response.json()["conversation_id"] not in {str(left.pk), str(joined.pk)}
+        assert open_with(alice, bob).json()["conversation_id"] == response.json()["conversation_id"]
+        # The people of the first one are the same again.
+        left.participants.add(bob)
+        assert open_with(alice, bob).json()["conversation_id"] == str(left.pk)
+
+    def test_after_many_were_left(self, open_with, alice, bob):
+        for _ in range(DISTINCT_IDS_PER_QUERY):
+            conversation, created = start_distinct(alice, {bob.pk})
+            assert created
+            Participation.objects.filter(conversation=conversation).delete()
+        responses = [open_with(alice, bob) for _ in range(2)]
+        assert [response.status_code for response in responses] == [201, 200]
+
+    def test_with_a_key_too(self, api, alice, bob):
+        body = {"participants": [str(bob.pk)], "distinct": True}
+        responses = [api(alice).post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="a") for _ in "12"]
+        assert [response.status_code for response in responses] == [201, 200]
+        assert responses[1].headers["Idempotent-Replayed"] == "true"
+        assert Conversation.objects.count() == 1
+
+    @pytest.mark.parametrize("distinct", [None, "true", 1, "", []])
+    def test_takes_true_or_false_only(self, open_with, alice, bob, distinct):
+        response = open_with(alice, bob, distinct=distinct)
+        assert (response.status_code, list(response.json())) == (400, ["distinct"])
+
+
+class TestTitle:
+    def test_is_given_at_the_start(self, api, alice, bob):
+        body = {"participants": [str(bob.pk)], "title": " Holiday in May "}
+        response = api(alice).post(CONVERSATIONS, body)
+        assert (response.status_code, response.json()["title"]) == (201, "Holiday in May")
+
+    def test_any_participant_changes_it(self, api, alice, bob, conversation):
+        path = f"{CONVERSATIONS}{conversation.pk}/"
+        for user, title in [(alice, "x" * 100), (bob, "👩\u200d🚀"), (alice, "")]:
+            before = Conversation.objects.get().updated_at
+            response = api(user).patch(path, {"title": title})
+            assert (response.status_code, response.json()["title"]) == (200, title)
+            assert response.json() == full_conversation(conversation, user)
+            assert conversation.updated_at > before
+
+    @pytest.mark.parametrize("title", ["two\nlines", "a\u2028b", "\u200b", "x" * 101, 5, None])
+    def test_refuses(self, api, alice, bob, conversation, title):
+        body = {"participants": [str(bob.pk)], "title": title}
+        for response in (
+            api(alice).patch(f"{CONVERSATIONS}{conversation.pk}/", {"title": title}),
+            api(alice).post(CONVERSATIONS, body),
+        ):
+            assert (response.status_code, list(response.json())) == (400, ["title"])
+        conversation.refresh_from_db()
+        assert (conversation.title, Conversation.objects.count()) == ("", 1)
+
+
+class TestSearch:
+    @pytest.fixture
+    def found(self, api, alice):
+        """`found(text)`: the titles of Alice's conversations with this text."""
+
+        def found(text, **parameters):
+            response = api(alice).get(CONVERSATIONS, {"search": text, **parameters})
+            assert response.status_code == 200
+            return sorted(row["title"] for row in response.json()["results"])
+
+        return found
+
+    def test_in_the_title_or_the_name_of_another_participant(
+        self, found, alice, bob, carol, mallory
+    ):
+        start(alice, {bob.pk}, title="Holiday 100%")
+        start(alice, {carol.pk}, title="Work")
+        start(alice, {bob.pk, carol.pk}, title="Bob's birthday")
+        start(mallory, {bob.pk}, title="Holiday of others")
+        assert found("holiday") == ["Holiday 100%"]
+        assert found("0%") == ["Holiday 100%"]
+        assert found("bob") == ["Bob's birthday", "Holiday 100%"]
+        assert found("CAROL TEST") == ["Bob's birthday", "Work"]
+        assert found("carol", participants=str(bob.pk)) == ["Bob's birthday"]
+        # The caller's own name.
+        assert found("alice") == []
+        assert found("mallory") == []
+
+    @pytest.mark.parametrize("text", ["", "x" * 101])
+    def test_refuses(self, api, alice, text):
+        response = api(alice).get(CONVERSATIONS, {"search": text})
+        assert (response.status_code, list(response.json())) == (400, ["search"])

@@ -11,9 +11,10 @@ from rest_framework.test import APIRequestFactory
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from chats.models import Conversation, Message, User
+from chats.models import Conversation, Message, Participation, User
 from chats.permissions import IsParticipantOfConversation
 from chats.services import erase
+from chats.services import send as send_message
 from chats.tests.conftest import PASSWORD
 from chats.tests.support.expected import NOT_FOUND
 
@@ -49,7 +50,11 @@ BODIES = {
     "POST /api/token/blacklist/": {"refresh": "{refresh}"},
     f"POST {CONVERSATIONS}": {"participants": ["{bob}"]},
     f"POST {CONVERSATION}add_participant/": {"user_id": "{carol}"},
+    f"POST {CONVERSATION}read/": {"read_at": "2026-01-01T00:00:00Z"},
+    f"PATCH {CONVERSATION}": {"title": "Holiday"},
     f"POST {MESSAGES}": {"message_body": "Hello"},
+    f"PATCH {MESSAGES}{{message}}/": {"message_body": "Hi"},
+    "POST /api/messages/": {"conversation": "{conversation}", "message_body": "Hello"},
 }
 # The profile's and the registration's fields are the same classes.
 FIELDS = [
@@ -68,6 +73,7 @@ def fill(alice, bob, carol, conversation):
     """`fill(text)`: the text with ids and tokens instead of their names."""
     values = {
         "conversation": conversation.pk,
+        "message": send_message(conversation, alice, "Hello")[0].pk,
         "bob": bob.pk,
         "carol": carol.pk,
         "refresh": RefreshToken.for_user(alice),
@@ -97,7 +103,7 @@ def send(api, alice, fill):
 @pytest.fixture
 def refuse(send):
     """`refuse(endpoint, content, …)`: the response, after which no row has changed."""
-    models = (User, Conversation, Message, OutstandingToken, BlacklistedToken)
+    models = (User, Conversation, Participation, Message, OutstandingToken, BlacklistedToken)
 
     def refuse(*args, **kwargs):
         before = [list(model.objects.values_list()) for model in models]
@@ -155,7 +161,7 @@ class TestHostileBodies:
             (endpoint, field, value)
             for endpoint, field in FIELDS
             for value in (WRONG_LISTS if field == "participants" else WRONG_TEXTS)
-            if (field, value) != ("phone_number", "")
+            if (field, value) not in [("phone_number", ""), ("title", "")]
         ],
     )
     def test_a_wrong_type_is_an_error_of_its_field(self, refuse, fill, endpoint, field, value):

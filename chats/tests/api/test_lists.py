@@ -11,7 +11,7 @@ from django.db import connection
 
 from chats.models import Conversation, Message, Participation
 from chats.query_parameters import MEANINGS, simplify
-from chats.services import send, start
+from chats.services import delete, edit, send, start
 from chats.tests.support.conformance import get_document
 
 CONVERSATIONS = "/api/conversations/"
@@ -270,6 +270,79 @@ class TestMessageFilters:
         assert (response.status_code, response.json()) == (
             400,
             {"sender": ["Give at most 1 of this parameter, not 70."]},
+        )
+
+
+class TestFollowing:
+    """`?ordering=updated_at&updated_at_after=`"""
+
+    @pytest.fixture
+    def path(self, conversation):
+        return f"{CONVERSATIONS}{conversation.pk}/messages/"
+
+    @pytest.fixture
+    def follow(self, api, bob, path):
+        """`follow(after)`: the bodies that changed since, and the last `updated_at`."""
+
+        def follow(after):
+            query = {"ordering": "updated_at", "updated_at_after": after, "page_size": 2}
+            rows, response = [], api(bob).get(path, query).json()
+            rows += response["results"]
+            while response["next"]:
+                response = api(bob).get(response["next"]).json()
+                rows += response["results"]
+            return [row["message_body"] for row in rows], rows[-1]["updated_at"] if rows else after
+
+        return follow
+
+    def test_shows_each_change_in_its_order(self, follow, alice, bob, conversation):
+        first, second, third = (send(conversation, alice, f"{n}")[0] for n in range(3))
+        bodies, seen = follow("2020-01-01T00:00:00Z")
+        assert bodies == ["0", "1", "2"]
+        edit(second, alice, "1, edited")
+        delete(first, alice)
+        send(conversation, bob, "3")
+        edit(third, alice, "2, edited")
+        edit(second, alice, "1, edited twice")
+        bodies, seen = follow(seen)
+        assert bodies == [None, "3", "2, edited", "1, edited twice"]
+        assert follow(seen) == ([], seen)
+
+    @pytest.mark.parametrize(
+        ("query", "field", "error"),
+        [
+            ({"ordering": "updated_at"}, "ordering", "updated_at requires updated_at_after."),
+            (
+                {"updated_at_after": "2020-01-01T00:00:00Z"},
+                "updated_at_after",
+                "updated_at_after requires ordering=updated_at.",
+            ),
+            (
+                {"updated_at_after": "2020-01-01T00:00:00Z", "ordering": "sent_at"},
+                "updated_at_after",
+                "updated_at_after requires ordering=updated_at.",
+            ),
+            ({"ordering": "-updated_at"}, "ordering", "Give sent_at, -sent_at or updated_at."),
+        ],
+        ids=str,
+    )
+    def test_takes_both_or_neither(self, api, bob, path, query, field, error):
+        response = api(bob).get(path, query)
+        assert (response.status_code, response.json()) == (400, {field: [error]})
+
+    def test_is_for_one_conversation(self, api, bob, conversation):
+        query = {"ordering": "updated_at", "updated_at_after": "2020-01-01T00:00:00Z"}
+        response = api(bob).get(MESSAGES, query | {"conversation": str(conversation.pk)})
+        only_there = "only the list of one conversation has it, /api/conversations/{id}/messages/"
+        assert (response.status_code, response.json()) == (
+            400,
+            {"updated_at_after": [f"There is no such parameter here; {only_there}."]},
+        )
+        del query["updated_at_after"]
+        response = api(bob).get(MESSAGES, query)
+        assert (response.status_code, response.json()) == (
+            400,
+            {"ordering": ["Give sent_at or -sent_at; updated_at is for one conversation's list."]},
         )
 
 

@@ -1,7 +1,14 @@
+from uuid import uuid4
+
 import pytest
 
 from chats.models import Message
-from chats.tests.support.expected import message_json
+from chats.services import delete, leave, send
+from chats.tests.support.expected import NOT_FOUND, message_json, timestamp
+
+MESSAGES = "/api/messages/"
+NOT_YOURS = {"conversation": ["You take part in no conversation with this conversation_id."]}
+NOT_THE_SENDER = {"detail": "Only its sender can change a message."}
 
 
 @pytest.fixture
@@ -69,3 +76,135 @@ def test_one_message_is_read_by_either_path(api, bob, path, message):
     for url in (f"{path}{message.pk}/", f"/api/messages/{message.pk}/"):
         response = api(bob).get(url)
         assert (response.status_code, response.json()) == (200, message_json(message))
+
+
+class TestSendToAConversationInTheBody:
+    def test_is_the_same(self, api, alice, path, conversation):
+        body = {"conversation": str(conversation.pk), "message_body": "Hello"}
+        response = api(alice).post(MESSAGES, body)
+        assert response.status_code == 201
+        assert response.json() == message_json(Message.objects.get())
+        assert api(alice).get(path).json()["results"] == [response.json()]
+
+    def test_a_key_is_the_same_on_either_path(self, api, alice, path, conversation):
+        key = {"HTTP_IDEMPOTENCY_KEY": "a key"}
+        body = {"conversation": str(conversation.pk), "message_body": "Hello"}
+        first = api(alice).post(MESSAGES, body, **key)
+        again = api(alice).post(path, {"message_body": "Hello"}, **key)
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.json() == again.json()
+        other = api(alice).post(MESSAGES, body | {"message_body": "Bye"}, **key)
+        assert other.status_code == 422
+
+    def test_one_that_is_not_the_callers_and_one_that_is_none_are_the_same_400(
+        self, api, mallory, conversation
+    ):
+        for conversation_id in (conversation.pk, uuid4()):
+            body = {"conversation": str(conversation_id), "message_body": "Let me in"}
+            response = api(mallory).post(MESSAGES, body)
+            assert (response.status_code, response.json()) == (400, NOT_YOURS)
+        assert not Message.objects.exists()
+
+    def test_names_each_bad_field(self, api, alice):
+        response = api(alice).post(MESSAGES, {"conversation": "nonsense", "message_body": " "})
+        assert (response.status_code, response.json()) == (
+            400,
+            {
+                "conversation": ["“nonsense” is not a conversation_id."],
+                "message_body": ["This field may not be only white space."],
+            },
+        )
+
+
+@pytest.fixture(params=["nested", "flat"])
+def message_path(request, path, message):
+    return {"nested": f"{path}{message.pk}/", "flat": f"{MESSAGES}{message.pk}/"}[request.param]
+
+
+class TestEdit:
+    def test_changes_the_text_and_moves_updated_at(self, api, alice, bob, message_path, message):
+        response = api(alice).patch(message_path, {"message_body": " Hi, Bob"})
+        edited = Message.objects.get()
+        assert (response.status_code, response.json()) == (200, message_json(edited))
+        assert edited.message_body == " Hi, Bob"
+        assert edited.sent_at == message.sent_at < edited.updated_at
+        assert edited.updated_at == edited.conversation.updated_at
+        assert api(bob).get(message_path).json() == response.json()
+
+    def test_the_same_text_changes_nothing(self, api, alice, message_path, message):
+        response = api(alice).patch(message_path, {"message_body": message.message_body})
+        assert (response.status_code, response.json()) == (200, message_json(message))
+        message.conversation.refresh_from_db()
+        assert message.conversation.updated_at == message.sent_at
+
+    def test_only_the_text_can_be_changed(self, api, alice, bob, message_path, message):
+        wish = {"message_body": "Hi", "sender": str(bob.pk), "sent_at": "2000-01-01T00:00:00Z"}
+        response = api(alice).patch(message_path, wish)
+        row = response.json()
+        assert row["sender"]["user_id"] == str(alice.pk)
+        assert row["sent_at"] == timestamp(message.sent_at)
+
+    def test_a_deleted_one_is_a_409(self, api, alice, message_path, message):
+        delete(message, alice)
+        response = api(alice).patch(message_path, {"message_body": "Back again"})
+        assert (response.status_code, response.json()) == (
+            409,
+            {"detail": "The message was deleted. It cannot be edited."},
+        )
+        assert Message.objects.get().message_body == ""
+
+    @pytest.mark.parametrize("message_body", ["", " \n", None, 5, "x" * 10_001, "a\0b"])
+    def test_refuses_what_cannot_be_sent(self, api, alice, message_path, message, message_body):
+        response = api(alice).patch(message_path, {"message_body": message_body})
+        assert (response.status_code, list(response.json())) == (400, ["message_body"])
+        assert Message.objects.get().updated_at == message.updated_at
+
+
+class TestDelete:
+    def test_removes_the_text_and_leaves_a_mark(self, api, alice, bob, message_path, message):
+        response = api(alice).delete(message_path)
+        assert (response.status_code, response.content) == (204, b"")
+        mark = Message.objects.get()
+        assert (mark.message_body, mark.sent_at) == ("", message.sent_at)
+        assert mark.updated_at == mark.conversation.updated_at > message.updated_at
+        shown = api(bob).get(message_path).json()
+        assert shown == message_json(mark)
+        assert shown["message_body"] is None
+
+    def test_again_and_again(self, api, alice, message_path):
+        api(alice).delete(message_path)
+        before = Message.objects.get().updated_at
+        assert api(alice).delete(message_path).status_code == 204
+        assert Message.objects.get().updated_at == before
+
+    def test_lists_show_the_mark_and_no_search_finds_it(
+        self, api, alice, path, message_path, message
+    ):
+        api(alice).delete(message_path)
+        mark = message_json(Message.objects.get())
+        [conversation] = api(alice).get("/api/conversations/").json()["results"]
+        assert conversation["last_message"] == mark
+        for url in (path, MESSAGES):
+            assert api(alice).get(url).json()["results"] == [mark]
+            assert api(alice).get(url, {"search": "Hello"}).json()["results"] == []
+
+
+@pytest.mark.parametrize("method", ["patch", "delete"])
+class TestWhoMayChangeAMessage:
+    def test_not_another_participant(self, api, bob, message_path, message, method):
+        response = getattr(api(bob), method)(message_path, {"message_body": "Mine now"})
+        assert (response.status_code, response.json()) == (403, NOT_THE_SENDER)
+        assert Message.objects.get().message_body == message.message_body
+
+    def test_not_a_sender_who_has_left(self, api, alice, message_path, message, method):
+        leave(message.conversation, alice)
+        response = getattr(api(alice), method)(message_path, {"message_body": "Bye"})
+        assert (response.status_code, response.json()) == (404, NOT_FOUND)
+        assert Message.objects.get().message_body == message.message_body
+
+
+def test_a_message_with_the_same_text_as_a_deleted_one_is_not_deleted(api, alice, path, message):
+    send(message.conversation, alice, message.message_body)
+    delete(message, alice)
+    bodies = [row["message_body"] for row in api(alice).get(path).json()["results"]]
+    assert bodies == ["Hello, Bob", None]

@@ -3,7 +3,7 @@
 import pytest
 
 from chats.models import Conversation, Message
-from chats.services import add_participant, send, start
+from chats.services import add_participant, delete, edit, send, start
 from chats.tests.support.expected import NOT_FOUND, full_conversation, message_json
 
 CONVERSATIONS = "/api/conversations/"
@@ -64,7 +64,24 @@ class TestMessage:
         assert api(alice).post(path, {"message_body": ""}, **KEY).status_code == 400
         assert api(alice).post(path, {"message_body": "Once"}, **KEY).status_code == 201
 
-    def test_a_deleted_message_is_forgotten_with_its_key(self, api, alice, path):
+    @pytest.mark.parametrize("message_body", ["Once", "Edited", "Something else"])
+    def test_one_that_was_edited_since_is_replayed_as_it_is_now(
+        self, api, alice, path, message_body
+    ):
+        api(alice).post(path, {"message_body": "Once"}, **KEY)
+        edit(Message.objects.get(), alice, "Edited")
+        again = api(alice).post(path, {"message_body": message_body}, **KEY)
+        assert (again.status_code, again.json()) == (200, message_json(Message.objects.get()))
+        assert again.json()["message_body"] == "Edited"
+
+    def test_a_late_repeat_does_not_bring_a_deleted_one_back(self, api, alice, path):
+        api(alice).post(path, {"message_body": "Once"}, **KEY)
+        delete(Message.objects.get(), alice)
+        again = api(alice).post(path, {"message_body": "Once"}, **KEY)
+        assert (again.status_code, again.json()["message_body"]) == (200, None)
+        assert Message.objects.get().message_body == ""
+
+    def test_a_removed_row_is_forgotten_with_its_key(self, api, alice, path):
         api(alice).post(path, {"message_body": "Once"}, **KEY)
         Message.objects.get().delete()
         assert api(alice).post(path, {"message_body": "Again"}, **KEY).status_code == 201

@@ -74,6 +74,15 @@ def test_only_what_is_open_needs_no_token(document):
     }
 
 
+def test_403_has_one_reason(document):
+    """Another participant's message. Outsiders get a 404."""
+    refusing = {call for call, o in get_operations(document).items() if "403" in o["responses"]}
+    paths = ("/api/messages/", "/api/conversations/{conversation_id}/messages/")
+    assert refusing == {
+        f"{method} {path}{{message_id}}/" for method in ("PATCH", "DELETE") for path in paths
+    }
+
+
 def test_headers_are_where_they_are_sent(document):
     def calls_with(find):
         return {call for call, operation in get_operations(document).items() if find(operation)}

@@ -1,0 +1,190 @@
+"""`read_at` and `unread_count`, which are the caller's alone."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chats.models import Conversation, Message, Participation
+from chats.services import add_participant, delete, send
+from chats.tests.support.expected import NOT_FOUND, timestamp
+from chats.unread import MAX_MESSAGES_SCANNED
+
+CONVERSATIONS = "/api/conversations/"
+FAR_AHEAD = datetime(2099, 12, 31, tzinfo=UTC)
+
+
+@pytest.fixture
+def path(conversation):
+    return f"{CONVERSATIONS}{conversation.pk}/"
+
+
+@pytest.fixture
+def read(api, path):
+    """`read(user, moment)`: the response to marking everything up to then as read."""
+
+    def read(user, moment):
+        moment = moment if isinstance(moment, str) else timestamp(moment)
+        return api(user).post(f"{path}read/", {"read_at": moment})
+
+    return read
+
+
+@pytest.fixture
+def states(api, path):
+    """`states(user)`: what the list and the detail say, which is the same."""
+
+    def states(user):
+        [listed] = api(user).get(CONVERSATIONS).json()["results"]
+        shown = api(user).get(path).json()
+        state = {name: shown[name] for name in ("read_at", "unread_count")}
+        assert state == {name: listed[name] for name in state}
+        return state
+
+    return states
+
+
+def unread(state):
+    return state["unread_count"]
+
+
+def import_messages(conversation, sender, count, message_body="Hello"):
+    """After what is there, a microsecond apart."""
+    start = conversation.updated_at
+    moments = [start + timedelta(microseconds=n) for n in range(1, count + 1)]
+    Message.objects.bulk_create(
+        Message(
+            conversation=conversation,
+            sender=sender,
+            message_body=message_body,
+            sent_at=moment,
+            updated_at=moment,
+        )
+        for moment in moments
+    )
+    Conversation.objects.filter(pk=conversation.pk).update(updated_at=moments[-1])
+    conversation.refresh_from_db()
+
+
+class TestUnreadCount:
+    def test_counts_what_others_wrote_since(self, states, read, alice, bob, conversation):
+        assert unread(states(bob)) == 0
+        messages = [send(conversation, alice, f"{n}")[0] for n in range(3)]
+        send(conversation, bob, "Mine")
+        assert (unread(states(alice)), unread(states(bob))) == (1, 3)
+        response = read(bob, messages[0].sent_at)
+        assert (response.status_code, response.json()) == (
+            200,
+            {"read_at": timestamp(messages[0].sent_at), "unread_count": 2},
+        )
+        assert states(bob) == response.json()
+        assert unread(states(alice)) == 1
+
+    def test_passes_over_deleted_ones(self, states, alice, bob, conversation):
+        first, _ = send(conversation, alice, "One")
+        send(conversation, alice, "Two")
+        delete(first, alice)
+        assert unread(states(bob)) == 1
+
+    def test_ends_at_a_hundred(self, states, alice, bob, conversation):
+        import_messages(conversation, alice, 99)
+        assert unread(states(bob)) == 99
+        import_messages(conversation, alice, 30)
+        assert unread(states(bob)) == 100
+
+    def test_looks_past_many_of_ones_own(self, states, alice, bob, conversation):
+        import_messages(conversation, bob, MAX_MESSAGES_SCANNED - 1)
+        import_messages(conversation, alice, 1)
+        assert unread(states(bob)) == 1
+
+    def test_is_fresh_after_an_edit_and_a_deletion(self, api, states, alice, bob, conversation):
+        message, _ = send(conversation, alice, "One")
+        url = f"/api/messages/{message.pk}/"
+        api(alice).patch(url, {"message_body": "Two"})
+        assert unread(states(bob)) == 1
+        api(alice).delete(url)
+        assert unread(states(bob)) == 0
+
+
+class TestMarking:
+    def test_only_moves_forward(self, read, alice, bob, conversation):
+        first, second = (send(conversation, alice, body)[0] for body in ("One", "Two"))
+        assert read(bob, second.sent_at).json()["unread_count"] == 0
+        response = read(bob, first.sent_at)
+        assert (response.status_code, response.json()) == (
+            200,
+            {"read_at": timestamp(second.sent_at), "unread_count": 0},
+        )
+
+    @pytest.mark.parametrize("moment", [FAR_AHEAD, "9999-12-31T23:59:59.999999Z"])
+    def test_goes_no_further_than_the_clock(self, read, states, alice, bob, conversation, moment):
+        message, _ = send(conversation, alice, "One")
+        assert read(bob, moment).json()["read_at"] == timestamp(message.sent_at)
+        send(conversation, alice, "Two")
+        assert unread(states(bob)) == 1
+
+    def test_nobody_else_can_see_it(self, api, read, states, path, alice, bob, message):
+        before = states(alice), api(alice).get(f"{path}messages/").headers["ETag"]
+        assert read(bob, message.sent_at).status_code == 200
+        assert (states(alice), api(alice).get(f"{path}messages/").headers["ETag"]) == before
+        assert Conversation.objects.get().updated_at == message.sent_at
+
+    def test_a_list_is_fresh_at_once(self, api, read, path, bob, message):
+        """Though its clock stands still."""
+        etags = {url: api(bob).get(url).headers["ETag"] for url in (CONVERSATIONS, path)}
+        read(bob, message.sent_at)
+        for url, etag in etags.items():
+            response = api(bob).get(url, HTTP_IF_NONE_MATCH=etag)
+            assert (response.status_code, response.headers["ETag"] == etag) == (200, False)
+
+    def test_not_by_an_outsider_or_one_who_was_removed(
+        self, read, alice, bob, mallory, message, conversation
+    ):
+        conversation.participants.remove(bob)
+        before = list(Participation.objects.values())
+        for user in (mallory, bob):
+            response = read(user, message.sent_at)
+            assert (response.status_code, response.json()) == (404, NOT_FOUND)
+        assert list(Participation.objects.values()) == before
+
+    @pytest.mark.parametrize(
+        ("moment", "error"),
+        [
+            ("yesterday", "Datetime has wrong format."),
+            ("0001-01-01T00:00:00+14:00", "Datetime value out of range."),
+        ],
+    )
+    def test_refuses(self, read, bob, conversation, moment, error):
+        response = read(bob, moment)
+        assert (response.status_code, list(response.json())) == (400, ["read_at"])
+        assert response.json()["read_at"][0].startswith(error)
+
+
+class TestBeginning:
+    @pytest.mark.parametrize("clock", [None, FAR_AHEAD], ids=["now", "2099"])
+    def test_a_newcomer_has_read_everything(self, states, alice, bob, carol, message, clock):
+        """Also where another host's clock is ahead."""
+        conversation = message.conversation
+        if clock:
+            Conversation.objects.update(updated_at=clock)
+            send(conversation, alice, "Ahead")
+        add_participant(conversation, carol.pk, by=alice)
+        conversation.refresh_from_db()
+        assert states(carol) == {"read_at": timestamp(conversation.updated_at), "unread_count": 0}
+        send(conversation, alice, "Hello, Carol")
+        assert unread(states(carol)) == 1
+
+    @pytest.mark.parametrize("end", ["conversation", "user"])
+    def test_also_one_whom_staff_add(self, states, alice, carol, message, end):
+        Conversation.objects.update(updated_at=FAR_AHEAD)
+        if end == "conversation":
+            message.conversation.participants.add(carol)
+        else:
+            carol.conversations.add(message.conversation)
+        clock = Conversation.objects.get().updated_at
+        assert states(carol) == {"read_at": timestamp(clock), "unread_count": 0}
+
+    def test_others_keep_theirs_when_somebody_joins(self, states, alice, bob, carol, message):
+        before = states(bob)
+        message.conversation.participants.add(bob, carol)
+        assert states(bob) == before
+        assert unread(before) == 1
