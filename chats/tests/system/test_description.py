@@ -19,16 +19,17 @@ def test_every_response_is_described_and_none_is_a_5xx(server, tmp_path):
     """Schemathesis, on a running server; most ids that it sends are of rows that there are."""
     ann, ben, carl = (server.sign_up(name) for name in ("Ann", "Ben", "Carl"))
     conversation, left = (ann.start(ben, carl).json()["conversation_id"] for _ in range(2))
-    message = ann.send(conversation, "Hello, Ben!").json()["message_id"]
+    sent = [ann.send(conversation, body).json()["message_id"] for body in ("Hello, Ben!", "Bye!")]
     document = get_document()
     for call, operation in get_operations(document).items():
         ids = {"conversation_id": left if "/leave/" in call else conversation}
-        ids |= {"message_id": message, "user_id": ben.user_id}
+        ids |= {"message_id": sent[call.startswith("DELETE ")], "user_id": ben.user_id}
         for parameter in operation["parameters"]:
             if parameter.get("in") == "path":
                 parameter["schema"] = {"enum": [ids[parameter["name"]]]}
     schemas = document["components"]["schemas"]
     people = {"enum": [ben.user_id, carl.user_id]}
+    schemas["NewMessageRequest"]["properties"]["conversation"] = {"enum": [conversation]}
     schemas["NewParticipantRequest"]["properties"]["user_id"] = people
     schemas["NewConversationRequest"]["properties"]["participants"]["items"] = people
     # Hers would end her tokens in the middle of it.
@@ -84,6 +85,9 @@ def test_a_typed_client_comes_out_of_it(server, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout) == {
         "received": ["one", "two", "three"],
+        "changed": ["One", None],
+        "title": "Numbers",
+        "unread": 0,
         "last": "three",
         "role": "guest",
     }

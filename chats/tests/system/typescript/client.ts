@@ -1,5 +1,5 @@
-/* Registers two people, signs one in, sends three messages and pages through them: what a front
-   end does, with no type but those that the description gives. */
+/* Registers two people, signs one in, sends three messages, pages through them, edits and deletes
+   one, and follows the changes: what a front end does, with no type but those that the description gives. */
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema.js";
 
@@ -68,12 +68,44 @@ do {
   cursor = data.next ? (new URL(data.next).searchParams.get("cursor") ?? undefined) : undefined;
 } while (cursor);
 
+const [first, second] = received;
+if (!first || !second) throw new Error("nothing received");
+const edited = await api.PATCH("/api/messages/{message_id}/", {
+  params: { path: { message_id: first.message_id } },
+  body: { message_body: "One" },
+});
+if (!edited.data) throw new Error(JSON.stringify(edited.error));
+const deleted = await api.DELETE("/api/messages/{message_id}/", {
+  params: { path: { message_id: second.message_id } },
+});
+if (deleted.response.status !== 204) throw new Error("not deleted");
+const changes = await api.GET("/api/conversations/{conversation_id}/messages/", {
+  params: {
+    path,
+    query: { ordering: "updated_at", updated_at_after: received[2]?.updated_at ?? "" },
+  },
+});
+const changed: (string | null)[] = changes.data?.results.map((row) => row.message_body) ?? [];
+
+const renamed = await api.PATCH("/api/conversations/{conversation_id}/", {
+  params: { path },
+  body: { title: "Numbers" },
+});
+const read = await api.POST("/api/conversations/{conversation_id}/read/", {
+  params: { path },
+  body: { read_at: first.sent_at },
+});
+const unread: number | undefined = read.data?.unread_count;
+
 const list = await api.GET("/api/conversations/");
 const last: Message | null | undefined = list.data?.results[0]?.last_message;
 
 console.log(
   JSON.stringify({
     received: received.map((message) => message.message_body),
+    changed,
+    title: renamed.data?.title,
+    unread,
     last: last?.message_body,
     role: ann.role satisfies "guest" | "host" | "admin",
   }),
