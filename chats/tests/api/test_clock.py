@@ -89,10 +89,11 @@ def test_a_new_message_has_the_clocks_value(alice, conversation, clock):
         assert conversation.messages.order_by("-sent_at").first().sent_at == clock()
 
 
-def test_a_message_that_is_saved_again_keeps_its_time(message, clock):
+@pytest.mark.parametrize("fields", [{}, {"update_fields": ["message_body"]}], ids=str)
+def test_a_message_that_is_saved_again_keeps_its_time(message, clock, fields):
     before = message.sent_at
     message.message_body = "Edited in a shell"
-    message.save()
+    message.save(**fields)
     message.refresh_from_db()
     assert (message.sent_at, message.message_body) == (before, "Edited in a shell")
     assert message.updated_at == clock() > before
