@@ -13,71 +13,37 @@ from chats.filters import SearchFilter
 # `perPage`, `per-page` and `per[page]` too.
 MEANINGS = {
     ("cursor",): """
-        continuation current_page end_cursor marker next next_cursor next_page next_token offset p
-        page page_cursor page_index page_no page_num page_number page_offset page_token
-        pagination_token skip start_cursor start_index
+        marker next next_cursor next_page offset page page_number page_token skip start_index
         """,
-    ("page_size",): """
-        amount batch batch_size count first items_per_page last length limit max max_count max_items
-        max_results n num page_length page_limit per per_page results results_per_page rows size
-        take top
-        """,
-    ("ordering",): """
-        asc ascending desc descending dir direction newest_first oldest_first order order_by
-        order_dir order_direction reverse sort sort_by sort_dir sort_direction sort_order sorting
-        """,
+    ("page_size",): "count first items_per_page last limit max_results per_page results size top",
+    ("ordering",): "dir direction order order_by sort sort_by sort_order sorting",
     ("search",): """
-        body contains content contents find keyword keywords like match message message_body
-        message_text phrase q query s search_for search_query search_term search_text term text
+        body contains content contents keyword keywords message message_body phrase q query
+        search_term term text
         """,
-    ("sender", "search"): """
-        display_name first_name full_name last_name name nick nickname
-        """,
-    ("conversation", "search"): """
-        channel_name chat_name conversation_name conversation_title group_name room_name subject
-        title topic
-        """,
+    ("sender", "search"): "display_name first_name full_name last_name name nickname",
+    ("conversation", "search"): "subject title topic",
     ("conversation",): """
-        channel channel_id channels chat chat_id cid conv conv_id conversation_id conversation_ids
-        dialog dialog_id group group_id room room_id thread thread_id
+        channel channel_id chat chat_id conversation_id dialog_id group group_id room room_id thread
+        thread_id
         """,
-    ("participants",): """
-        member_id member_ids participant participant_id participant_ids participants_id
-        participants_ids recipient recipient_id recipient_ids recipients to_user to_user_id
-        with_user with_user_id
-        """,
-    ("participants", "search"): """
-        contact contacts friend friends member members people person with
-        """,
-    ("sender", "participants"): """
-        author_id by created_by creator creator_id from_id from_user from_user_id owner owner_id
-        sender sender_id sender_ids sent_by user_id user_ids
-        """,
+    ("participants",): "participant participant_id participant_ids recipient recipients with_user",
+    ("participants", "search"): "contact contacts member members people person",
+    ("sender", "participants"): "author_id created_by from_user sender sender_id user_id user_ids",
     ("sender", "participants", "search"): "author user users",
     ("sender", "created_at_after"): "from",
     ("email", "sender", "participants"): "user_name",
-    ("email",): "address e_mail email_address login mail user_email",
+    ("email",): "email_address login mail",
     ("sent_at_after", "created_at_after"): """
-        after after_date after_id begin begin_date created_after created_at_after created_at_gt
-        created_at_gte created_since date_after date_from date_gt date_gte from_date gt gte id_after
-        id_gt id_gte later_than min_date min_id min_time newer_than oldest page_after sent_after
-        sent_at_after sent_at_gt sent_at_gte sent_since since since_date since_id since_time start
-        start_at start_date start_datetime start_time timestamp_after
+        after after_id created_after date_from from_date id_gt min_id newer_than oldest sent_after
+        sent_at_after sent_at_gt since since_id start start_date start_time
         """,
     ("sent_at_before", "created_at_before"): """
-        before before_date before_id created_at_before created_at_lt created_at_lte created_before
-        date_before date_lt date_lte date_to end end_at end_date end_datetime end_time id_before
-        id_lt id_lte latest lt lte max_date max_id max_time older_than page_before sent_at_before
-        sent_at_lt sent_at_lte sent_before timestamp_before to to_date until until_date until_id
-        up_to
+        before before_id created_before date_to end end_date end_time id_lt latest max_id older_than
+        sent_before sent_at_before sent_at_lt to to_date until
         """,
-    ("updated_at_after", "sent_at_after"): """
-        changed_after changed_since modified_after modified_since updated_after updated_at_gt
-        updated_at_gte updated_since
-        """,
+    ("updated_at_after", "sent_at_after"): "changed_since modified_since updated_since",
 }
-
-
 ONE_CONVERSATION = {"updated_at_after"}
 
 
