@@ -1,10 +1,13 @@
+from contextlib import suppress
 from datetime import UTC, datetime, time
 
 from django.contrib import admin
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import OuterRef, Subquery
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.text import Truncator
 
+from chats import services
 from chats.admin.lists import LargeTableAdmin, read_uuid
 from chats.admin.rights import may_view
 from chats.models import Conversation, Message, User
@@ -12,6 +15,7 @@ from chats.models import Conversation, Message, User
 # What the list shows before staff search or filter.
 NEWEST_LISTED = 100
 ACTIVE_CONVERSATIONS = 50
+DELETED = "Deleted"
 
 
 @admin.register(Message)
@@ -36,7 +40,7 @@ class MessageAdmin(LargeTableAdmin):
 
     def get_fields(self, request, obj=None):
         sender = self.get_sender_column(request)
-        return ["message_body", sender, "sent_at", "conversation", "message_id"]
+        return ["text", sender, "sent_at", "updated_at", "conversation", "message_id"]
 
     def get_sender_column(self, request):
         """The name of the sender's column, which shows an e-mail address or a name."""
@@ -88,6 +92,21 @@ class MessageAdmin(LargeTableAdmin):
         newest = queryset.filter(conversation__in=active)
         return newest.filter(sent_at__gte=max(bounds)) if bounds else newest
 
+    def delete_model(self, request, obj):
+        """Like `DELETE /api/messages/{id}/`: the row stays, without its text."""
+        # Unless the conversation was deleted meanwhile, and the message with it.
+        with suppress(ObjectDoesNotExist):
+            services.delete(obj)
+
+    def delete_queryset(self, request, queryset):
+        """One after the other, so that others can write in between."""
+        for message in queryset:
+            self.delete_model(request, message)
+
+    def log_deletions(self, request, queryset):
+        """Without messages that were deleted before, which do not change."""
+        return super().log_deletions(request, [each for each in queryset if not each.is_deleted])
+
     def get_deleted_objects(self, objs, request):
         """Names messages by their text instead of their id, for staff who may read them."""
         chosen = objs if isinstance(objs, list) else objs.select_related("sender")
@@ -101,9 +120,13 @@ class MessageAdmin(LargeTableAdmin):
     def sender_name(self, message):
         return message.sender.get_full_name()
 
+    @admin.display(description="message body")
+    def text(self, message):
+        return DELETED if message.is_deleted else message.message_body
+
     @admin.display(description="message")
     def excerpt(self, message):
-        return Truncator(message.message_body).chars(100)
+        return Truncator(self.text(message)).chars(100)
 
 
 def is_in_calendar(text):

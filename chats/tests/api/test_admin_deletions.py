@@ -1,0 +1,131 @@
+"""Messages that staff delete: their text goes, and a mark stays."""
+
+import pytest
+from django.contrib.admin.models import DELETION, LogEntry
+
+from chats import services
+from chats.models import Conversation, Message
+from chats.services import send
+
+PATH = "/admin/chats/message/"
+WHAT_STAYS = "A mark stays in its place"
+
+
+def delete_one(client, *messages):
+    for message in messages:
+        response = client.post(f"{PATH}{message.pk}/delete/", {"post": "yes"}, follow=True)
+        assert "was deleted successfully" in response.content.decode()
+
+
+def delete_selected(client, *messages):
+    body = {"action": "delete_selected", "_selected_action": [each.pk for each in messages]}
+    response = client.post(PATH, body | {"post": "yes"}, follow=True)
+    assert f"Successfully deleted {len(messages)} message" in response.content.decode()
+
+
+def read_tables():
+    models = (Message, Conversation, LogEntry)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
+@pytest.fixture
+def messages(conversation, alice, bob):
+    return [send(conversation, user, f"Secret {user.first_name}")[0] for user in (alice, bob)]
+
+
+@pytest.mark.parametrize("delete", [delete_one, delete_selected])
+class TestBothWays:
+    def test_the_row_stays_without_its_text(self, staff, api, alice, messages, delete):
+        """Others see what they would see if its sender had deleted it."""
+        kept, _ = send(messages[0].conversation, alice, "To be kept")
+        before = Conversation.objects.get().updated_at
+        delete(staff, *messages)
+        rows = {row.pk: row for row in Message.objects.all()}
+        assert [rows[each.pk].message_body for each in messages] == ["", ""]
+        assert [rows[each.pk].sent_at for each in messages] == [each.sent_at for each in messages]
+        first, last = sorted(rows[each.pk].updated_at for each in messages)
+        assert before < first < last == Conversation.objects.get().updated_at
+        assert rows[kept.pk].message_body == "To be kept"
+        parameters = {"ordering": "updated_at", "updated_at_after": before.isoformat()}
+        url = f"/api/conversations/{kept.conversation_id}/messages/"
+        results = api(alice).get(url, parameters).json()["results"]
+        assert [row["message_body"] for row in results] == [None, None]
+
+    def test_the_history_says_who_did_it(self, staff, root, messages, delete):
+        delete(staff, *messages)
+        for message in messages:
+            entry = LogEntry.objects.get(object_id=message.pk)
+            assert (entry.action_flag, entry.user) == (DELETION, root)
+            assert "Secret" not in entry.object_repr
+            page = staff.get(f"{PATH}{message.pk}/history/").content.decode()
+            assert "<td>Deleted.</td>" in page
+            assert "Root Test" in page
+
+    def test_once_more_changes_nothing(self, staff, messages, delete):
+        delete(staff, *messages)
+        before = read_tables()
+        delete(staff, *messages)
+        assert read_tables() == before
+
+    def test_one_whose_conversation_was_deleted_meanwhile_is_gone(
+        self, staff, messages, delete, monkeypatch
+    ):
+        service = services.delete
+
+        def delete_conversation_and_message(message):
+            Conversation.objects.all().delete()
+            service(message)
+
+        monkeypatch.setattr(services, "delete", delete_conversation_and_message)
+        delete(staff, messages[0])
+        assert not Message.objects.exists()
+
+
+def test_who_may_not_delete_them_does_not(make_staff, messages):
+    before = read_tables()
+    client = make_staff("view_message", "change_message", "add_message")
+    path = f"{PATH}{messages[0].pk}/delete/"
+    assert client.post(path, {"post": "yes"}).status_code == 403
+    selected = {"action": "delete_selected", "_selected_action": [messages[0].pk]}
+    client.post(PATH, selected | {"post": "yes"})
+    assert read_tables() == before
+
+
+class TestPages:
+    def test_the_confirmation_says_what_stays(self, staff, messages):
+        selected = {"action": "delete_selected", "_selected_action": [messages[0].pk]}
+        for response in [
+            staff.get(f"{PATH}{messages[0].pk}/delete/"),
+            staff.post(PATH, selected),
+        ]:
+            page = response.content.decode()
+            assert WHAT_STAYS in page
+            assert "Secret Alice" in page
+        assert not Message.objects.filter(message_body="").exists()
+
+    def test_a_deleted_one_is_shown_as_such(self, staff, messages):
+        deleted, kept = messages
+        for path in (
+            PATH,
+            f"{PATH}{deleted.pk}/change/",
+            f"{PATH}{deleted.pk}/delete/",
+            f"/admin/chats/conversation/{deleted.conversation_id}/change/",
+        ):
+            assert "Deleted" not in staff.get(path).content.decode()
+        delete_one(staff, deleted)
+        rows = staff.get(PATH).context["cl"]
+        excerpts = [rows.model_admin.excerpt(row) for row in rows.result_list]
+        assert excerpts == ["Secret Bob", "Deleted"]
+        assert "Deleted</div>" in staff.get(f"{PATH}{deleted.pk}/change/").content.decode()
+        page = staff.get(f"{PATH}{deleted.pk}/delete/").content.decode()
+        assert "alice@example.com: Deleted" in page
+        path = f"/admin/chats/conversation/{deleted.conversation_id}/change/"
+        page = staff.get(path).content.decode()
+        assert "<i>Deleted</i>" in page
+        assert f"<blockquote>{kept.message_body}</blockquote>" in page
+
+    def test_a_conversation_takes_its_messages_with_it(self, staff, messages):
+        delete_one(staff, messages[0])
+        path = f"/admin/chats/conversation/{messages[0].conversation_id}/delete/"
+        assert staff.post(path, {"post": "yes"}).status_code == 302
+        assert not Message.objects.exists()
