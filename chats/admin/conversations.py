@@ -1,12 +1,15 @@
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
 
 from chats.admin.forms import ChangedFieldsForm, ChangedFieldsMixin, IdsField
 from chats.admin.lists import LargeTableAdmin, read_uuid
+from chats.admin.messages import get_excerpt
 from chats.admin.rights import may_view
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, User
+from chats.pagination import get_last_messages
 from chats.services import UnknownUsers, lock_active_users
 
 NEWEST_MESSAGES = 20
@@ -54,15 +57,25 @@ class ConversationForm(ChangedFieldsForm):
             raise ValidationError({"participants": text}) from error
 
 
+class ConversationList(ChangeList):
+    def get_results(self, request):
+        """With each conversation's `last_message`, for staff who may view messages. One query."""
+        super().get_results(request)
+        if not may_view(Message, request):
+            return
+        last = {message.conversation_id: message for message in get_last_messages(self.result_list)}
+        for conversation in self.result_list:
+            conversation.last_message = last.get(conversation.pk)
+
+
 @admin.register(Conversation)
 class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
     form = ConversationForm
     ordering = ["-updated_at"]
-    list_display = ["people", "created_at", "updated_at"]
-    search_fields = ["participants__first_name", "participants__last_name"]
+    search_fields = ["title", "participants__first_name", "participants__last_name"]
     search_help_text = (
-        "A part of a participant's name, an id or, if you may view people, a part of an e-mail "
-        "address."
+        "A part of the title or of a participant's name, an id or, if you may view people, a part "
+        "of an e-mail address."
     )
     id_fields = ["pk", "participants"]
     readonly_fields = ["conversation_id", "created_at", "updated_at", "newest_messages"]
@@ -73,13 +86,21 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("participants")
 
+    def get_changelist(self, request, **kwargs):
+        return ConversationList
+
+    def get_list_display(self, request):
+        dates = ["created_at", "updated_at"]
+        may_read = may_view(Message, request)
+        return ["people", "title", *(["last_message"] if may_read else []), *dates]
+
     def get_fields(self, request, obj=None):
         if obj is None:
-            return ["participants"]
+            return ["title", "participants"]
         # A page that cannot be changed shows participants as their e-mail addresses.
         may_see_them = may_view(User, request) or self.has_change_permission(request, obj)
         participants = "participants" if may_see_them else "participant_names"
-        fields = [participants, "conversation_id", "created_at", "updated_at"]
+        fields = ["title", participants, "conversation_id", "created_at", "updated_at"]
         return [*fields, "newest_messages"] if may_view(Message, request) else fields
 
     def formfield_for_manytomany(self, db_field, request, **kwargs):
@@ -109,6 +130,11 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
     @admin.display(description="participants")
     def participant_names(self, conversation):
         return ", ".join(user.get_full_name() for user in conversation.participants.all())
+
+    @admin.display(description="last message")
+    def last_message(self, conversation):
+        message = conversation.last_message
+        return message and f"{message.sender.get_full_name()}: {get_excerpt(message)}"
 
     @admin.display(description="messages")
     def newest_messages(self, conversation):

@@ -15,6 +15,7 @@ from chats.models import Conversation, Message, User
 # What the list shows before staff search or filter.
 NEWEST_LISTED = 100
 ACTIVE_CONVERSATIONS = 50
+EXCERPT_CHARACTERS = 100
 DELETED = "Deleted"
 
 
@@ -113,7 +114,7 @@ class MessageAdmin(LargeTableAdmin):
         names = [str(message) for message in chosen]
         if may_view(Message, request):
             label = str if may_view(User, request) else User.get_full_name
-            names = [f"{label(each.sender)}: {self.excerpt(each)}" for each in chosen]
+            names = [f"{label(each.sender)}: {get_excerpt(each)}" for each in chosen]
         return names, {"messages": len(names)}, set(), []
 
     @admin.display(description="sender")
@@ -122,11 +123,19 @@ class MessageAdmin(LargeTableAdmin):
 
     @admin.display(description="message body")
     def text(self, message):
-        return DELETED if message.is_deleted else message.message_body
+        return get_text(message)
 
     @admin.display(description="message")
     def excerpt(self, message):
-        return Truncator(self.text(message)).chars(100)
+        return get_excerpt(message)
+
+
+def get_text(message):
+    return DELETED if message.is_deleted else message.message_body
+
+
+def get_excerpt(message):
+    return Truncator(get_text(message)).chars(EXCERPT_CHARACTERS)
 
 
 def is_in_calendar(text):

@@ -51,7 +51,7 @@ IDS_FIELDS = {
 }
 FIELDS = [
     *("groups", "user_permissions", "permissions", "participants"),
-    *("email", "role", "is_active", "phone_number", "password"),
+    *("email", "role", "is_active", "phone_number", "password", "title"),
 ]
 AUTOCOMPLETE = {
     "app_label": "chats",

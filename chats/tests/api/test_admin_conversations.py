@@ -1,0 +1,161 @@
+"""The list of conversations in the admin, and their titles."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from chats.models import Conversation
+from chats.services import delete, rename, send, start
+from chats.tests.support.forms import read_form
+
+PATH = "/admin/chats/conversation/"
+CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
+ONE_LINE = "Write one line, without control or invisible characters."
+
+
+def list_last_messages(client, parameters=None):
+    rows = client.get(PATH, parameters).context["cl"]
+    return [rows.model_admin.last_message(row) for row in rows.result_list]
+
+
+class TestList:
+    def test_it_shows_titles_and_last_messages(self, staff, conversation, alice, bob, carol):
+        start(bob, {carol.pk}, title="Nothing yet")
+        rename(conversation, alice, "The room in May")
+        send(conversation, alice, "Not the last one")
+        last, _ = send(conversation, bob, "<b>" + "x" * 200)
+        assert list_last_messages(staff) == [f"Bob Test: <b>{'x' * 96}…", None]
+        page = staff.get(PATH).content.decode()
+        assert "The room in May" in page
+        assert "Nothing yet" in page
+        assert "Bob Test: &lt;b&gt;xxx" in page
+        assert "Not the last one" not in page
+        delete(last)
+        assert list_last_messages(staff) == ["Bob Test: Deleted", None]
+
+    def test_it_takes_as_many_queries_with_50_rows_as_with_1(self, staff, alice, bob):
+        """One of them for the last messages."""
+
+        def measure(client):
+            with CaptureQueriesContext(connection) as queries:
+                response = client.get(PATH)
+            listed = len(response.context["cl"].result_list)
+            tables = [query["sql"] for query in queries if "chats_message" in query["sql"]]
+            return listed, len(queries), len(tables)
+
+        for number in (1, 50):
+            while Conversation.objects.count() < number:
+                send(start(alice, {bob.pk})[0], alice, "Hello")
+            listed, queries, of_messages = measure(staff)
+            assert (listed, of_messages) == (number, 1)
+            if number == 1:
+                few = queries
+        assert queries == few
+        assert list_last_messages(staff) == ["Alice Test: Hello"] * 50
+
+    def test_who_may_not_view_messages_sees_titles_only(self, make_staff, conversation, alice):
+        rename(conversation, alice, "The room in May")
+        send(conversation, alice, "Hello")
+        for codenames, is_shown in [
+            (["view_conversation"], False),
+            (["view_conversation", "view_message"], True),
+        ]:
+            page = make_staff(*codenames).get(PATH).content.decode()
+            assert "The room in May" in page
+            assert ("Alice Test: Hello" in page) == is_shown
+
+    @pytest.mark.parametrize(
+        ("term", "expected"),
+        [
+            ("room", {"The room in May"}),
+            ("ROOM may", {"The room in May"}),
+            ("bob room", {"The room in May"}),
+            ("carol room", set()),
+            ("carol", {"Chairs"}),
+            ("100%", set()),
+        ],
+    )
+    def test_it_is_searched_by_title(self, staff, alice, bob, carol, term, expected):
+        start(alice, {bob.pk}, title="The room in May")
+        start(alice, {carol.pk}, title="Chairs")
+        rows = staff.get(PATH, {"q": term}).context["cl"].result_list
+        assert {row.title for row in rows} == expected
+
+
+class TestTitle:
+    @pytest.fixture
+    def form(self, staff, conversation):
+        return read_form(staff, f"{PATH}{conversation.pk}/change/", "conversation_form")
+
+    @pytest.fixture
+    def save(self, staff, conversation, form):
+        """`save(title="…")` sends the form that was opened before."""
+
+        def save(**changes):
+            path = f"{PATH}{conversation.pk}/change/"
+            return staff.post(path, form | changes, follow=True)
+
+        return save
+
+    def test_a_new_one_moves_the_clock(self, save, conversation):
+        before = Conversation.objects.get()
+        assert "changed successfully" in save(title="Holiday").content.decode()
+        after = Conversation.objects.get()
+        assert after.title == "Holiday"
+        assert after.updated_at > before.updated_at
+        assert after.participants.count() == 2
+
+    def test_the_same_one_does_not(self, save, conversation, alice):
+        rename(conversation, alice, "Holiday")
+        before = Conversation.objects.values().get()
+        assert "changed successfully" in save(title="Holiday").content.decode()
+        assert Conversation.objects.values().get() == before
+
+    def test_what_staff_did_not_touch_is_not_written(self, save, conversation, alice, bob):
+        rename(conversation, alice, "Holiday")
+        assert "changed successfully" in save(participants=[bob.pk]).content.decode()
+        after = Conversation.objects.get()
+        assert (after.title, list(after.participants.all())) == ("Holiday", [bob])
+
+    def test_what_somebody_else_changed_too_is_refused(self, save, conversation, alice):
+        rename(conversation, alice, "Holiday")
+        before = Conversation.objects.values().get()
+        assert save(title="Work").context["adminform"].errors == {"title": [CHANGED]}
+        assert Conversation.objects.values().get() == before
+
+    @pytest.mark.parametrize(
+        ("title", "error"),
+        [
+            ("two\nlines", ONE_LINE),
+            ("\u202eturned", ONE_LINE),
+            ("\u200b", ONE_LINE),
+            ("a\0b", "Null characters are not allowed."),
+            ("x" * 101, "Ensure this value has at most 100 characters (it has 101)."),
+        ],
+        ids=ascii,
+    )
+    def test_it_is_one_line_of_100_characters(self, staff, save, alice, bob, title, error):
+        before = Conversation.objects.values().get()
+        assert save(title=title).context["adminform"].errors == {"title": [error]}
+        body = {"title": title, "participants": [alice.pk, bob.pk]}
+        response = staff.post(f"{PATH}add/", body)
+        assert response.context["adminform"].errors == {"title": [error]}
+        assert Conversation.objects.values().get() == before
+
+    @pytest.mark.parametrize("title", ["", "Holiday", "x" * 100])
+    def test_a_conversation_is_added_with_it(self, staff, alice, bob, api, title):
+        body = {"title": title, "participants": [alice.pk, bob.pk]}
+        response = staff.post(f"{PATH}add/", body, follow=True)
+        assert "added successfully" in response.content.decode()
+        [row] = api(alice).get("/api/conversations/").json()["results"]
+        assert row["title"] == title
+        assert len(row["participants"]) == 2
+        assert row["unread_count"] == 0
+
+    def test_who_may_only_view_conversations_changes_none(self, make_staff, conversation, alice):
+        rename(conversation, alice, "Holiday")
+        client = make_staff("view_conversation")
+        path = f"{PATH}{conversation.pk}/change/"
+        assert "Holiday" in client.get(path).content.decode()
+        assert client.post(path, {"title": "Work"}).status_code == 403
+        assert Conversation.objects.get().title == "Holiday"
