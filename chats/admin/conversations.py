@@ -122,10 +122,7 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
 
     @admin.display(description="participants")
     def people(self, conversation):
-        users = conversation.participants.all()
-        names = ", ".join(user.get_full_name() for user in users[:NAMED_PARTICIPANTS])
-        more = len(users) - NAMED_PARTICIPANTS
-        return f"{names} and {more} more" if more > 0 else names or "Nobody"
+        return name_people(conversation)
 
     @admin.display(description="participants")
     def participant_names(self, conversation):
@@ -141,3 +138,10 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
         newest = conversation.messages.select_related("sender").newest_first()
         context = {"conversation": conversation, "messages": newest[:NEWEST_MESSAGES]}
         return render_to_string("admin/chats/conversation/newest_messages.html", context)
+
+
+def name_people(conversation):
+    users = conversation.participants.all()
+    names = ", ".join(user.get_full_name() for user in users[:NAMED_PARTICIPANTS])
+    more = len(users) - NAMED_PARTICIPANTS
+    return f"{names} and {more} more" if more > 0 else names or "Nobody"

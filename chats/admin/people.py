@@ -1,68 +1,29 @@
 from contextlib import suppress
 from functools import partial
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm
-from django.contrib.auth.forms import UserChangeForm as DjangoUserChangeForm
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Exists, OuterRef, ProtectedError
 from django.http import HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 
 from chats import services
-from chats.admin.forms import ENDED, ChangedFieldsForm, ChangedFieldsMixin
+from chats.admin.conversations import name_people
+from chats.admin.forms import ChangedFieldsMixin
 from chats.admin.lists import LargeTableAdmin
-from chats.admin.rights import is_protected_from
+from chats.admin.people_forms import ERASED, UserChangeForm, UserCreationForm
+from chats.admin.rights import is_protected_from, may_view
 from chats.clock import lock
-from chats.models import Message, User
+from chats.models import Conversation, Message, User
 from chats.password_forms import PasswordNotReplaced, PersonPasswordForm
-from chats.validators import validate_plain_address
 
-ERASED = ENDED.format("person", "erased")
+NEWEST_CONVERSATIONS = 20
 PASSWORD_NOT_SET = "Somebody else has just changed this person. The password was not set."  # noqa: S105
-
-
-class LowerCaseEmailForm(forms.ModelForm):
-    """Puts the e-mail address in lower case before the model's validators check its length, which
-    lower case may change."""
-
-    def clean_email(self):
-        email = self.cleaned_data["email"]
-        validate_plain_address(email)
-        return email.lower()
-
-
-class UserCreationForm(LowerCaseEmailForm, AdminUserCreationForm):
-    class Meta:
-        model = User
-        fields = ["email"]
-        field_classes = {}
-
-    def set_password_and_save(self, user, commit=True, **kwargs):
-        """UserAdmin.save_model() sets the password after its transaction."""
-        user.set_unusable_password()
-        if commit:
-            user.save()
-        return user
-
-
-class UserChangeForm(LowerCaseEmailForm, ChangedFieldsForm, DjangoUserChangeForm):
-    class Meta:
-        model = User
-        fields = "__all__"  # noqa: DJ007 - UserAdmin.fieldsets chooses
-        field_classes = {}
-
-    def lock(self):
-        super().lock()
-        if self.instance.is_erased:
-            raise ValidationError(ERASED)
-        if is_protected_from(self.instance, self.request.user):
-            raise ValidationError("Only superusers can change staff.")
 
 
 @admin.register(User)
@@ -76,7 +37,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
     ordering = ["email"]
     search_fields = ["email", "first_name", "last_name"]
     search_help_text = "A part of the name or e-mail address, or an id."
-    readonly_fields = ["user_id", "last_login", "created_at"]
+    readonly_fields = ["user_id", "last_login", "created_at", "newest_conversations"]
     fieldsets = [
         (None, {"fields": ["user_id", "email", "password"]}),
         ("Person", {"fields": ["first_name", "last_name", "phone_number", "role", "is_active"]}),
@@ -103,9 +64,11 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
     superusers_fields = ["is_staff", "is_superuser", "groups", "user_permissions"]
 
     def get_fieldsets(self, request, obj=None):
-        fieldsets = super().get_fieldsets(request, obj)
+        fieldsets = list(super().get_fieldsets(request, obj))
         if obj and request.user.is_superuser:
-            return [*fieldsets, ("Permissions", {"fields": self.superusers_fields})]
+            fieldsets.append(("Permissions", {"fields": self.superusers_fields}))
+        if obj and may_view(Conversation, request):
+            fieldsets.append(("Conversations", {"fields": ["newest_conversations"]}))
         return fieldsets
 
     def get_list_display(self, request):
@@ -132,6 +95,17 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
         may_delete = super().has_delete_permission(request, obj)
         may_see = self.has_view_permission(request, obj)
         return may_delete and may_see and not (obj and is_protected_from(obj, request.user))
+
+    def get_urls(self):
+        erase = self.admin_site.admin_view(self.erase_view)
+        return [
+            path("<path:object_id>/erase/", erase, name="chats_user_erase"),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(self, request, context, *args, obj=None, **kwargs):
+        context["may_erase"] = obj and self.may_erase(request, obj)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def change_view(self, request, object_id, *args, **kwargs):
         try:
@@ -193,7 +167,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
             pk__in=[user.pk for user in users],
         )
         protected = [
-            f"Messages of {user}. Erase this person instead, on the list of users" for user in wrote
+            f"Messages of {user}. Erase this person instead, on their page" for user in wrote
         ]
         return [str(user) for user in users], {"users": len(users)}, set(), protected
 
@@ -212,13 +186,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
         """Like `DELETE /api/users/me/`, after a page that asks for confirmation."""
         users = self.keep_changeable(request, users)
         if "confirmed" not in request.POST:
-            context = self.admin_site.each_context(request) | {
-                "title": "Erase people",
-                "users": users,
-                "opts": self.opts,
-                "action_checkbox_name": admin.helpers.ACTION_CHECKBOX_NAME,
-            }
-            return TemplateResponse(request, "admin/chats/user/erase.html", context)
+            return self.confirm_erasure(request, users, request.get_full_path())
         erased = 0
         for user in users:
             with suppress(User.DoesNotExist):
@@ -227,6 +195,30 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
                 erased += 1
         self.message_user(request, f"People erased: {erased}.", messages.SUCCESS)
         return None
+
+    def erase_view(self, request, object_id):
+        """The page that the action shows first, for one person."""
+        user = self.get_object(request, unquote(object_id))
+        if user is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.may_erase(request, user):
+            raise PermissionDenied
+        return self.confirm_erasure(request, [user], reverse("admin:chats_user_changelist"))
+
+    def confirm_erasure(self, request, users, form_url):
+        """The page's form runs the action on the list at `form_url`."""
+        context = self.admin_site.each_context(request) | {
+            "title": "Erase people",
+            "users": users,
+            "opts": self.opts,
+            "form_url": form_url,
+            "action_checkbox_name": admin.helpers.ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/chats/user/erase.html", context)
+
+    def may_erase(self, request, user):
+        may_delete = self.has_delete_permission(request, user)
+        return may_delete and user != request.user and not user.is_erased
 
     def keep_changeable(self, request, users):
         """The users whom the staff member may change, without the staff member."""
@@ -242,3 +234,10 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
             return users
         # The database checks this again when the rows are locked.
         return users.filter(is_staff=False, is_superuser=False)
+
+    @admin.display(description="newest activity first")
+    def newest_conversations(self, user):
+        newest = user.conversations.latest_activity_first().prefetch_related("participants")
+        rows = [(each, name_people(each)) for each in newest[:NEWEST_CONVERSATIONS]]
+        context = {"user": user, "rows": rows}
+        return render_to_string("admin/chats/user/newest_conversations.html", context)

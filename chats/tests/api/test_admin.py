@@ -25,6 +25,7 @@ PAGES = [
     "chats/user/{sender}/change/",
     "chats/user/{sender}/password/",
     "chats/user/{sender}/delete/",
+    "chats/user/{sender}/erase/",
     "chats/conversation/",
     "chats/conversation/?q=alice",
     "chats/conversation/?q={sender}",

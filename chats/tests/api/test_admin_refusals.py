@@ -103,6 +103,8 @@ class TestNonsense:
                 send("get", f"{model}/{quoted}/{page}")
                 send("post", f"{model}/{quoted}/{page}", {"post": "yes"})
             send("get", f"{model}/{quoted}/history/")
+        send("get", f"chats/user/{quoted}/erase/")
+        send("post", f"chats/user/{quoted}/erase/", {"confirmed": "yes"})
         send("get", f"chats/user/{quoted}/")
         send("get", f"chats/user/{quoted}/password/")
         send("post", f"chats/user/{quoted}/password/", {"post": "yes"})

@@ -1,0 +1,160 @@
+"""A person's page in the admin: their conversations, and the button that erases them."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from chats.models import User
+from chats.services import erase, rename, send, start
+from chats.tests.support.forms import FormParser
+
+
+def get_path(user, page="change"):
+    return f"/admin/chats/user/{user.pk}/{page}/"
+
+
+class TestConversations:
+    def test_the_20_with_the_newest_activity_are_listed(self, staff, alice, bob, carol):
+        conversations = [start(alice, {bob.pk})[0] for _ in range(22)]
+        start(bob, {carol.pk})
+        send(conversations[0], bob, "Hello")
+        page = staff.get(get_path(alice)).content.decode()
+        listed = re.findall("/admin/chats/conversation/([^/]+)/change/", page)
+        newest = [conversations[0], *reversed(conversations[3:])]
+        assert listed == [str(each.pk) for each in newest]
+        assert len(listed) == 20
+        assert f"/admin/chats/conversation/?q={alice.pk}" in page
+
+    def test_each_shows_its_participants_and_title(self, staff, alice, conversation):
+        rename(conversation, alice, "<The room>")
+        page = staff.get(get_path(alice)).content.decode()
+        people = ", ".join(user.get_full_name() for user in conversation.participants.all())
+        assert f"{people}</a>: &lt;The room&gt;" in page
+
+    def test_they_take_as_many_queries_with_20_as_with_1(self, staff, alice, bob):
+        def measure():
+            with CaptureQueriesContext(connection) as queries:
+                staff.get(get_path(alice))
+            return len(queries)
+
+        start(alice, {bob.pk})
+        few = measure()
+        for _ in range(19):
+            start(alice, {bob.pk})
+        assert measure() == few
+
+    def test_one_who_has_none_has_none(self, staff, alice):
+        assert "<li>None.</li>" in staff.get(get_path(alice)).content.decode()
+
+    def test_who_may_not_view_conversations_does_not_see_them(
+        self, make_staff, alice, conversation
+    ):
+        for codenames, is_shown in [
+            (["change_user", "view_user"], False),
+            (["change_user", "view_conversation"], True),
+            (["view_user", "view_conversation"], True),
+        ]:
+            page = make_staff(*codenames).get(get_path(alice)).content.decode()
+            assert (str(conversation.pk) in page) == is_shown
+            assert ("Bob Test" in page) == is_shown
+
+    def test_a_page_for_somebody_new_lists_none(self, staff):
+        page = staff.get("/admin/chats/user/add/").content.decode()
+        assert "conversations" not in page.partition('id="user_form"')[2].lower()
+
+
+class TestErase:
+    @pytest.fixture
+    def sam(self, make_staff):
+        return make_staff("view_user", "delete_user")
+
+    def has_button(self, client, user):
+        page = client.get(get_path(user)).content.decode()
+        return f'href="{get_path(user, "erase")}"' in page
+
+    def test_it_asks_and_then_erases(self, sam, alice, message):
+        """By the action's own page, from which staff return to the list."""
+        assert self.has_button(sam, alice)
+        page = sam.get(get_path(alice, "erase")).content.decode()
+        assert "This cannot be undone." in page
+        assert "Alice Test (alice@example.com)" in page
+        assert not User.objects.get(pk=alice.pk).is_erased
+        [action] = re.findall('<form method="post" action="(.*?)">', page)
+        assert action == "/admin/chats/user/"
+        parser = FormParser(None)
+        parser.feed(page.partition('<div id="content"')[2])
+        assert parser.fields["_selected_action"] == [str(alice.pk)]
+        response = sam.post(action, parser.fields, follow=True)
+        assert "People erased: 1." in response.content.decode()
+        assert User.objects.get(pk=alice.pk).is_erased
+
+    def test_nothing_happens_before_the_confirmation(self, sam, alice):
+        before = User.objects.filter(pk=alice.pk).values().get()
+        body = {"confirmed": "yes", "_selected_action": [alice.pk], "action": "erase"}
+        for response in (
+            sam.get(get_path(alice, "erase")),
+            sam.get(get_path(alice, "erase"), body),
+            sam.post(get_path(alice, "erase"), body),
+        ):
+            assert "This cannot be undone." in response.content.decode()
+        assert User.objects.filter(pk=alice.pk).values().get() == before
+
+    def test_the_action_returns_to_the_list_as_it_was(self, staff, alice):
+        path = "/admin/chats/user/?q=alice&role__exact=guest"
+        body = {"action": "erase", "_selected_action": [alice.pk]}
+        page = staff.post(path, body).content.decode()
+        assert 'action="/admin/chats/user/?q=alice&amp;role__exact=guest"' in page
+
+    @pytest.mark.parametrize(
+        ("fields", "is_offered"),
+        [
+            ({}, True),
+            ({"is_active": False}, True),
+            ({"is_staff": True}, False),
+            ({"is_superuser": True}, False),
+        ],
+        ids=str,
+    )
+    def test_staff_erase_no_staff(self, sam, make_user, fields, is_offered):
+        user = make_user("Eve", **fields)
+        assert self.has_button(sam, user) == is_offered
+        response = sam.get(get_path(user, "erase"))
+        assert response.status_code == (200 if is_offered else 403)
+
+    def test_a_superuser_erases_other_staff(self, staff, make_user):
+        other = make_user("Eve", is_staff=True, is_superuser=True)
+        assert self.has_button(staff, other)
+        assert staff.get(get_path(other, "erase")).status_code == 200
+
+    def test_nobody_erases_themselves(self, staff, root):
+        assert not self.has_button(staff, root)
+        assert staff.get(get_path(root, "erase")).status_code == 403
+
+    def test_nobody_is_erased_twice(self, staff, alice):
+        erase(alice)
+        assert not self.has_button(staff, alice)
+        assert staff.get(get_path(alice, "erase")).status_code == 403
+
+    def test_who_may_not_delete_people_erases_nobody(self, make_staff, alice):
+        everything = Permission.objects.exclude(codename="delete_user")
+        client = make_staff(*everything.values_list("codename", flat=True))
+        assert not self.has_button(client, alice)
+        assert client.get(get_path(alice, "erase")).status_code == 403
+
+    def test_only_superusers_get_the_history_beside_it(self, sam, staff, alice):
+        for client, is_shown in [(sam, False), (staff, True)]:
+            page = client.get(get_path(alice)).content.decode()
+            assert (get_path(alice, "history") in page) == is_shown
+
+    def test_one_who_was_deleted_meanwhile_is_not_found(self, staff, alice):
+        path = get_path(alice, "erase")
+        alice.delete()
+        page = staff.get(path, follow=True).content.decode()
+        assert "Perhaps it was deleted?" in page
+
+    def test_nobody_but_staff_sees_the_page(self, client, alice, bob):
+        client.force_login(bob)
+        assert client.get(get_path(alice, "erase")).status_code == 302
