@@ -52,6 +52,22 @@ def server(running_server):
         running_server.restart()
 
 
+@pytest.fixture
+def people(server):
+    return [server.sign_up(name) for name in ("alice", "bob", "carol", "dora")]
+
+
+@pytest.fixture
+def conversation_id(people):
+    alice, *others = people
+    return alice.start(*others).json()["conversation_id"]
+
+
+@pytest.fixture
+def path(conversation_id):
+    return f"/conversations/{conversation_id}/messages/"
+
+
 @pytest.fixture(scope="session")
 def chromium(django_db_blocker):
     with sync_playwright() as playwright:

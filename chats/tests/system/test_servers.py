@@ -12,22 +12,6 @@ from django.conf import settings
 from chats.tests.support.servers import PASSWORD, RESPONSE_SECONDS, in_processes, manage
 
 
-@pytest.fixture
-def people(server):
-    return [server.sign_up(name) for name in ("alice", "bob", "carol", "dora")]
-
-
-@pytest.fixture
-def conversation_id(people):
-    alice, *others = people
-    return alice.start(*others).json()["conversation_id"]
-
-
-@pytest.fixture
-def path(conversation_id):
-    return f"/conversations/{conversation_id}/messages/"
-
-
 def bodies(rows):
     return [row["message_body"] for row in rows]
 
