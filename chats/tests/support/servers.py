@@ -36,15 +36,15 @@ for model in apps.get_models(include_auto_created=True):
 
 
 class Database:
-    """A migrated SQLite file or PostgreSQL database, as DATABASE_URL has it."""
+    """A SQLite file or PostgreSQL database, as DATABASE_URL has it, after `manage.py migrate`."""
 
-    def __init__(self, folder, url=None):
+    def __init__(self, folder, url=None, migrate=()):
         self.url = url or os.environ.get("DATABASE_URL") or f"sqlite:///{folder}/{uuid4()}.sqlite3"
         self.is_postgres = self.url.startswith("postgres")
         if self.is_postgres:
             self.url = urlunsplit(urlsplit(self.url)._replace(path=f"/servers_{uuid4().hex}"))
             self.maintain("CREATE")
-        manage("migrate", DATABASE_URL=self.url)
+        manage("migrate", *migrate, DATABASE_URL=self.url)
 
     @property
     def name(self):
