@@ -47,7 +47,7 @@ class TestConversations:
         assert measure() == few
 
     def test_one_who_has_none_has_none(self, staff, alice):
-        assert "<li>None.</li>" in staff.get(get_path(alice)).content.decode()
+        assert "<p>None yet.</p>" in staff.get(get_path(alice)).content.decode()
 
     def test_who_may_not_view_conversations_does_not_see_them(
         self, make_staff, alice, conversation

@@ -84,6 +84,37 @@ def test_staff_find_somebody_and_act(server, page):
 
 
 @pytest.mark.once
+def test_staff_erase_a_person_on_their_page(server, page):
+    """Open a conversation from a person's page, give it a title, go back and erase the person."""
+    alice, bob = server.sign_up("Alice"), server.sign_up("Bob")
+    conversation = alice.start(bob).json()["conversation_id"]
+    alice.send(conversation, "Hello")
+    page.goto(f"{server.site}/admin/chats/user/?q={alice.email}")
+    page.get_by_label("Email").fill(server.make_superuser())
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("link", name=alice.email).click()
+    person = page.url
+
+    page.get_by_role("link", name="Alice Test").click()
+    page.get_by_label("Title").fill("The room in May")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Alice Test: Hello")).to_be_visible()
+    assert bob.get(f"/conversations/{conversation}/")["title"] == "The room in May"
+
+    page.goto(person)
+    expect(page.get_by_text(": The room in May")).to_be_visible()
+    page.get_by_role("link", name="Erase").click()
+    page.get_by_role("link", name="No, take me back").click()
+    page.wait_for_url(person)
+    assert alice.call("GET", "/users/me/").status_code == 200
+    page.get_by_role("link", name="Erase").click()
+    page.get_by_role("button", name="Erase them").click()
+    expect(page.get_by_text("People erased: 1.")).to_be_visible()
+    assert alice.call("GET", "/users/me/").status_code == 401
+
+
+@pytest.mark.once
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_documentation_is_tried_out(server, page, width):
     """Find it from the root, sign in, authorize, look at the conversations."""
