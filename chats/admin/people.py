@@ -65,10 +65,10 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
 
     def get_fieldsets(self, request, obj=None):
         fieldsets = list(super().get_fieldsets(request, obj))
-        if obj and request.user.is_superuser:
-            fieldsets.append(("Permissions", {"fields": self.superusers_fields}))
         if obj and may_view(Conversation, request):
             fieldsets.append(("Conversations", {"fields": ["newest_conversations"]}))
+        if obj and request.user.is_superuser:
+            fieldsets.append(("Permissions", {"fields": self.superusers_fields}))
         return fieldsets
 
     def get_list_display(self, request):
