@@ -82,6 +82,8 @@ def test_a_follower_of_changes_ends_with_the_truth(request, people, path, is_set
     writers = people
     if is_set_back:
         late = request.getfixturevalue("late_server")
+        started = [each.start(people[1]).json() for each in (people[0], at(late, people[0]))]
+        assert started[0]["created_at"] > started[1]["created_at"]
         writers = [person if n % 2 else at(late, person) for n, person in enumerate(people)]
     done = Event()
     with ThreadPoolExecutor(1) as pool:
