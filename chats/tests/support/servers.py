@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from threading import Thread
@@ -26,6 +26,7 @@ from rest_framework.settings import api_settings
 PASSWORD = "tide over the moor"
 START_SECONDS = 60
 RESPONSE_SECONDS = 90
+MAX_PROCESSES = 4
 DIGEST = """
 import hashlib
 from django.apps import apps
@@ -281,21 +282,22 @@ class Person:
 def in_processes(function, calls, threads=1):
     """`function(*call)` for all calls, each in a process of its own that repeats it in so many
     threads. All begin together; returns what each returned, in one list."""
-    barrier = get_context("spawn").Barrier(len(calls))
-    with ProcessPoolExecutor(
-        len(calls), get_context("spawn"), initializer=set_barrier, initargs=(barrier,)
-    ) as pool:
-        futures = [pool.submit(in_threads, function, call, threads) for call in calls]
-        return [result for future in futures for result in future.result()]
+    pool, manager = get_processes()
+    assert len(calls) <= MAX_PROCESSES
+    barrier = manager.Barrier(len(calls))
+    futures = [pool.submit(in_threads, barrier, function, call, threads) for call in calls]
+    return [result for future in futures for result in future.result()]
 
 
-def set_barrier(barrier):
-    global ready  # noqa: PLW0603
-    ready = barrier
+@cache
+def get_processes():
+    """Kept until the end, because each takes a second to start."""
+    spawn = get_context("spawn")
+    return ProcessPoolExecutor(MAX_PROCESSES, spawn), spawn.Manager()
 
 
-def in_threads(function, call, threads):
-    ready.wait(60)
+def in_threads(barrier, function, call, threads):
+    barrier.wait(60)
     with ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(function, *call) for _ in range(threads)]
         return [future.result() for future in futures]
