@@ -1,5 +1,6 @@
 """A running server, a browser, and a front end on another origin."""
 
+import fcntl
 from types import SimpleNamespace
 
 import pytest
@@ -14,10 +15,10 @@ expect.set_options(timeout=30_000)
 
 
 def pytest_collection_modifyitems(items):
-    """One process runs all tests that share the running server."""
+    """One process runs the tests of a module that share a running server."""
     for item in items:
         if "running_server" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("running_server"))
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +30,23 @@ def front_end(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def running_server(tmp_path_factory, django_db_blocker, front_end):
+def static_files(tmp_path_factory, worker_id):
+    """Collected by the first process of pytest-xdist, before any server reads them."""
+    if worker_id == "master":
+        manage("collectstatic", "--noinput")
+        return
+    shared = tmp_path_factory.getbasetemp().parent
+    with (shared / "static_files.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        collected = shared / "static_files.collected"
+        if not collected.exists():
+            manage("collectstatic", "--noinput")
+            collected.touch()
+
+
+@pytest.fixture(scope="session")
+def running_server(tmp_path_factory, django_db_blocker, front_end, static_files):
     folder = tmp_path_factory.mktemp("server")
-    manage("collectstatic", "--noinput")
     with django_db_blocker.unblock():
         server = Server(
             Database(folder), folder, CheckedSession, CORS_ALLOWED_ORIGINS=front_end.origin
