@@ -8,8 +8,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-from chats.models import Conversation, Message
-from chats.unread import attach_unread_counts
+from chats.models import Conversation
 
 EXAMPLE_CURSOR = "WzAsIjIwMjYtMTEtMjJUMTA6MzM6MzUuMTA5OTQzWiJd:mR3nT8xY0cVb"
 
@@ -132,16 +131,7 @@ class UserPagination(KeysetPagination):
 
 
 class ConversationPagination(KeysetPagination):
-    def get_rows(self, queryset, count, view):
-        """With each conversation's `unread_count` and `last_message`, a message or None."""
-        conversations = super().get_rows(queryset, count, view)
-        last_messages = {
-            message.conversation_id: message for message in get_last_messages(conversations)
-        }
-        for conversation in conversations:
-            conversation.last_message = last_messages.get(conversation.pk)
-        attach_unread_counts(view.request.user, conversations)
-        return conversations
+    pass
 
 
 class MessagePagination(KeysetPagination):
@@ -155,15 +145,6 @@ def in_opposite_order(queryset):
     """Unlike `reverse()`, with the new order's names in `query.order_by`."""
     names = queryset.query.order_by
     return queryset.order_by(*(name[1:] if name[0] == "-" else f"-{name}" for name in names))
-
-
-def get_last_messages(conversations):
-    """The last message of each, where there is one. One query of a few index entries for each,
-    however long the histories."""
-    newest = Message.objects.filter(conversation=OuterRef("pk")).newest_first()
-    last = Conversation.objects.filter(pk__in=[conversation.pk for conversation in conversations])
-    keys = last.values(last=Subquery(newest.values("pk")[:1]))
-    return Message.objects.filter(pk__in=keys).with_sender()
 
 
 def first_page_for(user, messages, count):

@@ -12,7 +12,11 @@ from uuid import UUID
 
 from django.db import connection
 
-from chats.models import Conversation, User
+from chats.models import Conversation, Participation, User
+
+MAX_UNREAD_COUNT = 100
+# A participant's own messages and deleted ones are passed over. This bounds how many.
+MAX_UNREAD_SCANNED = 1_000
 
 USER_BY_ID = "SELECT * FROM chats_user WHERE user_id = %s"
 CONVERSATION_OF_USER = """
@@ -28,6 +32,21 @@ MOVE_CLOCK = """
         WHERE participant.conversation_id = chats_conversation.conversation_id
         AND participant.user_id = %s
     )
+"""
+READ_STATES = """
+    SELECT participant.*, (
+        SELECT count(*) FROM (
+            SELECT 1 FROM (
+                SELECT sender_id, message_body FROM chats_message message
+                WHERE message.conversation_id = participant.conversation_id
+                AND message.sent_at > participant.read_at
+                ORDER BY message.sent_at LIMIT %s
+            ) scanned
+            WHERE sender_id <> participant.user_id AND message_body <> '' LIMIT %s
+        ) unread
+    ) AS unread_count
+    FROM chats_conversation_participants participant
+    WHERE participant.user_id = %s AND participant.conversation_id IN ({keys})
 """
 CLOCKS_OF_USER = """
     SELECT count(*), {concatenate} FROM (
@@ -60,6 +79,7 @@ def get_conversation(user, conversation_id, lock=False):
     for conversation in Conversation.objects.raw(
         statement, get_parameters(conversation_id, user.pk)
     ):
+        conversation.seen_by = user
         return conversation
     raise Conversation.DoesNotExist
 
@@ -70,6 +90,15 @@ def move_clock(user, conversation_id, updated_at):
     with connection.cursor() as cursor:
         cursor.execute(MOVE_CLOCK, [clock, *get_parameters(conversation_id, user.pk)])
         return cursor.rowcount
+
+
+def get_read_states(user, conversation_ids):
+    """`(read_at, unread_count)` by conversation_id, for those in which the user takes part."""
+    statement = READ_STATES.format(keys=", ".join(["%s"] * len(conversation_ids)))
+    limits = [MAX_UNREAD_SCANNED, MAX_UNREAD_COUNT]
+    keys = get_parameters(user.pk, *conversation_ids)
+    rows = Participation.objects.raw(statement, [*limits, *keys])
+    return {row.conversation_id: (row.read_at, row.unread_count) for row in rows}
 
 
 def get_clocks(user):

@@ -121,8 +121,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOCAL_CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-        # With chats.caching.CACHED_PAGE_MAX_BYTES this keeps a process under 64 MiB of pages.
-        "OPTIONS": {"MAX_ENTRIES": 1000},
+        # With chats.caching.MAX_BYTES this and the next one keep a process under 64 MiB.
+        "OPTIONS": {"MAX_ENTRIES": 750},
+    },
+    "summaries": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "summaries",
+        "OPTIONS": {"MAX_ENTRIES": 4_000},
     },
     "throttles": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
@@ -142,9 +147,9 @@ REDIS = {
 CACHE_URL = env.redis_url("CACHE_URL")
 THROTTLE_CACHE_URL = env.redis_url("THROTTLE_CACHE_URL")
 CACHES = dict(LOCAL_CACHES)
-for alias, url in {"default": CACHE_URL, "throttles": THROTTLE_CACHE_URL or CACHE_URL}.items():
-    if url:
-        CACHES[f"local_{alias}"] = LOCAL_CACHES[alias]
+for alias, local_cache in LOCAL_CACHES.items():
+    if url := (alias == "throttles" and THROTTLE_CACHE_URL) or CACHE_URL:
+        CACHES[f"local_{alias}"] = local_cache
         CACHES[alias] = REDIS | {"LOCATION": url, "KEY_PREFIX": alias, "LOCAL": f"local_{alias}"}
 
 AUTH_USER_MODEL = "chats.User"
@@ -188,7 +193,7 @@ TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0, 0, 100)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["chats.auth.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["chats.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["chats.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["chats.query_parameters.QueryParameterBackend"],
     "DEFAULT_THROTTLE_CLASSES": ["chats.throttling.UserThrottle"],
@@ -206,7 +211,7 @@ REST_FRAMEWORK = {
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
-    "TEST_REQUEST_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "TEST_REQUEST_RENDERER_CLASSES": ["chats.renderers.JSONRenderer"],
 }
 
 API_REQUEST_MAX_BYTES = 1024 * 1024

@@ -9,7 +9,6 @@ from chats.admin.lists import LargeTableAdmin, read_uuid
 from chats.admin.messages import get_excerpt
 from chats.admin.rights import may_view
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, User
-from chats.pagination import get_last_messages
 from chats.services import UnknownUsers, lock_active_users
 
 NEWEST_MESSAGES = 20
@@ -63,7 +62,10 @@ class ConversationList(ChangeList):
         super().get_results(request)
         if not may_view(Message, request):
             return
-        last = {message.conversation_id: message for message in get_last_messages(self.result_list)}
+        last = {
+            message.conversation_id: message
+            for message in Message.objects.last_of(self.result_list)
+        }
         for conversation in self.result_list:
             conversation.last_message = last.get(conversation.pk)
 

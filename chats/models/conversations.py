@@ -46,6 +46,9 @@ class Conversation(models.Model):
 
     objects = ConversationQuerySet.as_manager()
 
+    # The participant for whom the row was read, if any.
+    seen_by = None
+
     def __str__(self):
         return str(self.conversation_id)
 
@@ -76,7 +79,7 @@ class Conversation(models.Model):
         return list(self.participants.public())
 
     def has_participant(self, user):
-        return any(participant.pk == user.pk for participant in self.participant_list)
+        return self.seen_by == user or user in self.participant_list
 
 
 class ParticipationQuerySet(models.QuerySet):

@@ -10,12 +10,14 @@ from chats.serializers.conversations import (
     NewParticipantSerializer,
     ReadStateSerializer,
     TitleSerializer,
+    serialize_conversation,
 )
 from chats.serializers.messages import (
     MESSAGE_BODY_MAX_CHARACTERS,
     MessageBodySerializer,
     MessageSerializer,
     NewMessageSerializer,
+    serialize_message,
 )
 from chats.serializers.users import (
     CurrentPasswordSerializer,
@@ -45,4 +47,6 @@ __all__ = [
     "RegistrationSerializer",
     "SetPasswordSerializer",
     "TitleSerializer",
+    "serialize_conversation",
+    "serialize_message",
 ]

@@ -1,3 +1,4 @@
+import orjson
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
@@ -19,7 +20,7 @@ from chats.services import (
     start,
     start_distinct,
 )
-from chats.unread import MAX_UNREAD_COUNT
+from chats.statements import MAX_UNREAD_COUNT
 
 # The conversation in the examples of the API's description.
 CONVERSATION = {
@@ -62,8 +63,16 @@ class ConversationListSerializer(serializers.ModelSerializer):
             "unread_count",
         ]
 
+    @property
+    def data(self):
+        # DRF would make a dictionary of it.
+        return self.to_representation(self.instance)
+
     def to_representation(self, conversation):
-        return serialize_conversation(conversation)
+        """What all participants see (`shared_json`), and what only the caller sees."""
+        read_at = serialize_moment(conversation.read_at)
+        own = orjson.dumps({"read_at": read_at, "unread_count": conversation.unread_count})
+        return orjson.Fragment(conversation.shared_json[:-1] + b"," + own[1:])
 
 
 @extend_schema_serializer(
@@ -73,14 +82,10 @@ class ConversationListSerializer(serializers.ModelSerializer):
 class ConversationSerializer(ConversationListSerializer):
     """A conversation with `messages`, the first page of its message list."""
 
-    messages = MessageSerializer(many=True, source="newest_messages")
+    messages = MessageSerializer(many=True)
 
     class Meta(ConversationListSerializer.Meta):
         fields = [*ConversationListSerializer.Meta.fields, "messages"]
-
-    def to_representation(self, conversation):
-        messages = [serialize_message(message) for message in conversation.newest_messages]
-        return {**super().to_representation(conversation), "messages": messages}
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Title", {"title": "Holiday in May"})])
@@ -183,8 +188,8 @@ def describe_missing(user_ids):
     return [f"“{user_id}” is not the user_id of an active user." for user_id in sorted(user_ids)]
 
 
-def serialize_conversation(conversation):
-    last_message = conversation.last_message
+def serialize_conversation(conversation, last_message):
+    """What all participants see of it."""
     return {
         "conversation_id": str(conversation.conversation_id),
         "title": conversation.title,
@@ -192,6 +197,4 @@ def serialize_conversation(conversation):
         "last_message": last_message and serialize_message(last_message),
         "created_at": serialize_moment(conversation.created_at),
         "updated_at": serialize_moment(conversation.updated_at),
-        "read_at": serialize_moment(conversation.read_at),
-        "unread_count": conversation.unread_count,
     }

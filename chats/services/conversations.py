@@ -8,7 +8,7 @@ from django.db.models.functions import Least
 from chats.clock import lock, lock_one, move_one_clock
 from chats.models import MAX_PARTICIPANTS, Conversation, Participation
 from chats.services.users import lock_active_users
-from chats.unread import get_read_states
+from chats.statements import get_read_states
 
 # Never to be changed: ids derived from it are in the database.
 DISTINCT_NAMESPACE = uuid.UUID("8d0c4c1e-9d2f-4a53-8a53-1f1f2a4f4f0b")

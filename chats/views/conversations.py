@@ -1,4 +1,3 @@
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
@@ -9,8 +8,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from chats.filters import ConversationFilter
 from chats.idempotency import created_or_replayed, derive_conversation_id
-from chats.models import MAX_PARTICIPANTS, Conversation, prefetch_participants
-from chats.pagination import ConversationPagination, MessagePagination
+from chats.models import MAX_PARTICIPANTS, Conversation
+from chats.pagination import ConversationPagination
 from chats.permissions import IsParticipantOfConversation
 from chats.search import SearchListModelMixin
 from chats.serializers import (
@@ -23,7 +22,7 @@ from chats.serializers import (
 )
 from chats.services import leave
 from chats.statements import get_conversation
-from chats.unread import attach_unread_counts
+from chats.summaries import attach_detail, attach_detail_of_new, attach_summaries
 
 
 @extend_schema_view(
@@ -42,10 +41,17 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     lookup_value_converter = "uuid"
 
     def get_queryset(self):
-        conversations = Conversation.objects.as_seen_by(self.request.user)
-        if self.action == "list":
-            conversations = conversations.latest_activity_first()
-        return conversations.prefetch_related(prefetch_participants())
+        return Conversation.objects.as_seen_by(self.request.user).latest_activity_first()
+
+    def paginate_queryset(self, queryset):
+        conversations = super().paginate_queryset(queryset)
+        attach_summaries(self.request.user, conversations)
+        return conversations
+
+    def get_object(self):
+        conversation = get_conversation(self.request.user, self.kwargs["pk"])
+        self.check_object_permissions(self.request, conversation)
+        return conversation
 
     def get_serializer_class(self):
         classes = {
@@ -80,10 +86,11 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
             creator=request.user, conversation_id=derive_conversation_id(request, user_ids)
         )
         if serializer.created:
-            conversation.read_at = conversation.updated_at
+            attach_detail_of_new(conversation)
         else:
-            conversation = get_object_or_404(self.get_queryset(), pk=conversation.pk)
-        data = self.serialize(conversation, is_new=serializer.created)
+            conversation = get_conversation(request.user, conversation.pk)
+            attach_detail(request.user, conversation)
+        data = ConversationSerializer(conversation).data
         return created_or_replayed(request, data, serializer.created)
 
     @extend_schema(
@@ -132,19 +139,11 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     def read(self, request, pk):
         """Marks the messages up to `read_at` as read by you. `read_at` only moves forward, and not
         beyond the `updated_at` of the conversation. Nobody else can see it."""
-        conversation = get_conversation(request.user, pk)
-        serializer = self.get_serializer(conversation, data=request.data)
+        serializer = self.get_serializer(self.get_object(), data=request.data)
         serializer.is_valid(raise_exception=True)
         serializer.save(user=request.user)
         return Response(serializer.data)
 
     def respond(self, conversation):
-        return Response(self.serialize(conversation))
-
-    def serialize(self, conversation, is_new=False):
-        """The full conversation, with the first page of its messages. A new one has none."""
-        newest = conversation.messages.with_sender().newest_first()[: MessagePagination.page_size]
-        conversation.newest_messages = [] if is_new else list(newest)
-        conversation.last_message = next(iter(conversation.newest_messages), None)
-        attach_unread_counts(self.request.user, [conversation])
-        return ConversationSerializer(conversation).data
+        attach_detail(self.request.user, conversation)
+        return Response(ConversationSerializer(conversation).data)

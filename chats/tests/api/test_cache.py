@@ -6,7 +6,7 @@ from django.core.cache import cache
 from django.db import connection
 from rest_framework_simplejwt.tokens import AccessToken
 
-from chats.caching import CACHED_PAGE_MAX_BYTES
+from chats.caching import MAX_BYTES
 from chats.models import Conversation, Message
 from chats.services import send, start
 from chats.tests.support.expected import NOT_FOUND
@@ -184,7 +184,7 @@ class TestSize:
         for _ in range(7):
             send(conversation, alice, "x" * 10_000)
         response = api(alice).get(path)
-        assert len(response.content) > CACHED_PAGE_MAX_BYTES
+        assert len(response.content) > MAX_BYTES["default"]
         assert response.headers["Cache-Control"] == "private, no-cache"
         change_behind_the_programs_back()
         assert bodies(api(alice).get(path)) == ["changed"] * 7

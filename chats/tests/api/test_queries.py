@@ -67,19 +67,41 @@ def test_flat_list(api, alice, many):
     assert count_queries(lambda: client.get(path)) == 2
 
 
-def test_conversation_list(api, alice, many):
+def test_conversation_list(api, alice, bob, many):
     client = api(alice)
+    path = f"{CONVERSATIONS}?page_size=100"
     # Caller, conversations, participants, last messages with their senders, unread messages.
-    assert count_queries(lambda: client.get(f"{CONVERSATIONS}?page_size=100")) == 5
+    assert count_queries(lambda: client.get(path)) == 5
+    many.participants.remove(*many.participants.exclude(pk__in=[alice.pk, bob.pk]))
+    client.get(path)
+    # Caller, conversations, unread messages.
+    assert count_queries(lambda: client.get(path)) == 3
     Participation.objects.update(read_at=timezone.now())
-    # The same, without unread messages.
-    assert count_queries(lambda: client.get(f"{CONVERSATIONS}?page_size=100")) == 4
+    # Caller, conversations.
+    assert count_queries(lambda: client.get(path)) == 2
+
+
+def test_conversation_list_after_one_change(api, alice, bob, many):
+    client = api(alice)
+    path = f"{CONVERSATIONS}?page_size=100"
+    client.get(path)
+    send(many, bob, "News")
+    # Caller, conversations, participants, last message with its sender, unread messages.
+    with CaptureQueriesContext(connection) as context:
+        client.get(path)
+    assert len(context) == 5
+    [participants, last_message] = [query["sql"] for query in context.captured_queries[2:4]]
+    # Of the one conversation that changed.
+    assert participants.count("IN (") == last_message.count("IN (") - 1 == 1
 
 
 def test_conversation_detail(api, alice, grown):
     client = api(alice)
+    path = f"{CONVERSATIONS}{grown.pk}/"
     # Caller, conversation, participants, messages with their senders, unread messages.
-    assert count_queries(lambda: client.get(f"{CONVERSATIONS}{grown.pk}/")) == 5
+    assert count_queries(lambda: client.get(path)) == 5
+    # Caller, conversation, unread messages.
+    assert count_queries(lambda: client.get(path)) == 3
 
 
 def test_one_message(api, alice, grown):
@@ -113,13 +135,13 @@ def test_start_a_conversation(api, alice, many):
     assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 5
     # The same, and the look for the key's conversation.
     assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 6
-    # Caller, the key's conversation, the same with the caller's read_at, participants, messages.
-    assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 5
+    # Caller, the key's conversation, the same for the caller, participants, messages, unread ones.
+    assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 6
     body["distinct"] = True
     # Caller, candidates, conversation, people, participants, participants to show.
     assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 6
-    # Caller, candidates, the conversation with the caller's read_at, participants, messages.
-    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 5
+    # Caller, candidates, the conversation for the caller, participants, messages, unread ones.
+    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 6
 
 
 def test_people(api, alice, bob, many):

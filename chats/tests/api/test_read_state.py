@@ -6,8 +6,8 @@ import pytest
 
 from chats.models import Conversation, Message, Participation
 from chats.services import add_participant, delete, send
+from chats.statements import MAX_UNREAD_SCANNED
 from chats.tests.support.expected import NOT_FOUND, timestamp
-from chats.unread import MAX_MESSAGES_SCANNED
 
 CONVERSATIONS = "/api/conversations/"
 FAR_AHEAD = datetime(2099, 12, 31, tzinfo=UTC)
@@ -92,7 +92,7 @@ class TestUnreadCount:
         assert unread(states(bob)) == 100
 
     def test_looks_past_many_of_ones_own(self, states, alice, bob, conversation):
-        import_messages(conversation, bob, MAX_MESSAGES_SCANNED - 1)
+        import_messages(conversation, bob, MAX_UNREAD_SCANNED - 1)
         import_messages(conversation, alice, 1)
         assert unread(states(bob)) == 1
 
