@@ -1,4 +1,5 @@
-"""The data to measure on: long conversations, people with many, and one with ten old messages."""
+"""The data to measure on: an inbox, long conversations, people with many conversations, and one
+with ten old messages."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,21 +13,23 @@ from chats.management.commands.make_data import (
     mark_everything_as_read,
     move_clocks_to_last_messages,
 )
-from chats.models import Message, User
+from chats.models import Message, Participation, User
 from chats.serializers import MESSAGE_BODY_MAX_CHARACTERS
 
 PASSWORD = "tide over the moor"  # noqa: S105
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 END = datetime(2020, 12, 31, tzinfo=UTC)
+INBOX_CONVERSATIONS = 40
 CONVERSATION_COUNTS = (10, 100, 1_000)
 TEXT = "The room is free in May, and it has a view of the sea. When would you like to come?"
 
 
 def make(sizes):
-    """Fill an empty database. A person's name says what they are for: `size.1000@…` has one
-    conversation of 1,000 messages, `many.100@…` 100 conversations of ten messages, `old@…` three
-    conversations with ten messages older than all others, `long@…` one conversation of 100 messages
-    of the greatest length."""
+    """Fill an empty database. A person's name says what they are for: `inbox@…` has 40
+    conversations of `sizes[0]` messages, some of them unread; `size.1000@…` has one conversation of
+    1,000 messages, `many.100@…` 100 conversations of ten messages, `old@…` three conversations with
+    ten messages older than all others, `long@…` one conversation of 100 messages of the greatest
+    length."""
     with transaction.atomic():
         companions = [make_companion(), *make_users("companion.1", "companion.2")]
         for size in sizes:
@@ -39,8 +42,12 @@ def make(sizes):
         make_history(people, 1, 4)
         text = "x" * (MESSAGE_BODY_MAX_CHARACTERS - len("99. "))
         make_history([*make_users("long"), *companions], 1, 100, text=text)
+        people = make_users("inbox", *(f"inbox.companion.{n}" for n in range(3)))
+        after = timedelta(days=3)
+        conversations = make_history(people, INBOX_CONVERSATIONS, sizes[0], after)
         move_clocks_to_last_messages()
         mark_everything_as_read()
+        mark_some_as_unread(people[0], conversations, sizes[0], BEGIN + after)
     analyze()
 
 
@@ -63,7 +70,7 @@ def make_history(people, count, size, after=timedelta(0), text=TEXT):
     messages = (
         Message(
             conversation=conversations[n % count],
-            sender=people[n % len(people)],
+            sender=people[n // count % len(people)],
             message_body=f"{n}. {text}",
             sent_at=begin + timedelta(milliseconds=n),
             updated_at=begin + timedelta(milliseconds=n),
@@ -71,6 +78,14 @@ def make_history(people, count, size, after=timedelta(0), text=TEXT):
         for n in range(count * size)
     )
     insert(messages, count * size)
+    return conversations
+
+
+def mark_some_as_unread(user, conversations, size, begin):
+    """In a quarter of the conversations, the last 13 messages."""
+    read_at = begin + timedelta(milliseconds=len(conversations) * (size - 13) - 1)
+    participations = Participation.objects.filter(user=user, conversation__in=conversations[::4])
+    participations.update(read_at=read_at)
 
 
 def forget_sends():

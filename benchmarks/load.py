@@ -1,22 +1,23 @@
-"""The load: a process that sends one request after another on each of several connections.
+"""The load: one request after another on each of several connections."""
 
-`python -m benchmarks.load`, with a JSON object on standard input: `port`, `workers`,
-`connections_per_worker`, `seconds`, and `request`, the bytes of an HTTP request as text, in which
-`{n}` is counted up from `first`. It prints a JSON object: `statuses`, with the number of responses
-of each; `per_second`; the `median` in milliseconds; the `next` number.
-"""
-
-import json
 import re
 import selectors
 import socket
-import statistics
-import sys
-import time
 from collections import Counter, defaultdict
-from itertools import chain, count
+from dataclasses import dataclass, field
+from itertools import chain
+from time import perf_counter
 
-WHOSE = "GET /api/bare/0/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+WHOSE = b"GET /api/bare/0/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+@dataclass
+class Load:
+    """The number of responses of each status code, and the seconds that each response took."""
+
+    statuses: Counter = field(default_factory=Counter)
+    times: list = field(default_factory=list)
+    per_second: float = 0
 
 
 class Connection:
@@ -26,8 +27,8 @@ class Connection:
 
     def send(self, request):
         self.received, self.length = b"", None
-        self.begin = time.perf_counter()
-        self.socket.sendall(request.encode())
+        self.begin = perf_counter()
+        self.socket.sendall(request)
 
     def receive(self):
         """The status code, once the response is complete; None before."""
@@ -44,43 +45,46 @@ class Connection:
             return None
         return int(self.received[9:12])
 
+    def get_worker(self):
+        self.send(WHOSE)
+        while not self.receive():
+            pass
+        return re.search(rb"X-Worker: (\d+)", self.received)[1]
 
-def connect(port, workers, connections_per_worker):
+
+def connect_evenly(port, connections, workers):
     """The same number of connections to each worker, which would otherwise keep what it happened to
     accept: six of eight, for example."""
-    connections = defaultdict(list)
-    while list(map(len, connections.values())) != [connections_per_worker] * workers:
+    kept = defaultdict(list)
+    while sum(map(len, kept.values())) < connections:
         connection = Connection(port)
-        connection.send(WHOSE)
-        while not connection.receive():
-            pass
-        [worker] = re.findall(rb"X-Worker: (\d+)", connection.received)
-        if len(connections[worker]) < connections_per_worker:
-            connections[worker].append(connection)
-    return list(chain.from_iterable(connections.values()))
+        mine = kept[connection.get_worker()]
+        if len(mine) < connections // workers:
+            mine.append(connection)
+        else:
+            connection.socket.close()
+    return list(chain.from_iterable(kept.values()))
 
 
-def run(port, workers, connections_per_worker, seconds, request, first):
-    numbers, statuses, times = count(first), Counter(), []
+def run(connections, get_request, seconds):
+    """Send requests for some seconds, wait for the last responses, and close the connections."""
+    load = Load()
+    begin = now = perf_counter()
     with selectors.DefaultSelector() as selector:
-        for connection in connect(port, workers, connections_per_worker):
+        for connection in connections:
             selector.register(connection.socket, selectors.EVENT_READ, connection)
-            connection.send(request.replace("{n}", f"{next(numbers):06d}"))
-        begin = time.perf_counter()
-        while (now := time.perf_counter()) < begin + seconds or not times:
-            for key, _ in selector.select(1):
+            connection.send(get_request())
+        while selector.get_map():
+            for key, _ in selector.select():
                 connection = key.data
                 if status := connection.receive():
-                    statuses[status] += 1
-                    times.append(time.perf_counter() - connection.begin)
-                    connection.send(request.replace("{n}", f"{next(numbers):06d}"))
-    return {
-        "statuses": statuses,
-        "per_second": len(times) / (now - begin),
-        "median": 1000 * statistics.median(times),
-        "next": next(numbers),
-    }
-
-
-if __name__ == "__main__":
-    json.dump(run(**json.load(sys.stdin)), sys.stdout)
+                    now = perf_counter()
+                    load.statuses[status] += 1
+                    load.times.append(now - connection.begin)
+                    if now < begin + seconds:
+                        connection.send(get_request())
+                    else:
+                        selector.unregister(connection.socket)
+                        connection.socket.close()
+    load.per_second = len(load.times) / (now - begin)
+    return load

@@ -1,7 +1,6 @@
 """gunicorn as configured, with two workers, on a database of its own."""
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -10,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 from urllib.request import Request, urlopen
+
+from benchmarks.load import connect_evenly, run
 
 WORKERS = 2
 CONNECTIONS = 8
@@ -29,19 +30,25 @@ def environment(database_url):
 
 
 class Server:
-    def __init__(self, database_url, **variables):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.next_number = 0
-        command = ["-m", "gunicorn", "messaging_app.wsgi", "--bind", f"127.0.0.1:{self.port}"]
-        self.process = subprocess.Popen(
-            [sys.executable, *command, "--workers", str(WORKERS), "--access-logfile", os.devnull],
-            cwd=BASE_DIR,
-            env=environment(database_url) | variables,
-            start_new_session=True,
-        )
+    def __init__(self, database_url, shared_socket=False):
+        """With `shared_socket` the workers accept from one socket, whatever the configuration."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+            self.url = f"http://127.0.0.1:{self.port}"
+            bind, inherited = f"127.0.0.1:{self.port}", ()
+            if shared_socket:
+                bind, inherited = f"fd://{listener.fileno()}", [listener.fileno()]
+            else:
+                listener.close()
+            command = ["-m", "gunicorn", "messaging_app.wsgi", "--bind", bind]
+            command += ["--workers", str(WORKERS), "--access-logfile", os.devnull]
+            self.process = subprocess.Popen(
+                [sys.executable, *command, "--log-level", "warning"],
+                cwd=BASE_DIR,
+                env=environment(database_url),
+                pass_fds=inherited,
+                start_new_session=True,
+            )
         while True:
             with contextlib.suppress(OSError), urlopen(f"{self.url}/healthz") as response:
                 if response.status == 200:
@@ -71,35 +78,9 @@ class Server:
             if line.startswith("VmRSS")
         ]
 
-    def load(self, method, path, seconds, token=None, body=None, headers=None):
-        """The object that `load.py` prints."""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}"]
-        if token:
-            lines.append(f"Authorization: Bearer {token}")
-        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-        content = "" if body is None else json.dumps(body)
-        if content:
-            length = len(content.replace("{n}", "000000"))
-            lines += ["Content-Type: application/json", f"Content-Length: {length}"]
-        request = "\r\n".join([*lines, "", content])
-        load = {
-            "port": self.port,
-            "workers": WORKERS,
-            "connections_per_worker": CONNECTIONS // WORKERS,
-            "seconds": seconds,
-            "request": request,
-            "first": self.next_number,
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.load"],
-            cwd=BASE_DIR,
-            input=json.dumps(load),
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        result = json.loads(done.stdout)
-        if "{n}" in request:
-            # The next round sends other numbers, whose pages are not in the cache yet.
-            self.next_number = result["next"]
-        return result
+    def load(self, operation, seconds, connections=CONNECTIONS):
+        get_request = operation.get_requests(self)
+        load = run(connect_evenly(self.port, connections, WORKERS), get_request, seconds)
+        if set(load.statuses) != {operation.status}:
+            raise SystemExit(f"{operation.name} returned {load.statuses}.")
+        return load
