@@ -86,9 +86,11 @@ def get_headlines():
     operations = [
         Operation("message list, cached", path, user),
         Operation("message list, 304", path, user, status=304),
+        Operation("message list, just changed", path, user, changing=conversation.pk),
         Operation("message list, filtered", f"{path}?{FILTER}", user),
         Operation("inbox, unchanged", inbox, user),
         Operation("inbox, 304", inbox, user, status=304),
+        Operation("inbox, one just changed", inbox, user, changing=conversation.pk),
         Operation("conversation detail, unchanged", detail, user),
         Operation("conversation detail, 304", detail, user, status=304),
     ]
@@ -100,12 +102,10 @@ def get_headlines():
             Operation(f"{name}, 304", flat, owner, status=304),
             Operation(f"{name}, filtered", f"{flat}?{FILTER}", owner),
         ]
-    # The last ones change what the others show.
     credentials = {"email": "companion.0@example.com", "password": data.PASSWORD}
+    # Sends come last, because they make the pages longer.
     return [
         *operations,
-        Operation("message list, just changed", path, user, changing=conversation.pk),
-        Operation("inbox, one just changed", inbox, user, changing=conversation.pk),
         get_send("send", user, path),
         Operation("sign-in", "/api/token/", body=credentials),
     ]

@@ -1,33 +1,50 @@
-"""`python -m benchmarks.report`: write chart.svg and print tables, from the benchmarks' results.
+"""`python -m benchmarks.report`: write the tables of docs/speed.md and chart.svg from the results.
 
-The tables are in docs/speed.md, as they are printed; a test compares them.
+Each table is between `<!-- name -->` and `<!-- end -->`. A test compares page and chart with the
+results.
 """
 
 import json
+import re
 from pathlib import Path
 
+from benchmarks.chart import draw
+
 FOLDER = Path(__file__).resolve().parent
+PAGE = FOLDER.parent / "docs/speed.md"
+CHART = FOLDER / "chart.svg"
 DATABASES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+# At least, as a ratio to the bare view.
 TARGETS = {
-    "message list, cached": 0.35,
-    "message list, 304": 0.35,
-    "message list, past the cache": 0.16,
-    "message list, filtered": None,
-    "flat list, cached": None,
-    "flat list, past the cache": None,
-    "conversation list": 0.14,
-    "conversation detail": 0.14,
-    "send": 0.12,
-    "sign-in": None,
+    "SQLite": {
+        "message list, cached": 0.40,
+        "message list, 304": 0.40,
+        "message list, filtered": 0.18,
+        "inbox, unchanged": 0.25,
+        "inbox, 304": 0.25,
+        "conversation detail, unchanged": 0.28,
+        "send": 0.20,
+    },
+    "PostgreSQL": {
+        "message list, cached": 0.30,
+        "message list, 304": 0.30,
+        "message list, filtered": 0.16,
+        "inbox, unchanged": 0.20,
+        "inbox, 304": 0.20,
+        "conversation detail, unchanged": 0.26,
+        "send": 0.17,
+    },
 }
-SIZES = [f"{count} messages" for count in (1_000, 100_000, 1_000_000)]
-COUNTS = [f"{count} conversations" for count in (10, 100, 1_000)]
+# At most, the 99th percentile in medians, by the number of connections.
+SEND_TARGETS = {"8": 8}
+POLL_SECONDS = 3
+POLLED = ("cached", "304", "unchanged", "just changed")
 
 
 def main():
     results = read()
-    print(*[ratios(results), *grown_tables(results), memory(results)], sep="\n\n")
-    chart(results)
+    CHART.write_text(draw(get_ratios(results)))
+    PAGE.write_text(fill(PAGE.read_text(), results))
 
 
 def read():
@@ -37,61 +54,95 @@ def read():
     }
 
 
-def find(operations, name):
-    return operations.get(f"{SIZES[0]}: {name}") or operations[name]
+def fill(page, results):
+    """The page with the tables of these results."""
+    tables = {
+        "headlines": headlines(results),
+        "sends": sends(results),
+        "messages": growth(results, is_by_messages),
+        "conversations": growth(results, lambda label: label.endswith("conversations")),
+        "memory": memory(results),
+    }
+    for name, table in tables.items():
+        pattern = re.compile(f"(?<=<!-- {name} -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
+        page, found = pattern.subn(lambda _, table=table: table, page)
+        if found != 1:
+            raise SystemExit(f"The page has {found} places for the table of {name}.")
+    return page
 
 
-def ratios(results):
-    """Throughput relative to the bare view's in the same minute."""
-    table = [["operation", *results, "target on SQLite"]]
-    for name, target in TARGETS.items():
-        values = [find(result["operations"], name)["ratio"] for result in results.values()]
-        table.append([name, *(f"{value:.2f}" for value in values), str(target or "")])
-    return markdown(table)
-
-
-def grown_tables(results):
-    return [
-        grown(database, result, labels)
-        for labels in ([*SIZES, "old"], COUNTS)
+def get_ratios(results):
+    return {
+        database: {name: row["ratio"] for name, row in result["headlines"].items()}
         for database, result in results.items()
-    ]
+    }
 
 
-def grown(database, result, labels):
-    """The median time for the first size as a multiple of the bare view's, and how much longer each
-    other size takes."""
-    operations = result["operations"]
-    table = [[database, *map(with_commas, labels)]]
-    first = f"{labels[0]}: "
-    for name in operations:
-        if name.startswith(first):
-            what = name.removeprefix(first)
-            rows = [operations.get(f"{label}: {what}") for label in labels]
-            times = [row and row["median_ms"] for row in rows]
-            rises = [f"{time / times[0] - 1:+.0%}" if time else "" for time in times[1:]]
-            table.append([what, f"{times[0] / rows[0]['bare_median_ms']:.1f}", *rises])
+def headlines(results):
+    table = [["operation"]]
+    for database in results:
+        table[0] += [database, "target", f"clients on {database}"]
+    for name in results["SQLite"]["headlines"]:
+        row = [name]
+        for database, result in results.items():
+            measured, target = result["headlines"][name], TARGETS[database].get(name)
+            clients = f"{round(POLL_SECONDS * measured['per_second'], -1):,}"
+            row += [
+                f"{measured['ratio']:.2f}",
+                f"{target:.2f}" if target else "",
+                clients if name.endswith(POLLED) else "",
+            ]
+        table.append(row)
     return markdown(table)
+
+
+def sends(results):
+    head = ["", "per second", "median", "99th percentile", "in medians", "target"]
+    table = [head]
+    for database, result in results.items():
+        for connections, figures in result["sends"].items():
+            medians = figures["percentile_99_ms"] / figures["median_ms"]
+            target = SEND_TARGETS.get(connections)
+            table.append(
+                [
+                    f"{database}, {connections} connections",
+                    f"{figures['per_second']:,}",
+                    f"{figures['median_ms']:.0f} ms",
+                    f"{figures['percentile_99_ms']:.0f} ms",
+                    f"{medians:.1f}",
+                    f"at most {target}" if target else "",
+                ]
+            )
+    return markdown(table)
+
+
+def is_by_messages(label):
+    return label.endswith("messages") or label == "old"
+
+
+def growth(results, is_shown):
+    """For each database the median time with the first number, and how much longer it takes with
+    each other number."""
+    tables = []
+    for database, result in results.items():
+        rows = result["growth"].items()
+        labels = [label for label in next(iter(result["growth"].values())) if is_shown(label)]
+        table = [[database, *map(with_commas, labels)]]
+        for name, times in rows:
+            first, *others = [times.get(label) for label in labels]
+            if first:
+                rises = [f"{time / first - 1:+.0%}" if time else "" for time in others]
+                table.append([name, f"{first:.1f} ms", *rises])
+        tables.append(markdown(table))
+    return "\n\n".join(tables)
 
 
 def memory(results):
-    """MiB of each of the two workers."""
-    names = {
-        "all operations except sign-in": "memory_mib",
-        "all operations": "memory_with_sign_in_mib",
-    }
     table = [["after", *results]]
-    for label, key in names.items():
-        table.append([label, *(join(result[key]) for result in results.values())])
-    pages = {"before": "pages too large to cache", "after": "the largest cached pages"}
-    for when, label in pages.items():
-        values = [join(result["worst_pages_mib"][when]) for result in results.values()]
-        table.append([f"{label}, in new workers", *values])
+    for label in results["SQLite"]["memory"]:
+        values = [" and ".join(map(str, result["memory"][label])) for result in results.values()]
+        table.append([label, *values])
     return markdown(table)
-
-
-def join(values):
-    return " and ".join(map(str, values))
 
 
 def with_commas(label):
@@ -102,28 +153,6 @@ def with_commas(label):
 def markdown(table):
     head, *rows = [f"| {' | '.join(row)} |" for row in table]
     return "\n".join([head, "|---" * len(table[0]) + "|", *rows])
-
-
-def chart(results):
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    height = 0.8 / len(results)
-    for n, (database, result) in enumerate(results.items()):
-        values = [find(result["operations"], name)["ratio"] for name in TARGETS]
-        places = [place + n * height for place in range(len(TARGETS))]
-        axes.barh(places, values, height, label=database)
-    for place, target in enumerate(TARGETS.values()):
-        if target:
-            axes.plot([target, target], [place - 0.25, place + 0.65], color="black", linewidth=2)
-    axes.set_yticks([place + 0.2 for place in range(len(TARGETS))], list(TARGETS))
-    axes.invert_yaxis()
-    axes.set_xlabel(
-        "Throughput relative to a bare Django view (1.0 is equal; black: target on SQLite)"
-    )
-    axes.legend(loc="lower right")
-    plt.rcParams["svg.hashsalt"] = "benchmarks"
-    figure.savefig(FOLDER / "chart.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

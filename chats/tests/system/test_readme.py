@@ -18,7 +18,6 @@ from chats.tests.support.services import PostgresServer, find
 README = settings.BASE_DIR / "README.md"
 API_GUIDE = settings.BASE_DIR / "docs/api.md"
 OPERATING = settings.BASE_DIR / "docs/operating.md"
-SPEED = settings.BASE_DIR / "docs/speed.md"
 END_OF_RESPONSE = "\n<end of response>\n"
 CHANGING = {
     r"[0-9a-f]{8}-[0-9a-f]{4}-[45][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}": "id",
@@ -123,6 +122,6 @@ def test_the_first_conversation_returns_the_responses_shown(server, tmp_path, cl
 @pytest.mark.once
 def test_the_figures_are_those_of_the_benchmarks():
     results = report.read()
-    tables = [report.ratios(results), *report.grown_tables(results), report.memory(results)]
-    page = SPEED.read_text()
-    assert [table for table in tables if table not in page] == []
+    page = report.PAGE.read_text()
+    assert report.fill(page, results) == page
+    assert report.draw(report.get_ratios(results)) == report.CHART.read_text()
