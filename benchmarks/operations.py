@@ -43,9 +43,10 @@ class Operation:
 
     def get_bare(self, server):
         """The request for a bare response of the same size."""
-        size = {200: 0, 201: 300, 304: 0}[self.status]
-        if self.body is None and self.status == 200:
-            size = len(self.get(server)[1])
+        if self.body is not None:
+            size = 300
+        else:
+            size = 0 if self.status == 304 else len(self.get(server)[1])
         return Operation("bare", f"/api/bare/{size}/", self.user)
 
     def get_requests(self, server):
