@@ -7,8 +7,10 @@ import math
 import os
 import socket
 import time
+from collections import defaultdict
 
 from gunicorn import glogging
+from gunicorn.sock import close_sockets, create_sockets
 
 # For 2 cores: while one process waits for its GIL the others work, and while one thread waits for
 # the database, Redis or a slow client the others do. Each thread has its own database connection.
@@ -41,6 +43,63 @@ DRAINED_BODY_BYTES = 64 * 1024
 CLOSING_BODY_BYTES = 16 * 1024 * 1024
 CLOSING_SECONDS = 5
 CLOSING_IDLE_SECONDS = 1
+
+
+def on_starting(server):
+    """Give each worker a listening socket, between which the kernel spreads the connections.
+
+    Workers that share one keep what they happen to accept, often nearly everything one of them. The
+    sockets belong to the arbiter, so that a connection waits in them while its worker is replaced.
+    """
+    is_inherited = {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys()
+    if not is_inherited and all(isinstance(address, tuple) for address in server.cfg.address):
+        # Exits if another server listens there, which the others would not notice.
+        close_sockets(create_sockets(server.cfg, server.log))
+        server.cfg.set("reuse_port", True)
+        server.LISTENERS = [
+            listener
+            for _ in range(server.cfg.workers)
+            for listener in create_sockets(server.cfg, server.log)
+        ]
+        server.cfg.set("reuse_port", False)
+
+
+def get_listeners(server):
+    """The listening sockets for each address."""
+    listeners = defaultdict(list)
+    for listener in server.LISTENERS:
+        listeners[str(listener)].append(listener)
+    return listeners.values()
+
+
+def count_workers(server, listener):
+    return sum(listener in worker.sockets for worker in server.WORKERS.values())
+
+
+def pre_fork(server, worker):
+    """Give the worker the sockets that the fewest other workers have, one for each address."""
+    worker.sockets = [
+        min(listeners, key=lambda listener: count_workers(server, listener))
+        for listeners in get_listeners(server)
+    ]
+
+
+def post_fork(server, worker):
+    """Close the worker's copies of the others' sockets, or these would outlive the others."""
+    for listener in server.LISTENERS:
+        if listener not in worker.sockets:
+            listener.close()
+
+
+def child_exit(server, worker):
+    """Close sockets that no worker accepts from any more, because their number was reduced."""
+    if len(server.WORKERS) < server.num_workers:
+        # Another worker will take over its sockets.
+        return
+    for listener in worker.sockets:
+        if listener in server.LISTENERS and not count_workers(server, listener):
+            server.LISTENERS.remove(listener)
+            listener.close()
 
 
 def get_body_bytes(req):

@@ -18,13 +18,20 @@ MAX_UNREAD_COUNT = 100
 # A participant's own messages and deleted ones are passed over. This bounds how many.
 MAX_UNREAD_SCANNED = 1_000
 
-USER_BY_ID = "SELECT * FROM chats_user WHERE user_id = %s"
-CONVERSATION_OF_USER = """
-    SELECT conversation.* FROM chats_conversation conversation
+
+def list_columns(model, alias):
+    """Not `*`: a prepared statement must not find another column after a migration."""
+    return ", ".join(f"{alias}.{field.column}" for field in model._meta.concrete_fields)
+
+
+USER_BY_ID = f"""
+    SELECT {list_columns(User, "chats_user")} FROM chats_user WHERE user_id = %s
+"""  # noqa: S608
+CONVERSATION_OF_USER = f"""
+    SELECT {list_columns(Conversation, "conversation")} FROM chats_conversation conversation
     JOIN chats_conversation_participants participant USING (conversation_id)
     WHERE conversation_id = %s AND participant.user_id = %s
-"""
-
+"""  # noqa: S608
 MOVE_CLOCK = """
     UPDATE chats_conversation SET updated_at = %s
     WHERE conversation_id = %s AND EXISTS (
@@ -34,7 +41,7 @@ MOVE_CLOCK = """
     )
 """
 READ_STATES = """
-    SELECT participant.*, (
+    SELECT {columns}, (
         SELECT count(*) FROM (
             SELECT 1 FROM (
                 SELECT sender_id, message_body FROM chats_message message
@@ -94,7 +101,10 @@ def move_clock(user, conversation_id, updated_at):
 
 def get_read_states(user, conversation_ids):
     """`(read_at, unread_count)` by conversation_id, for those in which the user takes part."""
-    statement = READ_STATES.format(keys=", ".join(["%s"] * len(conversation_ids)))
+    statement = READ_STATES.format(
+        columns=list_columns(Participation, "participant"),
+        keys=", ".join(["%s"] * len(conversation_ids)),
+    )
     limits = [MAX_UNREAD_SCANNED, MAX_UNREAD_COUNT]
     keys = get_parameters(user.pk, *conversation_ids)
     rows = Participation.objects.raw(statement, [*limits, *keys])

@@ -24,9 +24,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 ENCODING_NOTE = "(special characters in a password are percent-encoded)"
 
 
-def boolean(name):
-    """False if the variable is not set."""
-    return read(name, "0", parse_boolean, f'Environment variable "{name}" invalid: write 1 or 0.')
+def boolean(name, default="0"):
+    return read(
+        name, default, parse_boolean, f'Environment variable "{name}" invalid: write 1 or 0.'
+    )
 
 
 def integer(name, default, low, high):

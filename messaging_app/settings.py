@@ -98,6 +98,7 @@ SQLITE = {
     },
 }
 POSTGRES = {
+    "ENGINE": "messaging_app.postgres",
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {
@@ -111,6 +112,9 @@ POSTGRES = {
         "options": "-c jit=off",
     },
 }
+if env.boolean("DATABASE_PREPARED_STATEMENTS", "1"):
+    # PostgreSQL plans a statement once a connection, not each time. From its second use on.
+    POSTGRES["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 1}
 SQLITE_URL = f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
 DATABASES = {"default": env.database_url("DATABASE_URL", SQLITE_URL, SQLITE, POSTGRES)}
 if os.environ.get("SOURCE_DATABASE_URL"):
@@ -118,22 +122,15 @@ if os.environ.get("SOURCE_DATABASE_URL"):
     DATABASES["source"] = env.database_url("SOURCE_DATABASE_URL", "", SQLITE, POSTGRES)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Entries in local memory. With chats.caching.MAX_BYTES the first two keep a process under 64 MiB.
+CACHE_ENTRIES = {"default": 750, "summaries": 4_000, "throttles": 100_000}
 LOCAL_CACHES = {
-    "default": {
+    alias: {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-        # With chats.caching.MAX_BYTES this and the next one keep a process under 64 MiB.
-        "OPTIONS": {"MAX_ENTRIES": 750},
-    },
-    "summaries": {
-        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-        "LOCATION": "summaries",
-        "OPTIONS": {"MAX_ENTRIES": 4_000},
-    },
-    "throttles": {
-        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-        "LOCATION": "throttles",
-        "OPTIONS": {"MAX_ENTRIES": 100_000},
-    },
+        "LOCATION": alias,
+        "OPTIONS": {"MAX_ENTRIES": entries},
+    }
+    for alias, entries in CACHE_ENTRIES.items()
 }
 REDIS = {
     "BACKEND": "messaging_app.cache.RedisCache",

@@ -49,6 +49,19 @@ def many(grown, rows, alice, bob):
     return grown
 
 
+def test_a_column_may_be_added_while_statements_are_prepared(api, alice, bob, conversation):
+    client = api(alice)
+    send(conversation, bob, "Hello")
+    for added in ("first", "second"):
+        for path in (CONVERSATIONS, f"{CONVERSATIONS}{conversation.pk}/", MESSAGES):
+            for _ in range(3):
+                assert client.get(path).status_code == 200
+        tables = ["chats_user", "chats_conversation", "chats_conversation_participants"]
+        with connection.cursor() as cursor:
+            for table in [*tables, "chats_message"]:
+                cursor.execute(f"ALTER TABLE {table} ADD COLUMN {added} integer")
+
+
 def test_message_list(api, alice, grown):
     client = api(alice)
     path = f"{CONVERSATIONS}{grown.pk}/messages/?page_size=100"

@@ -5,10 +5,13 @@ import re
 import shlex
 import signal
 import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from http.client import HTTPConnection
+from pathlib import Path
 from threading import Event
 from uuid import uuid4
 
@@ -19,7 +22,14 @@ import yaml
 from django.conf import settings
 
 from chats.tests.support.conformance import CheckedSession
-from chats.tests.support.servers import PASSWORD, RESPONSE_SECONDS, Database, Server, request
+from chats.tests.support.servers import (
+    PASSWORD,
+    RESPONSE_SECONDS,
+    Database,
+    Server,
+    environment,
+    request,
+)
 from chats.tests.support.services import PostgresServer, RedisServer
 
 
@@ -195,6 +205,60 @@ def test_a_reload_fails_no_request(server):
     sent = sorted(body for bodies, _ in results for body in bodies)
     rows = alice.everything(f"/conversations/{conversation_id}/messages/", page_size=100)
     assert sorted(row["message_body"] for row in rows) == sent
+
+
+def get_worker_pids(server):
+    pid = server.process.pid
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
+def count_listeners(server):
+    """The listening sockets on the server's port, in the kernel's table."""
+    port = f":{int(server.address.split(':')[1]):04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(line[1].endswith(port) and line[3] == "0A" for line in lines)
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux")
+class TestListeners:
+    """Each worker has a socket of its own, so that the kernel spreads the connections."""
+
+    def test_as_many_as_workers_after_a_reload_too(self, server):
+        assert count_listeners(server) == server.workers
+        before = get_worker_pids(server)
+        server.process.send_signal(signal.SIGHUP)
+        while get_worker_pids(server) & before:
+            assert self.get(server) == 200
+        assert count_listeners(server) == server.workers
+
+    def test_none_is_left_without_a_worker(self, server):
+        for change, workers in ((signal.SIGTTOU, 2), (signal.SIGTTIN, 3)):
+            server.process.send_signal(change)
+            while (len(get_worker_pids(server)), count_listeners(server)) != (workers, 2):
+                # The socket of a worker that stops may be closed with a connection in it.
+                with suppress(requests.ConnectionError):
+                    self.get(server)
+        for _ in range(20):
+            assert self.get(server) == 200
+        server.restart()
+
+    def test_a_second_server_is_refused(self, server):
+        command = [sys.executable, "-m", "gunicorn", "messaging_app.wsgi", "--bind", server.address]
+        second = subprocess.run(  # noqa: S603
+            command,
+            cwd=settings.BASE_DIR,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert second.returncode == 1
+        assert "Connection in use" in second.stderr
+
+    def get(self, server):
+        """Over a new connection."""
+        return server.request("GET", "/healthz", headers={"Connection": "close"}).status_code
 
 
 @contextmanager
