@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 
@@ -9,3 +10,5 @@ urlpatterns = [
     re_path("^api(/|$)", UnknownPathView.as_view(), name="unknown-path"),
     path("admin/", admin.site.urls),
 ]
+if settings.DEBUG:
+    urlpatterns.append(path("", include("messaging_app.frontend")))

@@ -1,0 +1,120 @@
+import { Client } from "./client.js";
+import { ConversationView } from "./conversation.js";
+import { changePassword, deleteAccount, editProfile, signOut, startConversation } from "./dialogs.js";
+import { find, fullName, make, openMenu } from "./dom.js";
+import { makeForm } from "./forms.js";
+import { Inbox } from "./inbox.js";
+
+const read = (name) => find(`meta[name=${name}]`).content;
+const demo = JSON.parse(read("demo"));
+const as = new URLSearchParams(location.search).get("as");
+// The demo accounts have a session each, so that they can talk in two windows.
+const client = new Client({ api: read("api"), name: as ? `chat-${as}` : "chat" });
+const inbox = new Inbox(client);
+const conversation = new ConversationView(client, inbox);
+let shown; // the user_id for whom the page was set up
+
+function show() {
+  const { user } = client;
+  find("#welcome").hidden = user !== null;
+  find("#chat").hidden = user === null;
+  find("#reason").textContent = client.reason ? `You were signed out: ${client.reason}` : "";
+  if (user) find("#account").textContent = fullName(user);
+  if (user?.user_id === shown) return;
+  shown = user?.user_id;
+  conversation.close();
+  inbox.clear();
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+  if (!user) return showForm("sign-in");
+  client.followInbox();
+  route();
+}
+
+function route() {
+  const [id, sentAt] = location.hash.slice(1).split("/");
+  find("#chat").classList.toggle("is-open", Boolean(id));
+  if (!client.user) return;
+  if (id) conversation.open(id, sentAt);
+  else conversation.close();
+  inbox.select(id);
+}
+
+// --- Signing in
+
+const email = { label: "E-mail address", type: "email", autocomplete: "username" };
+const signIn = makeForm({
+  fields: { email, password: { label: "Password", type: "password", autocomplete: "current-password" } },
+  submit: "Sign in",
+  action: ({ email, password }) => client.signIn(email, password),
+});
+const register = makeForm({
+  fields: {
+    first_name: { label: "First name", autocomplete: "given-name" },
+    last_name: { label: "Last name", autocomplete: "family-name" },
+    email,
+    password: {
+      label: "Password",
+      type: "password",
+      autocomplete: "new-password",
+      hint: "At least 8 characters, and not a common password.",
+    },
+  },
+  submit: "Create an account",
+  action: (profile) => client.register(profile),
+});
+
+function showForm(id) {
+  const isSignIn = id === "sign-in";
+  signIn.reset();
+  register.reset();
+  find("#sign-in").hidden = !isSignIn;
+  find("#register").hidden = isSignIn;
+  find("#switch").textContent = isSignIn ? "Create an account" : "Sign in with an account that you have";
+}
+
+function showDemo() {
+  if (!demo.length) return;
+  const links = demo.map(({ name, first_name }) =>
+    make("li", {}, make("a", { className: "primary", href: `?as=${name}` }, first_name)),
+  );
+  find("#demo").hidden = false;
+  find("#demo ul").replaceChildren(...links);
+  const account = demo.find(({ name }) => name === as);
+  if (!account) return;
+  const others = demo.filter((other) => other !== account);
+  const open = ({ name, first_name }) => make("a", { href: `?as=${name}`, target: "_blank" }, first_name);
+  find("#hint").hidden = false;
+  find("#hint").append("Demo: open a second window as ");
+  others.forEach((other, n) => find("#hint").append(n ? " or " : "", open(other)));
+  if (client.user || client.reason) return;
+  client.signIn(account.email, account.password).catch((error) => {
+    const text = error.code === "no_active_account" ? "Run manage.py seed_demo first." : error.message;
+    find("#reason").textContent = text;
+  });
+}
+
+find("#sign-in").append(signIn);
+find("#register").append(register);
+find("#switch").onclick = () => {
+  showForm(find("#register").hidden ? "register" : "sign-in");
+  find("section:not([hidden]) input", find("#welcome")).focus();
+};
+
+// --- The page's own buttons
+
+find("#new").onclick = () => startConversation(client);
+find("#account").onclick = ({ currentTarget }) =>
+  openMenu(currentTarget, {
+    Profile: () => editProfile(client),
+    "Change password": () => changePassword(client),
+    "Delete account": () => deleteAccount(client),
+    "Sign out": () => signOut(client, () => (location.href = location.pathname)),
+  });
+
+client.addEventListener("session", show);
+client.addEventListener("connection", ({ detail }) => {
+  find("#connection").textContent = detail.error ? `${detail.error.message} Trying again…` : "";
+});
+addEventListener("hashchange", route);
+show();
+showDemo();

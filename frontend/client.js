@@ -1,0 +1,168 @@
+/**
+ * A client of the messaging API for browsers. docs/frontend.md says how to use it.
+ *
+ *     const client = new Client({ api: "https://chat.example.com/api" });
+ *     client.addEventListener("inbox", ({ detail }) => show(detail.results));
+ *     await client.signIn("ann@example.com", "tide over the moor");
+ *     client.followInbox();
+ *
+ * Events of a Client, with their `detail`:
+ *   session                      `user` has changed, in any tab: somebody signed in or out, or the
+ *                                API ended the session, and `reason` says why
+ *   inbox       {results, next}  the first page of the inbox has changed
+ *   outbox                       messages wait, have been sent or were refused, in any tab
+ *   sent        {message}        this tab has sent a message of the outbox
+ *   connection  {error}          requests fail, or (`null`) succeed again
+ *
+ * Timestamps stay the strings that the API sent: `Date` drops their microseconds.
+ */
+
+import { backoff, Later, Refused } from "./requests.js";
+import { Room } from "./room.js";
+import { Session } from "./session.js";
+
+export { Later, Refused, Room };
+
+const POLL_SECONDS = 3;
+
+export class Client extends Session {
+  #deliveries = new Map(); // by conversation
+  #failures = new Map(); // by conversation
+  #inbox = new AbortController();
+
+  /** `api` is the API's address. Clients with the same `name` share a session and an outbox. */
+  constructor(options) {
+    super(options);
+    addEventListener("storage", ({ key, newValue }) => {
+      if (!key?.startsWith(this.storageKey(this.user?.user_id, "outbox", ""))) return;
+      this.emit("outbox");
+      if (newValue === null) this.wake();
+    });
+    this.#deliverAll();
+  }
+
+  // --- The outbox: an item of localStorage a message, so that tabs do not overwrite each other
+
+  /** The messages that were not sent yet: [{id, conversation, message_body, error?}, …]. */
+  outbox(user = this.user) {
+    const prefix = this.storageKey(user?.user_id, "outbox", "");
+    const ids = Object.keys(localStorage).filter((id) => id.startsWith(prefix));
+    return ids.sort().map((id) => ({ id, ...JSON.parse(localStorage.getItem(id)) }));
+  }
+
+  /** Raises what localStorage raises when it is full. */
+  send(conversation, message_body) {
+    const { user } = this;
+    const places = this.outbox(user).map((entry) => 1 + entry.place);
+    const place = Math.max(Date.now(), ...places);
+    const key = crypto.randomUUID();
+    const entry = { conversation, message_body, key, place };
+    const id = this.storageKey(user.user_id, "outbox", String(place).padStart(15, "0"), key);
+    localStorage.setItem(id, JSON.stringify(entry));
+    this.emit("outbox");
+    this.deliver(conversation);
+  }
+
+  /** Sends a refused message again. The API knows by its key if it was sent after all. */
+  retry({ id, error, ...entry }) {
+    if (error) localStorage.setItem(id, JSON.stringify(entry));
+    this.emit("outbox");
+    this.deliver(entry.conversation);
+  }
+
+  discard({ id }) {
+    localStorage.removeItem(id);
+    this.emit("outbox");
+  }
+
+  /** Sends the waiting messages of a conversation now. Ends when none is left or one has to wait. */
+  deliver(conversation) {
+    if (!this.#deliveries.has(conversation)) {
+      const delivery = this.lock(`outbox.${conversation}`, () => this.#deliver(conversation));
+      this.#deliveries.set(conversation, delivery);
+    }
+    return this.#deliveries.get(conversation);
+  }
+
+  async #deliver(conversation) {
+    const path = `/conversations/${conversation}/messages/`;
+    const isNext = (entry) => entry.conversation === conversation && !entry.error;
+    for (let entry; (entry = this.outbox().find(isNext)); ) {
+      const { id, message_body, key, place } = entry;
+      const owner = this.user.user_id;
+      try {
+        const { data } = await this.call(path, { owner, method: "POST", body: { message_body }, key });
+        this.#failures.delete(conversation);
+        localStorage.removeItem(id);
+        this.emit("sent", { message: data });
+      } catch (error) {
+        if (error instanceof Refused && error.status !== 401) {
+          const refused = { conversation, message_body, key, place, error: error.message };
+          if (localStorage.getItem(id)) localStorage.setItem(id, JSON.stringify(refused));
+        } else {
+          if (error instanceof Later) this.#deliverLater(conversation, error);
+          break;
+        }
+      }
+      this.emit("outbox");
+    }
+    this.#deliveries.delete(conversation);
+  }
+
+  async #deliverLater(conversation, { seconds }) {
+    const { failures = 0, isWaiting } = this.#failures.get(conversation) ?? {};
+    if (isWaiting) return;
+    const failure = { failures: failures + 1, isWaiting: true };
+    this.#failures.set(conversation, failure);
+    await this.sleep(seconds ?? backoff(failures));
+    failure.isWaiting = false;
+    this.deliver(conversation);
+  }
+
+  #deliverAll() {
+    new Set(this.outbox().map((entry) => entry.conversation)).forEach((id) => this.deliver(id));
+  }
+
+  // --- Polling, while the page is shown
+
+  /** Polls the inbox; see the event `inbox`. */
+  followInbox() {
+    this.#inbox.abort();
+    this.#inbox = new AbortController();
+    const take = (page) => this.emit("inbox", page);
+    this.poll(() => "/conversations/?page_size=50", take, this.#inbox.signal).catch(() => {});
+  }
+
+  /** A Room, which has the messages of a conversation until `room.stop()`. */
+  follow(conversation) {
+    return new Room(this, conversation);
+  }
+
+  /** Requests `getPath()` until aborted; `take(data)` what has changed. Raises Refused. */
+  async poll(getPath, take, signal) {
+    const owner = this.user?.user_id;
+    let path, etag;
+    for (let failures = 0; !signal.aborted; ) {
+      while (document.hidden && !signal.aborted) await this.sleep(Infinity, signal);
+      let seconds = POLL_SECONDS;
+      try {
+        if (path !== getPath()) [path, etag] = [getPath(), undefined];
+        const page = await this.call(path, { owner, etag, signal });
+        [etag, failures] = [page.etag, 0];
+        if (page.status !== 304) await take(page.data);
+        if (page.data?.next && path !== getPath()) continue;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof Later)) throw error;
+        seconds = error.seconds ?? backoff(failures++);
+      }
+      await this.sleep(seconds, signal);
+    }
+  }
+
+  /** Ends all waiting: polls and sends now. */
+  wake() {
+    super.wake();
+    this.#deliverAll();
+  }
+}

@@ -1,0 +1,63 @@
+/** What the page's modules share. Text is set as text: nothing here takes HTML. */
+
+export const find = (selector, root = document) => root.querySelector(selector);
+
+/** `make("a", { href: "#1" }, "text", element)`; a property such as `onclick` is set as one. */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element) element[name] = value;
+    else if (value !== null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/** Gives the list these children. Elements that stay are not moved, so that they keep the focus. */
+export function setChildren(list, elements) {
+  const staying = new Set(elements);
+  [...list.children].forEach((child) => staying.has(child) || child.remove());
+  elements.forEach((element, n) => {
+    if (list.children[n] !== element) list.insertBefore(element, list.children[n] ?? null);
+  });
+}
+
+export const announce = (text) => (find("#live").textContent = text);
+
+export const fullName = (person) => `${person.first_name} ${person.last_name}`;
+
+/** The title, or else the others' names. */
+export function titleOf({ title, participants }, me) {
+  const others = participants.filter((person) => person.user_id !== me.user_id);
+  return title || others.map(fullName).join(", ") || "Only you";
+}
+
+// `Date` is for showing only: it drops the microseconds.
+const format = (options) => {
+  const formatter = new Intl.DateTimeFormat(undefined, options);
+  return (timestamp) => formatter.format(new Date(timestamp));
+};
+export const dayOf = format({ weekday: "long", day: "numeric", month: "long", year: "numeric" });
+export const timeOf = format({ hour: "2-digit", minute: "2-digit" });
+const shortDay = format({ day: "numeric", month: "short" });
+export const shortTime = (timestamp) =>
+  dayOf(timestamp) === dayOf(Date.now()) ? timeOf(timestamp) : shortDay(timestamp);
+
+/** Opens a menu below the button; `items` is {label: action}. */
+export function openMenu(button, items) {
+  const menu = find("#menu");
+  const act = (action) => () => {
+    menu.hidePopover();
+    action();
+  };
+  const buttons = Object.entries(items).map(([label, action]) =>
+    make("button", { type: "button", onclick: act(action) }, label),
+  );
+  menu.replaceChildren(...buttons);
+  menu.showPopover();
+  const { bottom, top, right } = button.getBoundingClientRect();
+  const below = bottom + menu.offsetHeight < innerHeight;
+  menu.style.top = `${below ? bottom : top - menu.offsetHeight}px`;
+  menu.style.left = `${Math.max(8, right - menu.offsetWidth)}px`;
+  buttons[0].focus();
+}

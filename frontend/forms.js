@@ -1,0 +1,66 @@
+import { find, make } from "./dom.js";
+import { Refused } from "./client.js";
+
+let count = 0;
+
+/**
+ * A form. `fields` is {name: {label, hint?, …properties of the input}}. On submit, `action(values)`
+ * runs, and what it raises is shown, a Refused beside its fields.
+ */
+export function makeForm({ fields = {}, submit, action, onCancel, isDangerous }) {
+  const inputs = {};
+  const texts = {};
+  const rows = Object.entries(fields).map(([name, { label, hint = "", ...properties }]) => {
+    const id = `field-${++count}`;
+    inputs[name] = make("input", { id, name, "aria-describedby": `${id}-text`, ...properties });
+    texts[name] = make("p", { id: `${id}-text`, className: "hint" }, hint);
+    return make("div", { className: "field" }, make("label", { htmlFor: id }, label), inputs[name], texts[name]);
+  });
+  const alert = make("p", { role: "alert" });
+  const button = make("button", { className: isDangerous ? "danger" : "primary" }, submit);
+  const cancel = onCancel && make("button", { type: "button", onclick: onCancel }, "Cancel");
+
+  function show(error) {
+    const messages = error instanceof Refused ? { ...error.fields } : {};
+    for (const [name, text] of Object.entries(texts)) {
+      text.textContent = messages[name]?.join(" ") ?? fields[name].hint ?? "";
+      inputs[name].ariaInvalid = String(name in messages);
+    }
+    const isShown = Object.keys(messages).length > 0 && Object.keys(messages).every((name) => texts[name]);
+    alert.textContent = error && !isShown ? error.message : "";
+    Object.values(inputs).find((input) => input.ariaInvalid === "true")?.focus();
+  }
+
+  async function onsubmit(event) {
+    event.preventDefault();
+    show(null);
+    button.disabled = true;
+    try {
+      await action(Object.fromEntries(Object.entries(inputs).map(([name, { value }]) => [name, value])));
+    } catch (error) {
+      show(error);
+    } finally {
+      button.disabled = false;
+    }
+  }
+  const buttons = make("div", { className: "buttons" }, cancel ?? null, button);
+  return make("form", { noValidate: true, onsubmit }, ...rows, alert, buttons);
+}
+
+/** A dialog with a form. */
+export function ask({ title, text = "", action, ...form }) {
+  const id = `dialog-${++count}`;
+  const dialog = make("dialog", { "aria-labelledby": id, onclose: () => dialog.remove() });
+  const actAndClose = async (values) => {
+    await action(values);
+    dialog.close();
+  };
+  dialog.append(
+    make("h2", { id }, title),
+    text && make("p", {}, text),
+    makeForm({ ...form, action: actAndClose, onCancel: () => dialog.close() }),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  find("input", dialog)?.focus();
+}

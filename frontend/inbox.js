@@ -1,0 +1,178 @@
+import { find, fullName, make, setChildren, shortTime, titleOf } from "./dom.js";
+
+const SEARCH_MS = 300;
+
+const preview = (message, me) => {
+  if (!message) return "No messages yet";
+  const who = message.sender.user_id === me.user_id ? "You" : message.sender.first_name;
+  return `${who}: ${message.message_body ?? "Message deleted"}`;
+};
+
+const initials = (title) => {
+  const words = title.split(/[\s,]+/).filter(Boolean);
+  return words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+};
+
+/** The list of conversations, and the search. `change` is dispatched when a conversation changes. */
+export class Inbox extends EventTarget {
+  #client;
+  #rows = new Map(); // conversations by id
+  #items = new Map(); // {element, state} by id
+  #next = null;
+  #hasLoadedMore = false;
+  #selected = null;
+  #search = new AbortController();
+
+  constructor(client) {
+    super();
+    this.#client = client;
+    client.addEventListener("inbox", ({ detail }) => this.#take(detail));
+    client.addEventListener("outbox", () => this.#showFailed());
+    client.addEventListener("sent", ({ detail }) => this.#addMessage(detail.message));
+    find("#more").onclick = () => this.#loadMore();
+    find("#search").onsubmit = (event) => event.preventDefault();
+    find("#search input").oninput = () => this.#searchSoon();
+  }
+
+  clear() {
+    this.#rows.clear();
+    this.#next = null;
+    this.#hasLoadedMore = false;
+    find("#search input").value = "";
+    this.#searchSoon();
+    this.#render();
+  }
+
+  get(id) {
+    return this.#rows.get(id);
+  }
+
+  /** From the API, if the row was not loaded. Raises what `request()` raises. */
+  async load(id) {
+    if (!this.#rows.has(id)) {
+      const row = await this.#client.request(`/conversations/${id}/`);
+      if (!this.#rows.has(id)) this.set(row);
+    }
+    return this.#rows.get(id);
+  }
+
+  set(row) {
+    this.#rows.set(row.conversation_id, row);
+    this.#render();
+  }
+
+  select(id) {
+    this.#selected = id;
+    this.#render();
+  }
+
+  #take({ results, next }) {
+    const last = next ? results.at(-1).updated_at : "";
+    const ids = new Set(results.map((row) => row.conversation_id));
+    // What the page would hold, but does not, is not in the inbox any more.
+    for (const [id, row] of this.#rows)
+      if (row.updated_at >= last && !ids.has(id)) this.#rows.delete(id);
+    results.forEach((row) => this.#rows.set(row.conversation_id, row));
+    if (!this.#hasLoadedMore) this.#next = next;
+    this.#render();
+  }
+
+  #addMessage(message) {
+    const row = this.#rows.get(message.conversation);
+    const isNewest = row && !(row.last_message?.sent_at > message.sent_at);
+    if (isNewest) this.set({ ...row, last_message: message, updated_at: message.sent_at });
+  }
+
+  async #loadMore() {
+    const { results, next } = await this.#client.request(this.#next);
+    this.#next = next;
+    this.#hasLoadedMore = true;
+    results.forEach((row) => this.#rows.has(row.conversation_id) || this.#rows.set(row.conversation_id, row));
+    this.#render();
+  }
+
+  #render() {
+    const rows = [...this.#rows.values()];
+    rows.sort((one, other) => (one.updated_at < other.updated_at ? 1 : -1));
+    setChildren(find("#inbox"), this.#client.user ? rows.map((row) => this.#item(row)) : []);
+    find("#more").hidden = this.#next === null;
+    const unread = rows.filter((row) => row.unread_count).length;
+    document.title = unread ? `(${unread}) Chat` : "Chat";
+    this.#showFailed();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #item(row) {
+    const id = row.conversation_id;
+    const isSelected = id === this.#selected;
+    const state = JSON.stringify([row, isSelected, new Date().toDateString()]);
+    const item = this.#items.get(id);
+    if (item?.state === state) return item.element;
+    const title = titleOf(row, this.#client.user);
+    const count = row.unread_count > 99 ? "99+" : row.unread_count;
+    const link = make(
+      "a",
+      { href: `#${id}`, "aria-current": isSelected ? "true" : null },
+      make("span", { className: "avatar", ariaHidden: "true" }, initials(title)),
+      make("span", { className: "name" }, title),
+      make("time", { dateTime: row.updated_at }, shortTime(row.updated_at)),
+      make("span", { className: "preview" }, preview(row.last_message, this.#client.user)),
+    );
+    if (count) {
+      const hidden = make("span", { className: "visually-hidden" }, " unread");
+      link.append(make("span", { className: "badge" }, String(count), hidden));
+    }
+    const element = item?.element ?? make("li");
+    const hasFocus = element.contains(document.activeElement);
+    element.replaceChildren(link);
+    if (hasFocus) link.focus();
+    this.#items.set(id, { element, state });
+    return element;
+  }
+
+  #showFailed() {
+    const failed = this.#client.outbox().filter((entry) => entry.error);
+    const text = failed.length === 1 ? "A message was not sent." : `${failed.length} messages were not sent.`;
+    const link = failed.length && make("a", { href: `#${failed[0].conversation}` }, text);
+    if (find("#failed").textContent !== (link ? text : "")) find("#failed").replaceChildren(...(link ? [link] : []));
+  }
+
+  // --- Search
+
+  async #searchSoon() {
+    this.#search.abort();
+    this.#search = new AbortController();
+    const { signal } = this.#search;
+    const text = find("#search input").value.trim();
+    find("#results").hidden = !text;
+    find("#inbox").hidden = Boolean(text);
+    find("#more").hidden = Boolean(text) || this.#next === null;
+    if (!text) return;
+    await new Promise((resolve) => setTimeout(resolve, SEARCH_MS));
+    if (signal.aborted) return;
+    try {
+      const paths = ["/conversations/", "/messages/"].map((path) => `${path}?search=${encodeURIComponent(text)}`);
+      const pages = await Promise.all(paths.map((path) => this.#client.request(path, { signal, patience: 10 })));
+      this.#showResults(...pages.map((page) => page.results));
+    } catch (error) {
+      if (!signal.aborted) find("#results").textContent = error.message;
+    }
+  }
+
+  #showResults(conversations, messages) {
+    const { user } = this.#client;
+    const link = (href, name, text) =>
+      make("li", {}, make("a", { href }, make("span", { className: "name" }, name), make("span", { className: "preview" }, text)));
+    const list = (title, items) => (items.length ? [make("h2", {}, title), make("ul", {}, ...items)] : []);
+    const found = [
+      ...list("Conversations", conversations.map((row) => {
+        return link(`#${row.conversation_id}`, titleOf(row, user), preview(row.last_message, user));
+      })),
+      ...list("Messages", messages.map((message) => {
+        const href = `#${message.conversation}/${message.sent_at}`;
+        return link(href, `${fullName(message.sender)}, ${shortTime(message.sent_at)}`, message.message_body);
+      })),
+    ];
+    find("#results").replaceChildren(...(found.length ? found : ["Nothing was found."]));
+  }
+}

@@ -1,0 +1,53 @@
+const TIMEOUT_MS = 30_000; // for a connection that slept with the computer, too
+const GATEWAY = [502, 503, 504];
+
+/** There was no response, or a temporary one: try again, after `seconds` if the API named them. */
+export class Later extends Error {
+  constructor(message, { seconds, isOutage }) {
+    super(message);
+    Object.assign(this, { seconds, isOutage });
+  }
+}
+
+/** The API refused the request: `status`, `code` (on a 401), and `fields` ({name: [text, …]}). */
+export class Refused extends Error {
+  constructor(status, { code, detail, ...fields }) {
+    const texts = Object.entries(fields).map(([name, texts]) => `${name}: ${texts.join(" ")}`);
+    super([detail, ...texts].filter(Boolean).join("\n"));
+    Object.assign(this, { status, code, fields });
+  }
+}
+
+/** Seconds to wait after a failed try; not the same for everybody. */
+export const backoff = (tries) => Math.min(2 ** tries, 30) * (0.5 + Math.random() / 2);
+
+/** One request: {status, data, etag}. `data` is null for a 204 and a 304. */
+export async function fetchJson(api, path, { method, body, key, etag, access, signal } = {}) {
+  const headers = {
+    ...(body && { "Content-Type": "application/json" }),
+    ...(access && { Authorization: `Bearer ${access}` }),
+    ...(key && { "Idempotency-Key": key }),
+    ...(etag && { "If-None-Match": etag }),
+  };
+  const signals = [AbortSignal.timeout(TIMEOUT_MS), signal].filter(Boolean);
+  let response, data;
+  try {
+    response = await fetch(path.startsWith("http") ? path : api + path, {
+      method,
+      headers,
+      body: body && JSON.stringify(body),
+      cache: "no-store",
+      signal: AbortSignal.any(signals),
+    });
+    data = [204, 304].includes(response.status) ? null : await response.json();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    // Also for what a proxy or a sign-in page of a network says instead of the API.
+    throw new Later("There is no connection to the server.", { isOutage: true });
+  }
+  const { ok, status } = response;
+  if (ok || status === 304) return { status, data, etag: response.headers.get("ETag") };
+  if (status !== 429 && status < 500) throw new Refused(status, data);
+  const seconds = Number(response.headers.get("Retry-After")) || undefined;
+  throw new Later(data.detail, { seconds, isOutage: GATEWAY.includes(status) });
+}

@@ -1,0 +1,211 @@
+import { backoff, fetchJson, Later, Refused } from "./requests.js";
+
+/** Who is signed in, in all tabs, and requests in their name. */
+export class Session extends EventTarget {
+  #api;
+  #name;
+  #sleepers = new Set();
+  #outage = null;
+
+  constructor({ api = "/api", name = "chat" } = {}) {
+    super();
+    this.#api = api;
+    this.#name = name;
+    addEventListener("online", () => this.wake());
+    addEventListener("pageshow", () => this.wake());
+    document.addEventListener("visibilitychange", () => document.hidden || this.wake());
+    addEventListener("storage", ({ key, oldValue, newValue }) => {
+      if (key !== null && key !== this.storageKey("session")) return;
+      const [before, after] = [oldValue, newValue].map((text) => JSON.parse(text)?.user);
+      // Nothing has changed for the person when the tokens were renewed.
+      if (key === null || JSON.stringify(before) !== JSON.stringify(after)) this.#changed();
+    });
+  }
+
+  /** {user, access, refresh}; after the API has ended the session {reason}; otherwise {}. */
+  get #stored() {
+    return JSON.parse(localStorage.getItem(this.storageKey("session"))) ?? {};
+  }
+
+  set #stored(value) {
+    localStorage.setItem(this.storageKey("session"), JSON.stringify(value));
+  }
+
+  /** The profile of whoever is signed in, or null. */
+  get user() {
+    return this.#stored.user ?? null;
+  }
+
+  /** Why the API ended the session, or null. */
+  get reason() {
+    return this.#stored.reason ?? null;
+  }
+
+  async signIn(email, password) {
+    const { data } = await this.#fetch("/token/", { method: "POST", body: { email, password } });
+    const profile = await this.#fetch("/users/me/", data);
+    this.#save({ user: profile.data, ...data });
+  }
+
+  /** `profile` is {email, password, first_name, last_name, phone_number?}. */
+  async register(profile) {
+    await this.#fetch("/users/", { method: "POST", body: profile });
+    await this.signIn(profile.email, profile.password);
+  }
+
+  async updateProfile(fields) {
+    const user = await this.request("/users/me/", { method: "PATCH", body: fields, patience: 5 });
+    if (this.user?.user_id === user.user_id) this.#save({ ...this.#stored, user });
+  }
+
+  /** Ends every other session of the person. */
+  async setPassword(current_password, new_password) {
+    const { email } = this.user;
+    const body = { current_password, new_password };
+    await this.#last("/users/set_password/", { method: "POST", body }, async () => {
+      await this.signIn(email, new_password);
+    });
+  }
+
+  async deleteAccount(current_password) {
+    const options = { method: "DELETE", body: { current_password } };
+    await this.#last("/users/me/", options, () => this.#forget());
+  }
+
+  /** Forgets what is stored of the person, unsent messages too, and tells the API. */
+  async signOut() {
+    const { refresh } = this.#stored;
+    this.#forget();
+    await this.#fetch("/token/blacklist/", { method: "POST", body: { refresh } });
+  }
+
+  /** Sends a request that ends the tokens, while all tabs wait to be told what follows. */
+  async #last(path, options, callback) {
+    await this.request("/users/me/", { patience: 5 }); // with an access token that is valid
+    await this.lock("session", async () => {
+      await this.#fetch(path, { ...options, access: this.#stored.access });
+      await callback();
+    });
+  }
+
+  #forget() {
+    const prefix = this.storageKey(this.user?.user_id, "");
+    for (const key of Object.keys(localStorage))
+      if (key.startsWith(prefix)) localStorage.removeItem(key);
+    this.#save({});
+  }
+
+  #save(value) {
+    this.#stored = value;
+    this.#changed();
+  }
+
+  #changed() {
+    this.emit("session");
+    this.wake();
+  }
+
+  // --- Requests
+
+  /**
+   * Sends a request as the signed-in person and returns the JSON of the response.
+   *
+   * Repeats it until there is a response, waiting `patience` seconds in all. A POST that is not
+   * safe to repeat needs a `key` (its Idempotency-Key) or a `patience` of 0. Raises Refused, and
+   * Later when the patience is over.
+   */
+  async request(path, { patience = Infinity, ...options } = {}) {
+    const owner = this.user?.user_id;
+    for (let tries = 0, waited = 0; ; tries++) {
+      try {
+        return (await this.call(path, { owner, ...options })).data;
+      } catch (error) {
+        const seconds = error.seconds ?? backoff(tries);
+        waited += seconds;
+        if (!(error instanceof Later) || waited > patience) throw error;
+        await this.sleep(seconds, options.signal);
+      }
+    }
+  }
+
+  /** Once, or again with a new access token. */
+  async call(path, { owner, ...options }, renewals = 0) {
+    const { user, access } = this.#stored;
+    if (!user || user.user_id !== owner) throw new Refused(401, { detail: "You are signed out." });
+    try {
+      return await this.#fetch(path, { ...options, access });
+    } catch (error) {
+      if (error.status !== 401 || !(await this.#renew(access, error, renewals))) throw error;
+      return this.call(path, { owner, ...options }, renewals + 1);
+    }
+  }
+
+  /** Whether there is another access token than the refused one. Without one, ends the session. */
+  #renew(refused, error, renewals) {
+    return this.lock("session", async () => {
+      const { refresh, access } = this.#stored;
+      if (access !== refused) return Boolean(access);
+      let reason = error;
+      if (error.code === "token_not_valid" && renewals < 2) {
+        try {
+          const { data } = await this.#fetch("/token/refresh/", { method: "POST", body: { refresh } });
+          // Unless the person has signed out meanwhile.
+          const isSame = this.#stored.refresh === refresh;
+          if (isSame) this.#stored = { ...this.#stored, ...data };
+          return isSame;
+        } catch (refusal) {
+          if (!(refusal instanceof Refused)) throw refusal;
+          reason = refusal;
+        }
+      }
+      if (this.#stored.access === refused) this.#save({ reason: reason.message });
+      return false;
+    });
+  }
+
+  async #fetch(path, options = {}) {
+    let outage = null;
+    try {
+      return await fetchJson(this.#api, path, options);
+    } catch (error) {
+      if (error.isOutage || options.signal?.aborted) outage = error;
+      throw error;
+    } finally {
+      if (!options.signal?.aborted && outage?.message !== this.#outage?.message) {
+        this.#outage = outage;
+        this.emit("connection", { error: outage });
+      }
+    }
+  }
+
+  /** Ends all waiting. */
+  wake() {
+    this.#sleepers.forEach((end) => end());
+  }
+
+  sleep(seconds, signal) {
+    return new Promise((resolve) => {
+      const timer = seconds < Infinity ? setTimeout(() => end(), 1000 * seconds) : null;
+      const end = () => {
+        clearTimeout(timer);
+        this.#sleepers.delete(end);
+        signal?.removeEventListener("abort", end);
+        resolve();
+      };
+      this.#sleepers.add(end);
+      signal?.addEventListener("abort", end);
+    });
+  }
+
+  storageKey(...words) {
+    return [this.#name, ...words].join(".");
+  }
+
+  lock(name, callback) {
+    return navigator.locks.request(this.storageKey(name), callback);
+  }
+
+  emit(type, detail = {}) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
