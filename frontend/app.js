@@ -1,6 +1,12 @@
 import { Client } from "./client.js";
 import { ConversationView } from "./conversation.js";
-import { changePassword, deleteAccount, editProfile, signOut, startConversation } from "./dialogs.js";
+import {
+  changePassword,
+  deleteAccount,
+  editProfile,
+  signOut,
+  startConversation,
+} from "./dialogs.js";
 import { find, fullName, make, openMenu } from "./dom.js";
 import { makeForm } from "./forms.js";
 import { Inbox } from "./inbox.js";
@@ -43,7 +49,10 @@ function route() {
 
 const email = { label: "E-mail address", type: "email", autocomplete: "username" };
 const signIn = makeForm({
-  fields: { email, password: { label: "Password", type: "password", autocomplete: "current-password" } },
+  fields: {
+    email,
+    password: { label: "Password", type: "password", autocomplete: "current-password" },
+  },
   submit: "Sign in",
   action: ({ email, password }) => client.signIn(email, password),
 });
@@ -69,7 +78,9 @@ function showForm(id) {
   register.reset();
   find("#sign-in").hidden = !isSignIn;
   find("#register").hidden = isSignIn;
-  find("#switch").textContent = isSignIn ? "Create an account" : "Sign in with an account that you have";
+  find("#switch").textContent = isSignIn
+    ? "Create an account"
+    : "Sign in with an account that you have";
 }
 
 function showDemo() {
@@ -82,13 +93,15 @@ function showDemo() {
   const account = demo.find(({ name }) => name === as);
   if (!account) return;
   const others = demo.filter((other) => other !== account);
-  const open = ({ name, first_name }) => make("a", { href: `?as=${name}`, target: "_blank" }, first_name);
+  const open = ({ name, first_name }) =>
+    make("a", { href: `?as=${name}`, target: "_blank" }, first_name);
   find("#hint").hidden = false;
   find("#hint").append("Demo: open a second window as ");
   others.forEach((other, n) => find("#hint").append(n ? " or " : "", open(other)));
   if (client.user || client.reason) return;
   client.signIn(account.email, account.password).catch((error) => {
-    const text = error.code === "no_active_account" ? "Run manage.py seed_demo first." : error.message;
+    const text =
+      error.code === "no_active_account" ? "Run manage.py seed_demo first." : error.message;
     find("#reason").textContent = text;
   });
 }
@@ -102,13 +115,18 @@ find("#switch").onclick = () => {
 
 // --- The page's own buttons
 
+function showStart() {
+  if (as) location.href = location.pathname;
+  else location.hash = "";
+}
+
 find("#new").onclick = () => startConversation(client);
 find("#account").onclick = ({ currentTarget }) =>
   openMenu(currentTarget, {
     Profile: () => editProfile(client),
     "Change password": () => changePassword(client),
     "Delete account": () => deleteAccount(client),
-    "Sign out": () => signOut(client, () => (location.href = location.pathname)),
+    "Sign out": () => signOut(client, showStart),
   });
 
 client.addEventListener("session", show);

@@ -87,11 +87,16 @@ export class Client extends Session {
   async #deliver(conversation) {
     const path = `/conversations/${conversation}/messages/`;
     const isNext = (entry) => entry.conversation === conversation && !entry.error;
-    for (let entry; (entry = this.outbox().find(isNext)); ) {
+    for (let entry; (entry = this.outbox().find(isNext));) {
       const { id, message_body, key, place } = entry;
       const owner = this.user.user_id;
       try {
-        const { data } = await this.call(path, { owner, method: "POST", body: { message_body }, key });
+        const { data } = await this.call(path, {
+          owner,
+          method: "POST",
+          body: { message_body },
+          key,
+        });
         this.#failures.delete(conversation);
         localStorage.removeItem(id);
         this.emit("sent", { message: data });
@@ -142,7 +147,7 @@ export class Client extends Session {
   async poll(getPath, take, signal) {
     const owner = this.user?.user_id;
     let path, etag;
-    for (let failures = 0; !signal.aborted; ) {
+    for (let failures = 0; !signal.aborted;) {
       while (document.hidden && !signal.aborted) await this.sleep(Infinity, signal);
       let seconds = POLL_SECONDS;
       try {

@@ -1,5 +1,7 @@
+import { Composer } from "./composer.js";
 import { addPerson, deleteMessage, leave, rename } from "./dialogs.js";
-import { announce, dayOf, find, fullName, make, openMenu, setChildren, timeOf, titleOf } from "./dom.js";
+import { announce, dayOf, find, fullName, make, openMenu, setChildren, titleOf } from "./dom.js";
+import { showMessage, showUnsent } from "./messages.js";
 
 const NEAR_PX = 300; // how near to the top older messages are loaded
 
@@ -9,32 +11,22 @@ export class ConversationView {
   #inbox;
   #room = null;
   #items = new Map(); // {element, state} by the id of a message, an unsent message or a day
-  #drafts = new Map(); // by conversation
-  #edited = null;
+  #composer;
   #announced = null; // `sent_at` of the newest message when it was last looked at
   #marked = "";
+  #found = null; // the id of the message that was searched for
 
   constructor(client, inbox) {
     this.#client = client;
     this.#inbox = inbox;
+    this.#composer = new Composer(client);
     inbox.addEventListener("change", () => this.#showHeader());
     client.addEventListener("outbox", () => this.#showMessages());
     document.addEventListener("visibilitychange", () => this.#markAsRead());
     find("#scroller").onscroll = () => this.#onScroll();
     find("#newest").onclick = () => this.#scrollDown();
     find("#options").onclick = ({ currentTarget }) => this.#openOptions(currentTarget);
-    find("#editing button").onclick = () => this.#stopEditing();
-    find("#composer").onsubmit = (event) => {
-      event.preventDefault();
-      this.#submit();
-    };
-    find("#text").onkeydown = (event) => {
-      if (event.key === "Escape" && this.#edited) this.#stopEditing();
-      const isSend = event.key === "Enter" && !event.shiftKey && !event.isComposing;
-      if (!isSend || matchMedia("(pointer: coarse)").matches) return;
-      event.preventDefault();
-      this.#submit();
-    };
+    this.#composer.addEventListener("sent", () => this.#scrollDown());
   }
 
   /** Shows the newest messages, or the message that was sent at `sentAt`. */
@@ -45,8 +37,11 @@ export class ConversationView {
       const room = (this.#room = this.#client.follow(id));
       room.addEventListener("messages", () => this.#showMessages());
       room.addEventListener("gone", () => this.#showGone());
-      find("#text").value = this.#drafts.get(id) ?? "";
-      this.#inbox.load(id).then(() => this.#showHeader(), () => {});
+      this.#composer.open(room);
+      this.#inbox.load(id).then(
+        () => this.#showHeader(),
+        () => {},
+      );
       this.#showHeader();
       this.#showMessages();
       find("#title").focus();
@@ -56,10 +51,9 @@ export class ConversationView {
 
   close() {
     if (!this.#room) return;
-    this.#stopEditing();
-    this.#drafts.set(this.#room.id, find("#text").value);
+    this.#composer.close();
     this.#room.stop();
-    this.#room = this.#announced = null;
+    this.#room = this.#announced = this.#found = null;
     this.#marked = "";
     this.#items.clear();
     find("#messages").replaceChildren();
@@ -69,7 +63,8 @@ export class ConversationView {
 
   #show(isOpen) {
     find("#nothing-open").hidden = isOpen;
-    for (const part of ["#conversation header", "#scroller", "#composer"]) find(part).hidden = !isOpen;
+    for (const part of ["#conversation header", "#scroller", "#composer"])
+      find(part).hidden = !isOpen;
   }
 
   get #row() {
@@ -109,13 +104,15 @@ export class ConversationView {
     const scroller = find("#scroller");
     const isAtBottom = this.#isAtBottom;
     // What is in sight stays where it is when messages come in above it.
-    const anchor = [...find("#messages").children].find(
+    const anchor = [...document.querySelectorAll("#messages .message")].find(
       (element) => element.offsetTop + element.offsetHeight > scroller.scrollTop,
     );
     const distance = anchor?.offsetTop - scroller.scrollTop;
     setChildren(find("#messages"), [...this.#elements()]);
     if (this.#room.isLoaded)
-      find("#beginning").textContent = this.#room.hasOlder ? "Loading older messages…" : "The conversation begins here.";
+      find("#beginning").textContent = this.#room.hasOlder
+        ? "Loading older messages…"
+        : "The conversation begins here.";
     else if (find("#gone").hidden) find("#beginning").textContent = "Loading…";
     if (isAtBottom) this.#scrollDown();
     else if (anchor?.isConnected) scroller.scrollTop = anchor.offsetTop - distance;
@@ -143,9 +140,9 @@ export class ConversationView {
   /** The element that shows this state; it is made again when the state changes. */
   #item(id, state, makeChildren, className) {
     const item = this.#items.get(id);
-    if (item?.state === state) return item.element;
     const element = item?.element ?? make("li");
-    element.className = className;
+    if (element.className !== className) element.className = className;
+    if (item?.state === state) return element;
     element.replaceChildren(...makeChildren());
     this.#items.set(id, { element, state });
     return element;
@@ -153,55 +150,24 @@ export class ConversationView {
 
   #messageItem(message, isFirst) {
     const isOwn = message.sender.user_id === this.#client.user.user_id;
-    const isGroup = (this.#row?.participants.length ?? 0) > 2;
-    const state = JSON.stringify([message, isFirst, isGroup]);
-    const makeChildren = () => {
-      const { message_body, sent_at, updated_at } = message;
-      const isDeleted = message_body === null;
-      const isNamed = isFirst && isGroup && !isOwn;
-      const name = isOwn ? "You" : fullName(message.sender);
-      const text = isDeleted ? "Message deleted" : message_body;
-      const time = make("time", { dateTime: sent_at }, timeOf(sent_at));
-      const meta = make("p", { className: "meta" }, time);
-      if (!isDeleted && updated_at !== sent_at) meta.append(" · edited");
-      if (isOwn && !isDeleted) meta.append(this.#optionsButton(message));
-      return [
-        make("p", { className: isNamed ? "sender" : "visually-hidden" }, `${name}:`),
-        make("p", { className: isDeleted ? "text deleted" : "text", dir: "auto" }, text),
-        meta,
-      ];
+    const isNamed = isFirst && !isOwn && (this.#row?.participants.length ?? 0) > 2;
+    const actions = {
+      Edit: () => this.#composer.edit(message),
+      Delete: () => deleteMessage(this.#room, message),
     };
-    const className = `message ${isOwn ? "own" : ""} ${isFirst ? "first" : ""}`;
+    const state = JSON.stringify([message, isNamed]);
+    const makeChildren = () => showMessage(message, { isOwn, isNamed, actions });
+    const className = `message ${isOwn ? "own" : ""} ${isFirst ? "first" : ""} ${this.#found === message.message_id ? "found" : ""}`;
     return this.#item(message.message_id, state, makeChildren, className);
   }
 
-  #optionsButton(message) {
-    const onclick = ({ currentTarget }) =>
-      openMenu(currentTarget, {
-        Edit: () => this.#edit(message),
-        Delete: () => deleteMessage(this.#room, message),
-      });
-    const label = "Options of this message";
-    return make("button", { type: "button", className: "icon", ariaLabel: label, ariaHasPopup: "true", onclick }, "⋯");
-  }
-
   #unsentItem(entry) {
-    const makeChildren = () => {
-      const button = (label, onclick) => make("button", { type: "button", className: "link", onclick }, label);
-      const meta = entry.error
-        ? [
-            `Not sent. ${entry.error} `,
-            button("Try again", () => this.#client.retry(entry)),
-            button("Discard", () => this.#client.discard(entry)),
-          ]
-        : ["Sending…"];
-      return [
-        make("p", { className: "visually-hidden" }, "You:"),
-        make("p", { className: "text", dir: "auto" }, entry.message_body),
-        make("p", { className: "meta" }, ...meta),
-      ];
+    const actions = {
+      "Try again": () => this.#client.retry(entry),
+      Discard: () => this.#client.discard(entry),
     };
     const className = `message own first ${entry.error ? "refused" : "unsent"}`;
+    const makeChildren = () => showUnsent(entry, actions);
     return this.#item(entry.id, JSON.stringify(entry), makeChildren, className);
   }
 
@@ -213,7 +179,9 @@ export class ConversationView {
     const news = this.#announced === null ? [] : messages.filter(isNew);
     this.#announced = messages.at(-1)?.sent_at ?? "";
     if (!news.length) return;
-    announce(news.map(({ sender, message_body }) => `${fullName(sender)}: ${message_body}`).join("\n"));
+    announce(
+      news.map(({ sender, message_body }) => `${fullName(sender)}: ${message_body}`).join("\n"),
+    );
     if (!isAtBottom) find("#newest").hidden = false;
   }
 
@@ -226,7 +194,10 @@ export class ConversationView {
     this.#marked = newest.sent_at;
     const options = { method: "POST", body: { read_at: newest.sent_at }, patience: 60 };
     try {
-      const state = await this.#client.request(`/conversations/${row.conversation_id}/read/`, options);
+      const state = await this.#client.request(
+        `/conversations/${row.conversation_id}/read/`,
+        options,
+      );
       const now = this.#inbox.get(row.conversation_id);
       if (now) this.#inbox.set({ ...now, ...state });
     } catch {
@@ -255,55 +226,13 @@ export class ConversationView {
 
   async #scrollTo(sentAt) {
     const room = this.#room;
-    while (room === this.#room && room.hasOlder && !(room.messages[0].sent_at <= sentAt)) await room.loadOlder();
+    while (room === this.#room && room.hasOlder && !(room.messages[0].sent_at <= sentAt))
+      await room.loadOlder();
     const message = room.messages.find(({ sent_at }) => sent_at === sentAt);
     const element = this.#items.get(message?.message_id)?.element;
     if (room !== this.#room || !element) return;
     element.scrollIntoView({ block: "center" });
-    element.classList.add("found");
-  }
-
-  // --- Writing
-
-  #submit() {
-    const field = find("#text");
-    const text = field.value;
-    find("#error").textContent = "";
-    if (!text.trim()) return;
-    if (this.#edited) return this.#saveEdit(text);
-    try {
-      this.#client.send(this.#room.id, text);
-    } catch {
-      return (find("#error").textContent = "The browser’s storage is full.");
-    }
-    field.value = "";
-    this.#scrollDown();
-  }
-
-  #edit(message) {
-    if (!this.#edited) this.#drafts.set(this.#room.id, find("#text").value);
-    this.#edited = message;
-    find("#editing").hidden = false;
-    find("#composer .primary").textContent = "Save";
-    find("#text").value = message.message_body;
-    find("#text").focus();
-  }
-
-  #stopEditing() {
-    if (!this.#edited) return;
-    this.#edited = null;
-    find("#editing").hidden = true;
-    find("#composer .primary").textContent = "Send";
-    find("#text").value = this.#drafts.get(this.#room.id) ?? "";
-  }
-
-  async #saveEdit(text) {
-    const message = this.#edited;
-    try {
-      await this.#room.edit(message, text);
-      if (this.#edited === message) this.#stopEditing();
-    } catch (error) {
-      find("#error").textContent = error.message;
-    }
+    this.#found = message.message_id;
+    this.#showMessages();
   }
 }

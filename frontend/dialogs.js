@@ -33,13 +33,22 @@ export function startConversation(client) {
     async action({ emails, title }) {
       const addresses = emails.split(/[\s,;]+/).filter(Boolean);
       if (!addresses.length) refuse("emails", "Enter an e-mail address.");
-      const people = await Promise.all(addresses.map((email) => findPerson(client, "emails", email)));
+      const people = await Promise.all(
+        addresses.map((email) => findPerson(client, "emails", email)),
+      );
       const participants = people.map((person) => person.user_id);
       const others = new Set(participants.filter((id) => id !== client.user.user_id));
       if (!others.size) refuse("emails", "This is your own address.");
       const distinct = others.size === 1 && !title;
-      const options = { method: "POST", body: { participants, title, distinct }, patience: PATIENCE };
-      const conversation = await client.request("/conversations/", { ...options, key: distinct ? null : key });
+      const options = {
+        method: "POST",
+        body: { participants, title, distinct },
+        patience: PATIENCE,
+      };
+      const conversation = await client.request("/conversations/", {
+        ...options,
+        key: distinct ? null : key,
+      });
       client.wake();
       location.hash = conversation.conversation_id;
     },
@@ -49,10 +58,21 @@ export function startConversation(client) {
 export function rename(client, { conversation_id, title }) {
   ask({
     title: "Title of the conversation",
-    fields: { title: { label: "Title", value: title, autocomplete: "off", hint: "Empty for the names of the others." } },
+    fields: {
+      title: {
+        label: "Title",
+        value: title,
+        autocomplete: "off",
+        hint: "Empty for the names of the others.",
+      },
+    },
     submit: "Save",
     async action(body) {
-      await client.request(`/conversations/${conversation_id}/`, { method: "PATCH", body, patience: PATIENCE });
+      await client.request(`/conversations/${conversation_id}/`, {
+        method: "PATCH",
+        body,
+        patience: PATIENCE,
+      });
       client.wake();
     },
   });
@@ -122,7 +142,11 @@ export function editProfile(client) {
   });
 }
 
-const currentPassword = { label: "Current password", type: "password", autocomplete: "current-password" };
+const currentPassword = {
+  label: "Current password",
+  type: "password",
+  autocomplete: "current-password",
+};
 
 export function changePassword(client) {
   ask({
@@ -133,7 +157,8 @@ export function changePassword(client) {
       new_password: { label: "New password", type: "password", autocomplete: "new-password" },
     },
     submit: "Change",
-    action: ({ current_password, new_password }) => client.setPassword(current_password, new_password),
+    action: ({ current_password, new_password }) =>
+      client.setPassword(current_password, new_password),
   });
 }
 

@@ -14,7 +14,13 @@ export function makeForm({ fields = {}, submit, action, onCancel, isDangerous })
     const id = `field-${++count}`;
     inputs[name] = make("input", { id, name, "aria-describedby": `${id}-text`, ...properties });
     texts[name] = make("p", { id: `${id}-text`, className: "hint" }, hint);
-    return make("div", { className: "field" }, make("label", { htmlFor: id }, label), inputs[name], texts[name]);
+    return make(
+      "div",
+      { className: "field" },
+      make("label", { htmlFor: id }, label),
+      inputs[name],
+      texts[name],
+    );
   });
   const alert = make("p", { role: "alert" });
   const button = make("button", { className: isDangerous ? "danger" : "primary" }, submit);
@@ -26,9 +32,12 @@ export function makeForm({ fields = {}, submit, action, onCancel, isDangerous })
       text.textContent = messages[name]?.join(" ") ?? fields[name].hint ?? "";
       inputs[name].ariaInvalid = String(name in messages);
     }
-    const isShown = Object.keys(messages).length > 0 && Object.keys(messages).every((name) => texts[name]);
+    const isShown =
+      Object.keys(messages).length > 0 && Object.keys(messages).every((name) => texts[name]);
     alert.textContent = error && !isShown ? error.message : "";
-    Object.values(inputs).find((input) => input.ariaInvalid === "true")?.focus();
+    Object.values(inputs)
+      .find((input) => input.ariaInvalid === "true")
+      ?.focus();
   }
 
   async function onsubmit(event) {
@@ -36,7 +45,9 @@ export function makeForm({ fields = {}, submit, action, onCancel, isDangerous })
     show(null);
     button.disabled = true;
     try {
-      await action(Object.fromEntries(Object.entries(inputs).map(([name, { value }]) => [name, value])));
+      await action(
+        Object.fromEntries(Object.entries(inputs).map(([name, { value }]) => [name, value])),
+      );
     } catch (error) {
       show(error);
     } finally {

@@ -10,7 +10,10 @@ const preview = (message, me) => {
 
 const initials = (title) => {
   const words = title.split(/[\s,]+/).filter(Boolean);
-  return words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+  return words
+    .slice(0, 2)
+    .map((word) => [...word][0].toUpperCase())
+    .join("");
 };
 
 /** The list of conversations, and the search. `change` is dispatched when a conversation changes. */
@@ -87,7 +90,9 @@ export class Inbox extends EventTarget {
     const { results, next } = await this.#client.request(this.#next);
     this.#next = next;
     this.#hasLoadedMore = true;
-    results.forEach((row) => this.#rows.has(row.conversation_id) || this.#rows.set(row.conversation_id, row));
+    results.forEach(
+      (row) => this.#rows.has(row.conversation_id) || this.#rows.set(row.conversation_id, row),
+    );
     this.#render();
   }
 
@@ -132,9 +137,11 @@ export class Inbox extends EventTarget {
 
   #showFailed() {
     const failed = this.#client.outbox().filter((entry) => entry.error);
-    const text = failed.length === 1 ? "A message was not sent." : `${failed.length} messages were not sent.`;
+    const text =
+      failed.length === 1 ? "A message was not sent." : `${failed.length} messages were not sent.`;
     const link = failed.length && make("a", { href: `#${failed[0].conversation}` }, text);
-    if (find("#failed").textContent !== (link ? text : "")) find("#failed").replaceChildren(...(link ? [link] : []));
+    if (find("#failed").textContent !== (link ? text : ""))
+      find("#failed").replaceChildren(...(link ? [link] : []));
   }
 
   // --- Search
@@ -151,8 +158,12 @@ export class Inbox extends EventTarget {
     await new Promise((resolve) => setTimeout(resolve, SEARCH_MS));
     if (signal.aborted) return;
     try {
-      const paths = ["/conversations/", "/messages/"].map((path) => `${path}?search=${encodeURIComponent(text)}`);
-      const pages = await Promise.all(paths.map((path) => this.#client.request(path, { signal, patience: 10 })));
+      const paths = ["/conversations/", "/messages/"].map(
+        (path) => `${path}?search=${encodeURIComponent(text)}`,
+      );
+      const pages = await Promise.all(
+        paths.map((path) => this.#client.request(path, { signal, patience: 10 })),
+      );
       this.#showResults(...pages.map((page) => page.results));
     } catch (error) {
       if (!signal.aborted) find("#results").textContent = error.message;
@@ -162,16 +173,40 @@ export class Inbox extends EventTarget {
   #showResults(conversations, messages) {
     const { user } = this.#client;
     const link = (href, name, text) =>
-      make("li", {}, make("a", { href }, make("span", { className: "name" }, name), make("span", { className: "preview" }, text)));
-    const list = (title, items) => (items.length ? [make("h2", {}, title), make("ul", {}, ...items)] : []);
+      make(
+        "li",
+        {},
+        make(
+          "a",
+          { href },
+          make("span", { className: "name" }, name),
+          make("span", { className: "preview" }, text),
+        ),
+      );
+    const list = (title, items) =>
+      items.length ? [make("h2", {}, title), make("ul", {}, ...items)] : [];
     const found = [
-      ...list("Conversations", conversations.map((row) => {
-        return link(`#${row.conversation_id}`, titleOf(row, user), preview(row.last_message, user));
-      })),
-      ...list("Messages", messages.map((message) => {
-        const href = `#${message.conversation}/${message.sent_at}`;
-        return link(href, `${fullName(message.sender)}, ${shortTime(message.sent_at)}`, message.message_body);
-      })),
+      ...list(
+        "Conversations",
+        conversations.map((row) => {
+          return link(
+            `#${row.conversation_id}`,
+            titleOf(row, user),
+            preview(row.last_message, user),
+          );
+        }),
+      ),
+      ...list(
+        "Messages",
+        messages.map((message) => {
+          const href = `#${message.conversation}/${message.sent_at}`;
+          return link(
+            href,
+            `${fullName(message.sender)}, ${shortTime(message.sent_at)}`,
+            message.message_body,
+          );
+        }),
+      ),
     ];
     find("#results").replaceChildren(...(found.length ? found : ["Nothing was found."]));
   }

@@ -25,10 +25,12 @@ export class Room extends EventTarget {
       if (!this.#cursor) return `${this.#path}?page_size=50`;
       return `${this.#path}?ordering=updated_at&updated_at_after=${this.#cursor}&page_size=100`;
     };
-    client.poll(getPath, (page) => this.#take(page), signal).catch((error) => {
-      if (!(error instanceof Refused)) throw error;
-      if (error.status === 404) this.dispatchEvent(new Event("gone"));
-    });
+    client
+      .poll(getPath, (page) => this.#take(page), signal)
+      .catch((error) => {
+        if (!(error instanceof Refused)) throw error;
+        if (error.status === 404) this.dispatchEvent(new Event("gone"));
+      });
   }
 
   /** The loaded messages, oldest first. */
@@ -60,7 +62,10 @@ export class Room extends EventTarget {
   }
 
   async delete(message) {
-    await this.#client.request(`/messages/${message.message_id}/`, { method: "DELETE", patience: 5 });
+    await this.#client.request(`/messages/${message.message_id}/`, {
+      method: "DELETE",
+      patience: 5,
+    });
     this.#client.wake();
   }
 

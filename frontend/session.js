@@ -148,7 +148,10 @@ export class Session extends EventTarget {
       let reason = error;
       if (error.code === "token_not_valid" && renewals < 2) {
         try {
-          const { data } = await this.#fetch("/token/refresh/", { method: "POST", body: { refresh } });
+          const { data } = await this.#fetch("/token/refresh/", {
+            method: "POST",
+            body: { refresh },
+          });
           // Unless the person has signed out meanwhile.
           const isSame = this.#stored.refresh === refresh;
           if (isSame) this.#stored = { ...this.#stored, ...data };

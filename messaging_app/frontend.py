@@ -1,4 +1,4 @@
-"""The demo client of frontend/, served in DEBUG at the address that `manage.py runserver` prints."""
+"""Serves the demo client of frontend/ at /, the address that `manage.py runserver` prints."""
 
 import html
 import json

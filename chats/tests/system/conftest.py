@@ -1,32 +1,26 @@
-"""A running server, a browser, and a front end on another origin."""
+"""A running server, a browser, and the demo client on two origins."""
 
 import fcntl
-from types import SimpleNamespace
+import shutil
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
+from requests import Session
 
 from chats.tests.support.conformance import CheckedSession
 from chats.tests.support.servers import Database, Server, manage, serve_files
 from chats.tests.support.services import find
+from chats.tests.support.windows import FRONTEND, Browser
 
 # Browsers wait for as long as this when the machine is busy.
 expect.set_options(timeout=30_000)
 
 
 def pytest_collection_modifyitems(items):
-    """One process runs the tests of a module that share a running server."""
+    """One process runs the tests of a module that share a server."""
     for item in items:
-        if "running_server" in item.fixturenames:
+        if {"running_server", "demo_server"}.intersection(item.fixturenames):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-
-
-@pytest.fixture(scope="session")
-def front_end(tmp_path_factory):
-    """A folder whose files are served from another origin, which the server allows."""
-    folder = tmp_path_factory.mktemp("front_end")
-    with serve_files(folder) as origin:
-        yield SimpleNamespace(folder=folder, origin=origin)
 
 
 @pytest.fixture(scope="session")
@@ -45,12 +39,10 @@ def static_files(tmp_path_factory, worker_id):
 
 
 @pytest.fixture(scope="session")
-def running_server(tmp_path_factory, django_db_blocker, front_end, static_files):
+def running_server(tmp_path_factory, django_db_blocker, static_files):
     folder = tmp_path_factory.mktemp("server")
     with django_db_blocker.unblock():
-        server = Server(
-            Database(folder), folder, CheckedSession, CORS_ALLOWED_ORIGINS=front_end.origin
-        )
+        server = Server(Database(folder), folder, CheckedSession)
         try:
             server.start()
             yield server
@@ -65,6 +57,21 @@ def server(running_server):
     yield running_server
     if not running_server.is_as_usual:
         running_server.restart()
+
+
+@pytest.fixture(scope="session")
+def demo_server(tmp_path_factory, django_db_blocker):
+    """In DEBUG, with the demo data and the demo client."""
+    folder = tmp_path_factory.mktemp("demo")
+    database = Database(folder, f"sqlite:///{folder}/demo.sqlite3")
+    manage("seed_demo", DATABASE_URL=database.url, DEBUG="1")
+    # A search sends two requests, so that one of them has to wait.
+    server = Server(database, folder, Session, DEBUG="1", CACHE_URL="", THROTTLE_SEARCH="1/s")
+    try:
+        server.start(workers=1)
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture
@@ -93,3 +100,43 @@ def chromium(django_db_blocker):
             patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
             yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def other_origin(demo_server, tmp_path_factory):
+    """The demo client as files on another origin than the API."""
+    folder = tmp_path_factory.mktemp("hosted")
+    for file in FRONTEND.iterdir():
+        if file.is_file():
+            shutil.copy(file, folder)
+    page = folder / "index.html"
+    html = page.read_text()
+    assert '<meta name="api" content="/api">' in html
+    page.write_text(html.replace('content="/api"', f'content="{demo_server.url}"'))
+    with serve_files(folder) as origin:
+        yield origin
+
+
+@pytest.fixture
+def open_browser(chromium, demo_server):
+    """`open_browser(alice)` is a Browser in which Alice is signed in."""
+    browsers = []
+
+    def open_browser(person=None, origin=demo_server.site, **options):
+        browsers.append(Browser(chromium, origin, demo_server, person, **options))
+        return browsers[-1]
+
+    yield open_browser
+    for browser in browsers:
+        browser.context.close()
+    assert [complaint for browser in browsers for complaint in browser.complaints] == []
+
+
+@pytest.fixture
+def alice(demo_server):
+    return demo_server.sign_up("Alice")
+
+
+@pytest.fixture
+def bob(demo_server):
+    return demo_server.sign_up("Bob")

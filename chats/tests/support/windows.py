@@ -1,0 +1,144 @@
+"""The demo client in a browser."""
+
+import json
+import time
+from uuid import uuid4
+
+import jwt
+from django.conf import settings
+from playwright.sync_api import expect
+
+FRONTEND = settings.BASE_DIR / "frontend"
+POLL_SECONDS = "const POLL_SECONDS = 3;"
+SESSION = "JSON.parse(localStorage['chat.session'])"
+
+
+class Browser:
+    """A person's browser, whose tabs share a session. It collects what the browser complains of."""
+
+    def __init__(self, chromium, origin, server, person=None, **options):
+        self.origin, self.person, self.complaints = origin, person, []
+        state = {"origins": [{"origin": origin, "localStorage": stored_session(person)}]}
+        self.context = chromium.new_context(storage_state=state, **options)
+        code = (FRONTEND / "client.js").read_text()
+        assert POLL_SECONDS in code
+        code = code.replace(POLL_SECONDS, "const POLL_SECONDS = 0.1;")
+        self.context.route(
+            "**/client.js", lambda route: route.fulfill(body=code, content_type="text/javascript")
+        )
+        self.allowed = (origin, server.site, "data:")
+
+    def open(self, path="/"):
+        page = self.context.new_page()
+        window = self.wrap(page)
+        page.goto(f"{self.origin}{path}")
+        return window
+
+    def wrap(self, page):
+        page.on("console", self.listen)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self.look_at)
+        return Window(page)
+
+    def listen(self, message):
+        # Tests interrupt requests and have some refused, which the browser reports.
+        if message.type in {"error", "warning"} and "Failed to load" not in message.text:
+            self.complaints.append(message.text)
+
+    def look_at(self, request):
+        if not request.url.startswith(self.allowed):
+            self.complaints.append(request.url)
+
+
+def stored_session(person):
+    if person is None:
+        return []
+    user = person.get("/users/me/")
+    session = {"user": user, "access": person.access, "refresh": person.refresh}
+    return [{"name": "chat.session", "value": json.dumps(session)}]
+
+
+class Window:
+    """A tab."""
+
+    def __init__(self, page):
+        self.page = page
+        self.messages = page.locator("#messages .text")
+        self.inbox = page.get_by_role("list", name="Inbox").get_by_role("link")
+        self.alerts = page.get_by_role("alert").filter(visible=True)
+
+    def choose(self, name):
+        self.page.get_by_role("link", name=name).click()
+
+    def press(self, name, index=0):
+        self.page.get_by_role("button", name=name, exact=True).nth(index).click()
+
+    def fill(self, **fields):
+        for label, value in fields.items():
+            self.page.get_by_label(label.replace("_", " "), exact=True).filter(visible=True).fill(
+                value
+            )
+
+    def sign_in(self, email, password):
+        self.page.get_by_label("E-mail address").filter(visible=True).fill(email)
+        self.fill(Password=password)
+        self.press("Sign in")
+
+    def send(self, *texts):
+        for text in texts:
+            self.fill(Message=text)
+            self.page.keyboard.press("Enter")
+
+    def expect_messages(self, *texts):
+        expect(self.messages).to_have_text(texts)
+
+    def expect_all_sent(self):
+        expect(self.page.get_by_text("Sending…")).to_have_count(0)
+
+    def expire_access_token(self):
+        """Replace the stored access token by one that has expired."""
+        claims = jwt.decode(
+            self.page.evaluate(SESSION)["access"], options={"verify_signature": False}
+        )
+        claims |= {"exp": 1, "jti": uuid4().hex}
+        self.page.evaluate(
+            f"access => localStorage['chat.session'] = JSON.stringify({{...{SESSION}, access}})",
+            jwt.encode(claims, settings.SECRET_KEY),
+        )
+
+    def set_hidden(self, is_hidden):
+        """As if another tab covered this one."""
+        self.page.evaluate(
+            """isHidden => {
+                const property = { get: () => isHidden, configurable: true };
+                Object.defineProperty(document, "hidden", property);
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""",
+            is_hidden,
+        )
+
+
+def lose_response(page, pattern, method="POST"):
+    """Of the first such request: the server handles it and the browser does not hear of it.
+    Returns a list for its status code."""
+    lost = []
+
+    def handle(route):
+        if route.request.method == method and not lost:
+            lost.append(route.fetch().status)
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route(pattern, handle)
+    return lost
+
+
+def wait_for_requests(server, before, count, **fields):
+    """The lines of the access log from `before` on with these fields, once there are so many."""
+    deadline = time.monotonic() + 30
+    lines = []
+    while len(lines) < count:
+        assert time.monotonic() < deadline, lines
+        lines = [line for line in server.get_requests()[before:] if fields.items() <= line.items()]
+    return lines

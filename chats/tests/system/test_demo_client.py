@@ -1,0 +1,178 @@
+"""What people do in the demo client, in Chromium, from both origins."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from chats.management.commands.seed_demo import PASSWORD
+from chats.tests.support.windows import FRONTEND
+
+AXE = FRONTEND / "node_modules/axe-core/axe.min.js"
+pytestmark = pytest.mark.once
+
+
+def test_two_people_talk_in_two_tabs(open_browser):
+    """Each demo account has a session of its own."""
+    browser = open_browser()
+    alice = browser.open()
+    alice.choose("Alice")
+    expect(alice.inbox).to_have_count(3)
+    expect(alice.inbox.first).to_contain_text("2 unread")
+    alice.choose("Saturday")
+    expect(alice.messages.last).to_have_text("Not me, I'm bringing the chairs.")
+    expect(alice.inbox.first).not_to_contain_text("unread")
+
+    with alice.page.expect_popup() as popup:
+        alice.page.locator("#hint").get_by_role("link", name="Bob").click()
+    bob = browser.wrap(popup.value)
+    bob.choose(re.compile("^Alice Archer"))
+    bob.send("Is it <b>settled</b>?")
+    expect(alice.inbox.first).to_contain_text("1 unread")
+    alice.choose(re.compile("^Bob Baker.*1 unread"))
+    expect(alice.messages.last).to_have_text("Is it <b>settled</b>?")
+    bob.send("Well?")
+    expect(alice.page.locator("#live")).to_have_text("Bob Baker: Well?")
+    alice.send("No", "Yes")
+    expect(bob.messages.last).to_have_text("Yes")
+
+    alice.press("Options of this message", -2)
+    alice.press("Edit")
+    alice.fill(Message="Not quite")
+    alice.press("Save")
+    alice.press("Options of this message", -1)
+    alice.press("Delete")
+    alice.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expected = ["Is it <b>settled</b>?", "Well?", "Not quite", "Message deleted"]
+    for window in (alice, bob):
+        expect(window.messages).to_have_count(7)
+        expect(window.messages.nth(5)).to_have_text(expected[2])
+        expect(window.messages.nth(6)).to_have_text(expected[3])
+        assert window.messages.all_text_contents()[3:] == expected
+        expect(window.page.get_by_text("· edited")).to_have_count(1)
+
+
+def test_a_stranger_finds_their_way(demo_server, open_browser, other_origin):
+    """Register, start a conversation, name it, add somebody, search, change the profile, leave."""
+    window = open_browser(origin=other_origin).open()
+    window.press("Create an account")
+    window.fill(First_name="Dora", Last_name="Dahl", Password="password")
+    window.page.get_by_label("E-mail address").filter(visible=True).fill("dora@example.com")
+    window.press("Create an account")
+    expect(window.page.get_by_text("This password is too common.")).to_be_visible()
+    window.fill(Password=PASSWORD)
+    window.press("Create an account")
+    window.press("New conversation")
+    window.page.get_by_label("E-mail address").filter(visible=True).fill("nobody@example.com")
+    window.press("Start")
+    expect(window.page.get_by_text("Nobody here has the address")).to_be_visible()
+    window.page.get_by_label("E-mail address").filter(visible=True).fill("BOB@example.com")
+    window.press("Start")
+    expect(window.page.get_by_role("heading", name="Bob Baker")).to_be_focused()
+    window.send("Hello, Bob, and welcome")
+    window.expect_messages("Hello, Bob, and welcome")
+
+    window.press("Options of this conversation")
+    window.press("Change the title")
+    window.fill(Title="Garden")
+    window.press("Save")
+    expect(window.page.get_by_role("heading", name="Garden")).to_be_visible()
+    window.press("Options of this conversation")
+    window.press("Add a person")
+    window.page.get_by_label("E-mail address").filter(visible=True).fill("carol@example.com")
+    window.press("Add")
+    expect(window.page.locator("#people")).to_contain_text("Carol Chen")
+
+    window.page.get_by_role("searchbox").fill("WELCOME")
+    window.choose("Dora Dahl")
+    expect(window.page.locator(".found .text")).to_have_text("Hello, Bob, and welcome")
+    window.page.get_by_role("searchbox").fill("")
+    window.press("Dora Dahl")
+    window.press("Profile")
+    window.fill(First_name="Dorothea")
+    window.press("Save")
+    expect(window.page.get_by_role("button", name="Dorothea Dahl")).to_be_visible()
+
+    window.press("Options of this conversation")
+    window.press("Leave the conversation")
+    window.press("Leave")
+    expect(window.inbox).to_have_count(0)
+    window.press("Dorothea Dahl")
+    window.press("Sign out")
+    window.sign_in("dora@example.com", "wrong")
+    expect(window.alerts).to_have_text("No active account found with the given credentials")
+    window.sign_in("dora@example.com", PASSWORD)
+    expect(window.page.get_by_role("button", name="Dorothea Dahl")).to_be_visible()
+
+
+def test_the_password_is_changed_and_the_account_deleted(open_browser, alice):
+    """The first ends no session of this browser."""
+    browser = open_browser(alice)
+    window, other = browser.open(), browser.open()
+    window.press("Alice Test")
+    window.press("Change password")
+    window.page.get_by_label("Current password").fill("tide over the moor")
+    window.page.get_by_label("New password").fill("moor under the tide")
+    window.press("Change")
+    expect(window.page.get_by_role("dialog")).to_have_count(0)
+    expect(other.page.get_by_role("button", name="Alice Test")).to_be_visible()
+    other.press("Alice Test")
+    other.press("Delete account")
+    other.page.get_by_label("Current password").fill("moor under the tide")
+    other.page.get_by_role("dialog").get_by_role("button", name="Delete account").click()
+    for each in (window, other):
+        expect(each.page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_long_conversation_is_scrolled_upwards(open_browser):
+    """What is in sight stays where it is, and a message that was found is shown."""
+    window = open_browser().open("/?as=alice")
+    window.choose("Counting to 150")
+    expect(window.messages.last).to_be_in_viewport()
+    window.page.get_by_role("region", name="Messages").focus()
+    window.page.keyboard.press("Home")
+    expect(window.messages.filter(has_text=re.compile("^101$"))).to_be_in_viewport()
+    window.page.keyboard.press("Home")
+    expect(window.messages.first).not_to_have_text("101")
+    window.page.get_by_role("searchbox").fill("12")
+    window.page.locator("#results").get_by_role("link", name=re.compile(" 12$")).click()
+    expect(window.page.locator(".found .text")).to_have_text("12")
+    expect(window.page.locator(".found .text")).to_be_in_viewport()
+    expect(window.messages).to_have_count(150)
+    assert window.messages.all_text_contents() == [str(number + 1) for number in range(150)]
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_it_is_accessible(open_browser, color_scheme):
+    """axe finds nothing serious, and nothing is wider than a phone or a desktop."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: run npm ci in frontend/")
+    window = open_browser(color_scheme=color_scheme).open()
+    page = window.page
+    page.evaluate(AXE.read_text())
+
+    def check():
+        for width in (1280, 360):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            found = page.evaluate("axe.run()")["violations"]
+            serious = [each for each in found if each["impact"] in {"serious", "critical"}]
+            assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
+
+    check()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    window.choose("Carol")
+    expect(window.inbox.last).to_be_visible()
+    page.evaluate(AXE.read_text())
+    check()
+    window.choose("Saturday")
+    expect(window.messages.first).to_be_visible()
+    page.route("**/messages/", lambda route: route.fulfill(status=400, body='{"detail": "No."}'))
+    window.send("Refused")
+    expect(page.get_by_text("Not sent. No.")).to_be_visible()
+    window.press("Options of this message")
+    check()
+    page.keyboard.press("Escape")
+    window.press("Options of this conversation")
+    window.press("Change the title")
+    check()

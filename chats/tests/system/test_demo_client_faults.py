@@ -1,0 +1,193 @@
+"""The demo client when something goes wrong: nothing is lost or doubled, and the person is told."""
+
+import pytest
+from playwright.sync_api import expect
+
+from chats.tests.support.servers import PASSWORD
+from chats.tests.support.windows import lose_response, wait_for_requests
+
+pytestmark = pytest.mark.once
+REFRESH = "/api/token/refresh/"
+
+
+@pytest.fixture
+def conversation_id(alice, bob):
+    conversation_id = alice.start(bob).json()["conversation_id"]
+    bob.send(conversation_id, "Hello, Alice")
+    return conversation_id
+
+
+@pytest.fixture
+def browser(open_browser, alice):
+    return open_browser(alice)
+
+
+@pytest.fixture
+def window(browser, conversation_id):
+    """Alice looks at her conversation with Bob."""
+    window = browser.open(f"/#{conversation_id}")
+    window.expect_messages("Hello, Alice")
+    return window
+
+
+def bodies(person, conversation_id):
+    rows = person.everything(f"/conversations/{conversation_id}/messages/")
+    return [row["message_body"] for row in reversed(rows)]
+
+
+def test_idle_polls_are_304_and_a_hidden_page_sends_none(
+    demo_server, open_browser, other_origin, alice, bob, conversation_id
+):
+    """From another origin, whose pages may send and read an ETag."""
+    window = open_browser(alice, other_origin).open(f"/#{conversation_id}")
+    window.expect_messages("Hello, Alice")
+    path = f"/api/conversations/{conversation_id}/messages/"
+    wait_for_requests(demo_server, 0, 1, path=path, status=304)
+    before = len(demo_server.get_requests())
+    wait_for_requests(demo_server, before, 5, path=path)
+    wait_for_requests(demo_server, before, 5, path="/api/conversations/")
+    assert {line["status"] for line in demo_server.get_requests()[before:]} == {304}
+
+    window.set_hidden(True)
+    with window.page.expect_event("requestfinished"):
+        window.send("One request")
+    window.expect_all_sent()
+    bob.send(conversation_id, "Are you there?")
+    before = len(demo_server.get_requests())
+    bob.get("/users/me/")
+    wait_for_requests(demo_server, before, 1, path="/api/users/me/")
+    assert len(demo_server.get_requests()) <= before + 2
+    window.set_hidden(False)
+    window.expect_messages("Hello, Alice", "One request", "Are you there?")
+
+
+def test_a_message_whose_response_was_lost_is_sent_once(demo_server, window, conversation_id, bob):
+    lost = lose_response(window.page, "**/messages/")
+    before = len(demo_server.get_requests())
+    window.send("Once")
+    window.expect_all_sent()
+    window.expect_messages("Hello, Alice", "Once")
+    sends = wait_for_requests(
+        demo_server,
+        before,
+        2,
+        method="POST",
+        path=f"/api/conversations/{conversation_id}/messages/",
+    )
+    assert (lost, [line["status"] for line in sends]) == ([201], [201, 200])
+    assert bodies(bob, conversation_id) == ["Hello, Alice", "Once"]
+
+
+def test_nothing_is_missed_after_a_sleep(window, bob, conversation_id):
+    """More than a page is written meanwhile, and Alice writes too."""
+    window.page.context.set_offline(True)
+    expect(window.page.get_by_text("There is no connection")).to_be_visible()
+    window.send("Written offline", "And this")
+    expect(window.page.get_by_text("Sending…")).to_have_count(2)
+    written = [f"No. {n}" for n in range(103)]
+    for body in written:
+        bob.send(conversation_id, body)
+    window.page.context.set_offline(False)
+    expect(window.messages).to_have_count(106)
+    expected = ["Hello, Alice", *written, "Written offline", "And this"]
+    window.expect_messages(*expected)
+    expect(window.page.get_by_text("There is no connection")).to_have_count(0)
+    assert bodies(bob, conversation_id) == expected
+
+
+def test_unsent_messages_survive_a_reload_and_hold_up_no_other_conversation(
+    window, alice, bob, conversation_id
+):
+    other_id = alice.start(bob).json()["conversation_id"]
+    pattern = f"**/{conversation_id}/messages/"
+    window.page.context.route(pattern, lambda route: route.abort())
+    window.send("First", "Second")
+    window.page.goto(f"{window.page.url.split('#')[0]}#{other_id}")
+    window.send("Meanwhile")
+    window.expect_messages("Meanwhile")
+    window.expect_all_sent()
+    window.page.reload()
+    window.page.context.unroute(pattern)
+    window.page.goto(f"{window.page.url.split('#')[0]}#{conversation_id}")
+    window.expect_messages("Hello, Alice", "First", "Second")
+    window.expect_all_sent()
+    assert bodies(bob, conversation_id) == ["Hello, Alice", "First", "Second"]
+
+
+def test_a_restart_of_the_server(demo_server, window, bob, conversation_id):
+    demo_server.kill()
+    expect(window.page.get_by_text("There is no connection")).to_be_visible()
+    window.send("Are you back?")
+    demo_server.start(workers=1)
+    window.expect_all_sent()
+    window.expect_messages("Hello, Alice", "Are you back?")
+    assert bodies(bob, conversation_id) == ["Hello, Alice", "Are you back?"]
+
+
+def test_tabs_share_a_session_through_refreshes(demo_server, browser, window, bob, conversation_id):
+    """Also when the response to a refresh is lost. Signing out ends it in all of them."""
+    other = browser.open(f"/#{conversation_id}")
+    other.expect_messages("Hello, Alice")
+    before = len(demo_server.get_requests())
+    window.expire_access_token()
+    bob.send(conversation_id, "Refreshed")
+    for each in (window, other):
+        expect(each.messages.last).to_have_text("Refreshed")
+    refreshes = wait_for_requests(demo_server, before, 1, path=REFRESH)
+    assert [line["status"] for line in refreshes] == [200]
+
+    lost = [lose_response(each.page, "**/token/refresh/") for each in (window, other)]
+    window.expire_access_token()
+    bob.send(conversation_id, "Refreshed again")
+    for each in (window, other):
+        expect(each.messages.last).to_have_text("Refreshed again")
+    assert [200] in lost
+    window.press("Alice Test")
+    window.press("Sign out")
+    for each in (window, other):
+        expect(each.page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_what_was_not_sent_waits_for_the_same_person(window, alice, bob, conversation_id):
+    """Alice's session ends. Bob signs in and does not send her text; Alice does."""
+    window.page.context.set_offline(True)
+    window.send("Mine")
+    alice.call(
+        "POST",
+        "/users/set_password/",
+        json={
+            "current_password": PASSWORD,
+            "new_password": "moor under the tide",
+        },
+    )
+    window.page.context.set_offline(False)
+    expect(window.alerts).to_contain_text("The user's password has been changed.")
+    window.sign_in(bob.email, PASSWORD)
+    window.expect_messages("Hello, Alice")
+    window.press("Bob Test")
+    window.press("Sign out")
+    window.sign_in(alice.email, "moor under the tide")
+    window.choose("Bob Test")
+    window.expect_messages("Hello, Alice", "Mine")
+    window.expect_all_sent()
+    senders = bob.get(f"/conversations/{conversation_id}/messages/")["results"]
+    assert [row["sender"]["first_name"] for row in senders] == ["Alice", "Bob"]
+
+
+def test_who_was_removed_is_told_and_keeps_the_text(window, alice, bob, conversation_id):
+    window.page.context.set_offline(True)
+    window.send("Too late")
+    alice.call("POST", f"/conversations/{conversation_id}/leave/")
+    window.page.context.set_offline(False)
+    expect(window.alerts).to_have_text("You do not take part in this conversation any more.")
+    expect(window.page.get_by_text("Not sent. Not found.")).to_be_visible()
+    expect(window.page.get_by_text("Too late")).to_be_visible()
+    expect(window.inbox).to_have_count(0)
+    window.press("Discard")
+    window.expect_messages("Hello, Alice")
+    assert bodies(bob, conversation_id) == ["Hello, Alice"]
+
+
+def test_who_was_erased_is_told(window, alice):
+    alice.call("DELETE", "/users/me/", json={"current_password": PASSWORD})
+    expect(window.alerts).to_contain_text("You were signed out: User is inactive")
