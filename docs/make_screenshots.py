@@ -1,6 +1,6 @@
-"""Make docs/images/docs-page.png from a running server.
+"""Make docs/images/client.png from a running server.
 
-Start the server with the first command of README.md, then run
+Start the server with the first command of README.md, on a new database, then run
 `.venv/bin/python docs/make_screenshots.py`.
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).resolve().parent / "images"
+NEWEST = "Not me, I'm bringing the chairs."
 
 
 def main():
@@ -20,13 +21,12 @@ def main():
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport={"width": 1000, "height": 1100})
-        page.goto(f"{options.url}/api/docs/")
-        # Collapsed, so that conversations and messages fit into the picture.
-        for tag in ("users", "token"):
-            page.locator(f"#operations-tag-{tag}").click()
-        page.get_by_text("/api/users/", exact=True).first.wait_for(state="hidden")
-        page.screenshot(path=IMAGES / "docs-page.png")
+        page = browser.new_page(viewport={"width": 1000, "height": 560})
+        page.goto(f"{options.url}/?as=alice")
+        page.get_by_role("link", name="Saturday").click()
+        page.locator("#messages").get_by_text(NEWEST).wait_for()
+        page.get_by_text("2 unread").wait_for(state="detached")
+        page.screenshot(path=IMAGES / "client.png")
         browser.close()
 
 

@@ -75,6 +75,7 @@ class Command(BaseCommand):
             self.stdout.write("Use a new database to get all of the demo.")
         if "alice@example.com" in demo:
             self.stdout.write(FIRST_CALLS)
+        self.stdout.write(f"The demo client is at {SITE}/")
         self.stdout.write(f"The documentation is at {SITE}/api/docs/")
         if "staff@example.com" in demo:
             self.stdout.write(f"The admin is at {SITE}/admin/: sign in as staff@example.com.")

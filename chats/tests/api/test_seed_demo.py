@@ -86,6 +86,7 @@ def test_staff_sign_in_to_the_admin(seeded, client):
 
 def test_it_says_where_to_go(seeded):
     assert f"Demo people: {', '.join(EMAILS)}. Their password is {PASSWORD}\n" in seeded
+    assert "The demo client is at http://127.0.0.1:8000/\n" in seeded
     assert "http://127.0.0.1:8000/api/docs/" in seeded
     assert "http://127.0.0.1:8000/admin/: sign in as staff@example.com" in seeded
     assert NEW_DATABASE not in seeded
