@@ -76,15 +76,21 @@ export class Room extends EventTarget {
   async #take(page) {
     const isMine = ({ sender }) => sender.user_id === this.#client.user?.user_id;
     const isNew = ({ message_id }) => !this.#all.has(message_id);
-    // It may still be in the outbox, and is not to be shown twice.
-    if (page.results.some((message) => isMine(message) && isNew(message)))
-      await this.#client.deliver(this.id);
+    if (page.results.some((message) => isMine(message) && isNew(message))) await this.#settle();
     const isFirst = !this.#cursor;
     this.#cursor ??= "1970-01-01T00:00:00Z";
     for (const { updated_at } of page.results)
       if (updated_at > this.#cursor) this.#cursor = updated_at;
     if (isFirst) this.#addOlder(page);
     else this.#apply(page.results);
+  }
+
+  /** A message that is new here may be one of the outbox, and is not to be shown twice. */
+  async #settle() {
+    const isWaiting = ({ conversation, error }) => conversation === this.id && !error;
+    // A second time if the first one was under way, and its response was lost.
+    for (let tries = 0; tries < 2 && this.#client.outbox().some(isWaiting); tries++)
+      await this.#client.deliver(this.id);
   }
 
   #addOlder({ results, next }) {

@@ -8,6 +8,14 @@ from chats.tests.support.windows import lose_response, wait_for_requests
 
 pytestmark = pytest.mark.once
 REFRESH = "/api/token/refresh/"
+# The most messages that were shown at a time.
+WATCH = """() => {
+    const list = document.querySelector("#messages");
+    const count = () => list.querySelectorAll(".text").length;
+    window.most = count();
+    const look = () => { window.most = Math.max(window.most, count()); };
+    new MutationObserver(look).observe(list, { childList: true });
+}"""
 
 
 @pytest.fixture
@@ -69,6 +77,7 @@ def test_idle_polls_are_304_and_a_hidden_page_sends_none(
 
 
 def test_a_message_whose_response_was_lost_is_sent_once(demo_server, window, conversation_id, bob):
+    window.page.evaluate(WATCH)
     lost = lose_response(window.page, "**/messages/")
     before = len(demo_server.get_requests())
     window.send("Once")
@@ -82,6 +91,7 @@ def test_a_message_whose_response_was_lost_is_sent_once(demo_server, window, con
         path=f"/api/conversations/{conversation_id}/messages/",
     )
     assert (lost, [line["status"] for line in sends]) == ([201], [201, 200])
+    assert window.page.evaluate("window.most") == 2
     assert bodies(bob, conversation_id) == ["Hello, Alice", "Once"]
 
 
