@@ -10,7 +10,6 @@ from django.views.static import serve
 
 from chats.management.commands.seed_demo import PASSWORD, PEOPLE
 
-FOLDER = settings.BASE_DIR / "frontend"
 NO_ACCOUNTS = '<meta name="demo" content="[]">'
 
 
@@ -21,11 +20,13 @@ def index(request):
         for email, (first_name, _) in PEOPLE.items()
     ]
     content = html.escape(json.dumps(accounts))
-    page = (FOLDER / "index.html").read_text()
+    page = (settings.FRONTEND_ROOT / "index.html").read_text()
     return HttpResponse(page.replace(NO_ACCOUNTS, f'<meta name="demo" content="{content}">'))
 
 
 urlpatterns = [
     path("", index),
-    re_path(r"^(?P<path>[a-z]+\.(?:js|css|svg))$", serve, {"document_root": FOLDER}),
+    re_path(
+        r"^(?P<path>[a-z]+\.(?:js|css|svg))$", serve, {"document_root": settings.FRONTEND_ROOT}
+    ),
 ]

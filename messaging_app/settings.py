@@ -85,6 +85,9 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"}}
 
+# The demo client, which is served at /.
+FRONTEND_ROOT = BASE_DIR / "frontend" if DEBUG else None
+
 SQLITE = {
     "ENGINE": "messaging_app.sqlite",
     "CONN_MAX_AGE": 60,

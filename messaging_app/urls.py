@@ -10,5 +10,5 @@ urlpatterns = [
     re_path("^api(/|$)", UnknownPathView.as_view(), name="unknown-path"),
     path("admin/", admin.site.urls),
 ]
-if settings.DEBUG:
+if settings.FRONTEND_ROOT:
     urlpatterns.append(path("", include("messaging_app.frontend")))
