@@ -1,0 +1,113 @@
+"""What conversations show is stored under their clocks: never stale, never shared too widely."""
+
+import pytest
+from django.conf import settings
+from django.core.cache import caches
+from django.db import connection
+
+from chats.caching import MAX_BYTES
+from chats.models import Participation
+from chats.services import add_participant, delete, edit, rename, send, start
+from chats.tests.support.expected import NOT_FOUND
+
+CONVERSATIONS = "/api/conversations/"
+local_memory = pytest.mark.skipif(bool(settings.CACHE_URL), reason="looks into local memory")
+
+
+@pytest.fixture(params=["list", "detail"])
+def show(request, api, conversation):
+    """`show(alice)` is the conversation as the list, or its own endpoint, shows it to Alice."""
+
+    def show(user):
+        if request.param == "detail":
+            return api(user).get(f"{CONVERSATIONS}{conversation.pk}/").json()
+        [row] = api(user).get(CONVERSATIONS).json()["results"]
+        return row
+
+    return show
+
+
+def change_behind_the_programs_back():
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE chats_conversation SET title = 'changed'")
+
+
+def test_one_participant_gets_what_was_stored_for_another(show, alice, bob, message):
+    before = show(alice)
+    change_behind_the_programs_back()
+    assert show(alice) == before
+    assert show(bob)["title"] == ""
+    for cache in caches.all():
+        cache.clear()
+    assert show(bob)["title"] == "changed"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda message, bob, carol: send(message.conversation, bob, "News"),
+        lambda message, bob, carol: edit(message, message.sender, "Edited"),
+        lambda message, bob, carol: delete(message),
+        lambda message, bob, carol: rename(message.conversation, bob, "Renamed"),
+        lambda message, bob, carol: add_participant(message.conversation, carol.pk, bob),
+        lambda message, bob, carol: message.conversation.participants.remove(bob),
+    ],
+    ids=["send", "edit", "delete", "rename", "join", "leave"],
+)
+def test_a_change_is_seen_by_the_next_request(show, alice, bob, carol, message, change):
+    before = show(alice)
+    change(message, bob, carol)
+    after = show(alice)
+    assert after["updated_at"] > before["updated_at"]
+    shown = ("title", "participants", "last_message")
+    assert [before[name] for name in shown] != [after[name] for name in shown]
+    for cache in caches.all():
+        cache.clear()
+    assert show(alice) == after
+
+
+def test_what_is_the_callers_alone_is_not_shared(show, alice, bob, message):
+    for _ in ("cold", "warm"):
+        assert show(bob)["unread_count"] == 1
+        assert show(alice)["unread_count"] == 0
+    Participation.objects.filter(user=bob).update(read_at=message.sent_at)
+    assert show(bob)["unread_count"] == 0
+    assert show(bob)["read_at"] != show(alice)["read_at"]
+
+
+def test_an_outsider_gets_nothing(show, api, alice, bob, mallory, conversation):
+    show(alice), show(bob)
+    path = f"{CONVERSATIONS}{conversation.pk}/"
+    conversation.participants.remove(bob)
+    show(alice)
+    for outsider in (mallory, bob):
+        assert api(outsider).get(CONVERSATIONS).json()["results"] == []
+        response = api(outsider).get(path)
+        assert (response.status_code, response.json()) == (404, NOT_FOUND)
+
+
+def test_a_poll_without_news_is_a_304(api, alice, bob, conversation, message):
+    for path in (CONVERSATIONS, f"{CONVERSATIONS}{conversation.pk}/"):
+        etag = api(bob).get(path).headers["ETag"]
+        response = api(bob).get(path, HTTP_IF_NONE_MATCH=etag)
+        assert (response.status_code, response.content) == (304, b"")
+        api(bob).post(f"{CONVERSATIONS}{conversation.pk}/read/", {"read_at": message.sent_at})
+        response = api(bob).get(path, HTTP_IF_NONE_MATCH=etag)
+        assert (response.status_code, "ETag" in response.headers) == (200, True)
+        Participation.objects.update(read_at=conversation.created_at)
+
+
+@local_memory
+def test_what_is_too_large_is_not_stored(api, alice, bob, conversation):
+    other, _ = start(alice, {bob.pk})
+    send(other, alice, "small")
+    send(conversation, alice, "x" * 10_000)
+    rows = api(alice).get(CONVERSATIONS).json()["results"]
+    assert [row["last_message"]["message_body"] for row in rows] == ["x" * 10_000, "small"]
+    assert len(caches["summaries"]._cache) == 1
+    for _ in range(7):
+        send(conversation, alice, "x" * 10_000)
+    for found in (conversation, other):
+        response = api(alice).get(f"{CONVERSATIONS}{found.pk}/")
+        assert (len(response.content) > MAX_BYTES["default"]) == (found == conversation)
+    assert len(caches["default"]._cache) == 1
