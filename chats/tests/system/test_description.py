@@ -1,5 +1,6 @@
 """The OpenAPI description, held against a running server and a generated client."""
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -65,6 +66,43 @@ def test_every_response_is_described_and_none_is_a_5xx(server, tmp_path):
         "POST /api/token/blacklist/",
     }
     assert succeeded | without_success == set(get_operations(document))
+
+
+@pytest.mark.once
+def test_a_python_client_comes_out_of_it(server, tmp_path, monkeypatch):
+    """openapi-python-client's, with names that say what they are."""
+    (tmp_path / "openapi.json").write_text(json.dumps(get_document()))
+    config = {"post_hooks": [], "package_name_override": "generated_client"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    command = ["-m", "openapi_python_client", "generate", "--path", "openapi.json"]
+    options = ["--config", "config.json", "--meta", "none", "--fail-on-warning"]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, *command, *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.syspath_prepend(tmp_path)
+    generated = {
+        name: importlib.import_module(f"generated_client.{name}")
+        for name in ("client", "models", "api.messages.list_messages", "api.messages.get_message")
+    }
+    models, list_messages = generated["models"], generated["api.messages.list_messages"].sync
+    alice, bob = server.sign_up("alice"), server.sign_up("bob")
+    path = f"/conversations/{alice.start(bob).json()['conversation_id']}/messages/"
+    for body in ("one", "two"):
+        alice.call("POST", path, json={"message_body": body})
+    bodies = {}
+    with generated["client"].AuthenticatedClient(server.site, alice.access) as client:
+        for order in models.ListMessagesOrdering:
+            page = list_messages(client=client, ordering=order)
+            bodies[order.name] = [message.message_body for message in page.results]
+        missing = generated["api.messages.get_message"].sync(uuid4(), client=client)
+    assert bodies == {"NEWEST_FIRST": ["two", "one"], "OLDEST_FIRST": ["one", "two"]}
+    assert isinstance(missing, models.Error)
+    assert missing.detail == "Not found."
 
 
 @pytest.mark.once
