@@ -1,4 +1,4 @@
-"""Serves the demo client of frontend/ at /, the address that `manage.py runserver` prints."""
+"""What DEBUG adds: the demo client at /, and a demo account in the documentation of the API."""
 
 import html
 import json
@@ -22,6 +22,14 @@ def index(request):
     content = html.escape(json.dumps(accounts))
     page = (settings.FRONTEND_ROOT / "index.html").read_text()
     return HttpResponse(page.replace(NO_ACCOUNTS, f'<meta name="demo" content="{content}">'))
+
+
+def sign_in_as_demo(result, **kwargs):
+    """A hook of drf-spectacular: the documentation page signs in with a demo account."""
+    body = result["paths"]["/api/token/"]["post"]["requestBody"]
+    email = next(iter(PEOPLE))
+    body["content"]["application/json"]["example"] = {"email": email, "password": PASSWORD}
+    return result
 
 
 urlpatterns = [

@@ -11,7 +11,7 @@ from redis.retry import Retry
 
 from messaging_app import env
 from messaging_app.log import LOGGING  # noqa: F401
-from messaging_app.spectacular import SPECTACULAR_SETTINGS  # noqa: F401
+from messaging_app.spectacular import SPECTACULAR_SETTINGS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -87,6 +87,8 @@ STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFiles
 
 # The demo client, which is served at /.
 FRONTEND_ROOT = BASE_DIR / "frontend" if DEBUG else None
+if DEBUG:
+    SPECTACULAR_SETTINGS["POSTPROCESSING_HOOKS"].append("messaging_app.frontend.sign_in_as_demo")
 
 SQLITE = {
     "ENGINE": "messaging_app.sqlite",

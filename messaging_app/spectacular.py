@@ -3,8 +3,9 @@
 SPECTACULAR_SETTINGS = {
     "TITLE": "Messaging API",
     "DESCRIPTION": """\
-Conversations between users. Register with `POST /api/users/`, sign in with `POST /api/token/`, \
-and send the `access` token with every further request: `Authorization: Bearer …`.
+Conversations between users. Sign in with `POST /api/token/`, or register first with \
+`POST /api/users/`. Send the `access` token with every further request: `Authorization: Bearer …`. \
+On the documentation page, signing in there does that.
 
 Request and response bodies are JSON, including errors. Times are in UTC. Every response of the \
 application has an `X-Request-ID` header.
@@ -26,7 +27,7 @@ and a 431 for headers that are too long. Both are in HTML.
     "SORT_OPERATION_PARAMETERS": False,
     "ENUM_NAME_OVERRIDES": {"Role": "chats.models.User.Role"},
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "TAGS": [{"name": name} for name in ("users", "token", "conversations", "messages", "root")],
+    "TAGS": [{"name": name} for name in ("token", "users", "conversations", "messages", "root")],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "POSTPROCESSING_HOOKS": [

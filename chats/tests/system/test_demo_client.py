@@ -176,3 +176,9 @@ def test_it_is_accessible(open_browser, color_scheme):
     window.press("Options of this conversation")
     window.press("Change the title")
     check()
+
+
+def test_the_documentation_signs_in_as_a_demo_account(demo_server):
+    document = demo_server.request("GET", "/api/schema/").json()
+    body = document["paths"]["/api/token/"]["post"]["requestBody"]["content"]["application/json"]
+    assert demo_server.request("POST", "/api/token/", json=body["example"]).status_code == 200
