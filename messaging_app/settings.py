@@ -102,6 +102,7 @@ SQLITE = {
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     },
 }
+PREPARES_STATEMENTS = env.boolean("DATABASE_PREPARED_STATEMENTS", "1")
 POSTGRES = {
     "ENGINE": "messaging_app.postgres",
     "CONN_MAX_AGE": 60,
@@ -115,11 +116,11 @@ POSTGRES = {
         "tcp_user_timeout": 10_000,
         # Compiling a statement of some thousand keys took PostgreSQL longer than running it.
         "options": "-c jit=off",
+        # A connection prepares a statement when it runs it for the second time.
+        "server_side_binding": PREPARES_STATEMENTS,
+        "prepare_threshold": 1 if PREPARES_STATEMENTS else None,
     },
 }
-if env.boolean("DATABASE_PREPARED_STATEMENTS", "1"):
-    # PostgreSQL plans a statement once a connection, not each time. From its second use on.
-    POSTGRES["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 1}
 SQLITE_URL = f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
 DATABASES = {"default": env.database_url("DATABASE_URL", SQLITE_URL, SQLITE, POSTGRES)}
 if os.environ.get("SOURCE_DATABASE_URL"):

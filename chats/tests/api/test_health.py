@@ -4,6 +4,27 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from messaging_app.postgres import base
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="about connections to PostgreSQL")
+def test_a_connection_is_checked_once_in_a_while_and_after_an_error(monkeypatch):
+    monkeypatch.setattr(base, "HEALTHY_SECONDS", 3_600)
+    other = connection.copy()
+    try:
+        other.ensure_connection()
+        assert other.is_usable()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [other.connection.info.backend_pid])
+        assert other.is_usable()
+        other.errors_occurred = True
+        assert not other.is_usable()
+        other.errors_occurred = False
+        assert not other.is_usable()
+    finally:
+        other.close()
+
 
 class TestHealth:
     @pytest.mark.parametrize("host", ["localhost", "10.0.0.7"])

@@ -46,6 +46,10 @@ def load(monkeypatch):
         ({"SECRET_KEY": "x" * 49}, "SECRET_KEY is not set, or has fewer than 50 characters"),
         ({"SECRET_KEY": "x" * 49 + " "}, "SECRET_KEY is not set, or has fewer than 50 characters"),
         ({"DEBUG": "perhaps"}, 'Environment variable "DEBUG" invalid'),
+        (
+            {"DATABASE_PREPARED_STATEMENTS": "2"},
+            'Environment variable "DATABASE_PREPARED_STATEMENTS" invalid',
+        ),
         ({"SECRET_KEY": "   "}, "SECRET_KEY is not set"),
         ({"ALLOWED_HOSTS": "http://a.example/x"}, "ALLOWED_HOSTS: 'http://a.example/x' is not"),
         ({"ALLOWED_HOSTS": "a.example:8000"}, "ALLOWED_HOSTS: 'a.example:8000' is not"),
@@ -187,6 +191,20 @@ def test_a_production_environment_passes_the_deployment_check():
         (
             {"DATABASE_URL": "postgres://a/b", "PGOPTIONS": "-c statement_timeout=7s"},
             {"DATABASES.default.OPTIONS.options": "-c jit=off -c statement_timeout=7s"},
+        ),
+        (
+            {"DATABASE_URL": "postgres://a/b"},
+            {
+                "DATABASES.default.OPTIONS.server_side_binding": True,
+                "DATABASES.default.OPTIONS.prepare_threshold": 1,
+            },
+        ),
+        (
+            {"DATABASE_URL": "postgres://a/b", "DATABASE_PREPARED_STATEMENTS": "0"},
+            {
+                "DATABASES.default.OPTIONS.server_side_binding": False,
+                "DATABASES.default.OPTIONS.prepare_threshold": None,
+            },
         ),
         (
             {"DATABASE_URL": "postgres://a/b?options=-c%20a%3Db", "PGOPTIONS": "-c c=d"},
