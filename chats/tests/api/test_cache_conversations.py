@@ -6,8 +6,10 @@ from django.core.cache import caches
 from django.db import connection
 
 from chats.caching import MAX_BYTES
-from chats.models import Participation
+from chats.models import Conversation, Participation
 from chats.services import add_participant, delete, edit, rename, send, start
+from chats.statements import get_conversation
+from chats.summaries import attach_detail
 from chats.tests.support.expected import NOT_FOUND
 
 CONVERSATIONS = "/api/conversations/"
@@ -84,6 +86,13 @@ def test_an_outsider_gets_nothing(show, api, alice, bob, mallory, conversation):
         assert api(outsider).get(CONVERSATIONS).json()["results"] == []
         response = api(outsider).get(path)
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
+
+
+def test_one_who_leaves_during_the_request_gets_nothing(bob, conversation):
+    found = get_conversation(bob, conversation.pk)
+    conversation.participants.remove(bob)
+    with pytest.raises(Conversation.DoesNotExist):
+        attach_detail(bob, found)
 
 
 def test_a_poll_without_news_is_a_304(api, alice, bob, conversation, message):
