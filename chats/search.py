@@ -7,7 +7,7 @@ from threading import Lock
 from time import monotonic
 
 from django.core.exceptions import BadRequest
-from django.db import OperationalError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.mixins import ListModelMixin
 
@@ -30,9 +30,10 @@ class SearchTimeout(Exception):
 
 class SearchListModelMixin(ListModelMixin):
     """DRF's, with bounds on `?search=`. If a view set sets `is_expensive`, concurrent requests for
-    its list are limited too."""
+    its list are limited too. `database` is the alias that the list is read from."""
 
     is_expensive = False
+    database = DEFAULT_DB_ALIAS
 
     def list(self, request, *args, **kwargs):
         if "search" in request.query_params:
@@ -45,7 +46,7 @@ class SearchListModelMixin(ListModelMixin):
 
     def search(self, request, *args, **kwargs):
         try:
-            with limited_search_time():
+            with limited_search_time(self.database):
                 return super().list(request, *args, **kwargs)
         except SearchTimeout as error:
             message = "This search takes too long: narrow it by a further filter."
@@ -69,11 +70,12 @@ def limited_concurrency(user_id):
 
 
 @contextmanager
-def limited_search_time():
+def limited_search_time(using=DEFAULT_DB_ALIAS):
     """Raises SearchTimeout when the block's queries (on PostgreSQL, any of them) take too long."""
+    connection = connections[using]
     limit = limit_postgres if connection.vendor == "postgresql" else limit_sqlite
     try:
-        with limit():
+        with limit(connection):
             yield
     except OperationalError as error:
         cause = error.__cause__
@@ -95,15 +97,15 @@ def limited_admin_search():
 
 
 @contextmanager
-def limit_postgres():
-    with transaction.atomic():
+def limit_postgres(connection):
+    with transaction.atomic(connection.alias):
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = '{SEARCH_MAX_SECONDS}s'")
         yield
 
 
 @contextmanager
-def limit_sqlite():
+def limit_sqlite(connection):
     connection.ensure_connection()
     deadline = monotonic() + SEARCH_MAX_SECONDS
     set_handler = connection.connection.set_progress_handler

@@ -9,7 +9,7 @@ conversations. Django 5.2 has no aggregate for CLOCKS_OF_USER on both databases.
 
 from uuid import UUID
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 from chats.models import Conversation, Participation, User
 
@@ -110,11 +110,11 @@ def get_read_states(user, conversation_ids):
     return {row.conversation_id: (row.read_at, row.unread_count) for row in rows}
 
 
-def get_clocks(user):
+def get_clocks(user, using=DEFAULT_DB_ALIAS):
     """The number of the user's conversations, and a text that changes whenever one of their clocks
     does, or the user joins or leaves one."""
     statement = CLOCKS_OF_USER.format(concatenate=CONCATENATE[connection.vendor])
-    with connection.cursor() as cursor:
+    with connections[using].cursor() as cursor:
         cursor.execute(statement, get_parameters(user.pk))
         return cursor.fetchone()
 

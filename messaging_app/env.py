@@ -9,9 +9,8 @@ import ipaddress
 import os
 import re
 from email.utils import parseaddr
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-import dj_database_url
 import dj_email_url
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.encoding import punycode
@@ -60,23 +59,6 @@ def host_list(name, default):
 def origin_list(name):
     form = "https://chat.example.com (lower case, no path, no default port)"
     return read_list(name, "", check_origin, form)
-
-
-def database_url(name, default, sqlite, postgres):
-    """Django's settings for the database, with those given here for SQLite or for PostgreSQL.
-
-    PostgreSQL's `options` are joined: those given here, then the URL's or else PGOPTIONS. Any other
-    option in the URL replaces the one given here.
-    """
-    form = f"sqlite:///file or postgres://user:password@host/database {ENCODING_NOTE}"
-    settings = read(name, default, parse_database, f"{name} is not of the form {form}.")
-    if settings["ENGINE"].endswith(".sqlite3"):
-        return settings | sqlite
-    options = postgres["OPTIONS"] | settings["OPTIONS"]
-    # psycopg does not read PGOPTIONS if it is given `options`.
-    added = settings["OPTIONS"].get("options", os.environ.get("PGOPTIONS", ""))
-    options["options"] = f"{postgres['OPTIONS']['options']} {added}"
-    return settings | postgres | {"OPTIONS": options}
 
 
 def redis_url(name):
@@ -199,23 +181,6 @@ def parse_page(value):
     if value:
         check("@" not in split_server_url(value, *DEFAULT_PORTS).netloc)
     return value
-
-
-def parse_database(value):
-    settings = {"OPTIONS": {}} | dj_database_url.parse(value)
-    check(settings["NAME"] not in {"", ":memory:"} and "#" not in value)
-    if settings["ENGINE"] == "django.db.backends.sqlite3":
-        check(value.startswith("sqlite:///") and "?" not in value)
-        check(value.isprintable() and value == value.strip())
-        return settings
-    check(settings["ENGINE"] == "django.db.backends.postgresql")
-    check(not any(isinstance(option, list) for option in settings["OPTIONS"].values()))
-    _, host = split_url(value)
-    # Without a host, or with a folder's path instead, PostgreSQL is reached through a socket.
-    if host and not unquote(host).startswith("/"):
-        for each in host.split(","):
-            check_host(each)
-    return settings
 
 
 def parse_redis(value):

@@ -10,6 +10,7 @@ from django.utils.log import log_response
 
 JSON = "application/json"
 RETRY_AFTER_SECONDS = 5
+POSTGRES_READ_ONLY = "25006"
 
 
 class ApiMiddleware:
@@ -70,7 +71,7 @@ class ErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request, exception):
-        if isinstance(exception, (OperationalError, InterfaceError)):
+        if isinstance(exception, (OperationalError, InterfaceError)) or is_read_only(exception):
             if getattr(exception.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
                 # An error in the statement itself.
                 return None
@@ -78,6 +79,11 @@ class ErrorMiddleware:
         if isinstance(exception, BadRequest) and not is_api(request):
             return bad_request(str(exception))
         return None
+
+
+def is_read_only(exception):
+    """Whether PostgreSQL refused a write because the server is a standby now."""
+    return getattr(exception.__cause__, "sqlstate", None) == POSTGRES_READ_ONLY
 
 
 def bad_request(detail):

@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from messaging_app import env
+from messaging_app.databases import READABLE, read_database, read_replica
 from messaging_app.log import LOGGING  # noqa: F401
 from messaging_app.spectacular import SPECTACULAR_SETTINGS
 
@@ -90,42 +91,14 @@ FRONTEND_ROOT = BASE_DIR / "frontend" if DEBUG else None
 if DEBUG:
     SPECTACULAR_SETTINGS["POSTPROCESSING_HOOKS"].append("messaging_app.frontend.sign_in_as_demo")
 
-SQLITE = {
-    "ENGINE": "messaging_app.sqlite",
-    "CONN_MAX_AGE": 60,
-    "CONN_HEALTH_CHECKS": True,
-    "OPTIONS": {
-        # A transaction that reads first and writes later fails at once when another one has
-        # written in between; IMMEDIATE queues it instead, for as long as the timeout.
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 60,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-    },
-}
-PREPARES_STATEMENTS = env.boolean("DATABASE_PREPARED_STATEMENTS", "1")
-POSTGRES = {
-    "ENGINE": "messaging_app.postgres",
-    "CONN_MAX_AGE": 60,
-    "CONN_HEALTH_CHECKS": True,
-    "OPTIONS": {
-        # So that a server that is gone is noticed. In seconds; the last one in milliseconds.
-        "connect_timeout": 5,
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 10_000,
-        # Compiling a statement of some thousand keys took PostgreSQL longer than running it.
-        "options": "-c jit=off",
-        # A connection prepares a statement when it runs it for the second time.
-        "server_side_binding": PREPARES_STATEMENTS,
-        "prepare_threshold": 1 if PREPARES_STATEMENTS else None,
-    },
-}
 SQLITE_URL = f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
-DATABASES = {"default": env.database_url("DATABASE_URL", SQLITE_URL, SQLITE, POSTGRES)}
+IS_POOLED = env.boolean("DATABASE_POOLER")
+DATABASES = {"default": read_database("DATABASE_URL", SQLITE_URL, IS_POOLED)}
+if os.environ.get("REPLICA_DATABASE_URL"):
+    DATABASES["replica"] = read_replica("REPLICA_DATABASE_URL", DATABASES["default"], IS_POOLED)
 if os.environ.get("SOURCE_DATABASE_URL"):
     # For `manage.py copy_database`.
-    DATABASES["source"] = env.database_url("SOURCE_DATABASE_URL", "", SQLITE, POSTGRES)
+    DATABASES["source"] = read_database("SOURCE_DATABASE_URL", servers=READABLE)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Entries in local memory. With chats.caching.MAX_BYTES the first two keep a process under 64 MiB.

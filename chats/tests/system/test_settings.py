@@ -47,8 +47,8 @@ def load(monkeypatch):
         ({"SECRET_KEY": "x" * 49 + " "}, "SECRET_KEY is not set, or has fewer than 50 characters"),
         ({"DEBUG": "perhaps"}, 'Environment variable "DEBUG" invalid'),
         (
-            {"DATABASE_PREPARED_STATEMENTS": "2"},
-            'Environment variable "DATABASE_PREPARED_STATEMENTS" invalid',
+            {"DATABASE_POOLER": "2"},
+            'Environment variable "DATABASE_POOLER" invalid',
         ),
         ({"SECRET_KEY": "   "}, "SECRET_KEY is not set"),
         ({"ALLOWED_HOSTS": "http://a.example/x"}, "ALLOWED_HOSTS: 'http://a.example/x' is not"),
@@ -99,6 +99,26 @@ def load(monkeypatch):
         ({"DATABASE_URL": "postgres://[::1]a/b"}, "DATABASE_URL is not of the form"),
         ({"DATABASE_URL": "postgres://a/b\n"}, "DATABASE_URL is not of the form"),
         ({"DATABASE_URL": "postgres://a/b?sslmode=a&sslmode=b"}, "DATABASE_URL is not of"),
+        ({"DATABASE_URL": "postgres://a,/b"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a,b:0/c"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a,b:x/c"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a,b c/d"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a,b/"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://u:a@b,u:c@d/e"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a%2Cb/c"}, "DATABASE_URL is not of the form"),
+        (
+            {"DATABASE_URL": "postgres://a,b/c?target_session_attrs=standby"},
+            "DATABASE_URL is not of the form",
+        ),
+        (
+            {"DATABASE_URL": "postgres://a/c?target_session_attrs=writable"},
+            "DATABASE_URL is not of the form",
+        ),
+        ({"REPLICA_DATABASE_URL": "postgres://a/b"}, "must be a standby of DATABASE_URL"),
+        (
+            {"DATABASE_URL": "postgres://a/b", "REPLICA_DATABASE_URL": "sqlite:///file"},
+            "must be a standby of DATABASE_URL",
+        ),
         ({"CACHE_URL": "redis://password@a"}, "CACHE_URL is not of the form redis://"),
         ({"CACHE_URL": "redis://:pass;word@a"}, "CACHE_URL is not of the form redis://"),
         ({"CACHE_URL": "redis://a:65536"}, "CACHE_URL is not of the form redis://"),
@@ -116,7 +136,7 @@ def load(monkeypatch):
         ({"THROTTLE_REFRESH": "9999999999/s"}, 'variable "THROTTLE_REFRESH" invalid'),
         ({"TRUSTED_PROXIES": "1,2"}, 'Environment variable "TRUSTED_PROXIES" invalid'),
     ],
-    ids=lambda value: "=".join(*value.items()) if isinstance(value, dict) else "",
+    ids=lambda value: " ".join(map("=".join, value.items())) if isinstance(value, dict) else "",
 )
 def test_nonsense_is_refused(load, environment, sentence):
     with pytest.raises(ImproperlyConfigured) as raised:
@@ -200,10 +220,37 @@ def test_a_production_environment_passes_the_deployment_check():
             },
         ),
         (
-            {"DATABASE_URL": "postgres://a/b", "DATABASE_PREPARED_STATEMENTS": "0"},
+            {"DATABASE_URL": "postgres://a/b", "DATABASE_POOLER": "1", "PGOPTIONS": "-c a=b"},
             {
                 "DATABASES.default.OPTIONS.server_side_binding": False,
                 "DATABASES.default.OPTIONS.prepare_threshold": None,
+                "DATABASES.default.OPTIONS.options": "",
+                "DATABASES.default.DISABLE_SERVER_SIDE_CURSORS": True,
+            },
+        ),
+        (
+            {"DATABASE_URL": "postgres://u:p,w@a:6543,10.0.0.1,[::1]:1/b?sslmode=require"},
+            {
+                "DATABASES.default.PASSWORD": "p,w",
+                "DATABASES.default.HOST": "a,10.0.0.1,::1",
+                "DATABASES.default.PORT": "6543,5432,1",
+                "DATABASES.default.OPTIONS.sslmode": "require",
+                "DATABASES.default.OPTIONS.target_session_attrs": "read-write",
+            },
+        ),
+        (
+            {"DATABASE_URL": "postgres://a,b/c?target_session_attrs=primary"},
+            {"DATABASES.default.OPTIONS.target_session_attrs": "primary"},
+        ),
+        (
+            {
+                "DATABASE_URL": "postgres://a,b/c",
+                "REPLICA_DATABASE_URL": "postgres://a,b/c?target_session_attrs=prefer-standby",
+            },
+            {
+                "DATABASES.replica.HOST": "a,b",
+                "DATABASES.replica.OPTIONS.target_session_attrs": "prefer-standby",
+                "DATABASES.replica.OPTIONS.connect_timeout": 2,
             },
         ),
         (

@@ -1,0 +1,115 @@
+"""Django's settings for a database, from a URL in the environment."""
+
+import os
+import re
+from urllib.parse import unquote
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from messaging_app import env
+
+SQLITE = {
+    "ENGINE": "messaging_app.sqlite",
+    "CONN_MAX_AGE": 60,
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        # A transaction that reads first and writes later fails at once when another one has
+        # written in between; IMMEDIATE queues it instead, for as long as the timeout.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 60,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    },
+}
+POSTGRES = {
+    "ENGINE": "messaging_app.postgres",
+    "CONN_MAX_AGE": 60,
+    "CONN_HEALTH_CHECKS": True,
+}
+POSTGRES_OPTIONS = {
+    # So that a server that is gone is noticed. In seconds; the last one in milliseconds.
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    # A connection prepares a statement when it runs it for the second time.
+    "server_side_binding": True,
+    "prepare_threshold": 1,
+}
+# Compiling a statement of some thousand keys took PostgreSQL longer than running it.
+POSTGRES_SESSION = "-c jit=off"
+POSTGRES_PORT = 5432
+# With a pooler, the next transaction may use another session.
+POOLED = {"DISABLE_SERVER_SIDE_CURSORS": True}
+POOLED_OPTIONS = {"server_side_binding": False, "prepare_threshold": None, "options": ""}
+# Values of libpq's `target_session_attrs`.
+WRITABLE = {"read-write", "primary"}
+READABLE = WRITABLE | {"any", "read-only", "standby", "prefer-standby"}
+# The primary takes over soon from a standby that is gone.
+REPLICA_OPTIONS = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
+
+
+def read_database(name, default="", pooled=False, servers=WRITABLE):
+    """The settings for the URL in the variable of this name.
+
+    Of several hosts in it, the first one is used that `target_session_attrs` allows, by default
+    one that can be written to. `servers` are the values that it may have.
+    """
+    form = f"sqlite:///file or postgres://user:password@host/database {env.ENCODING_NOTE}"
+    refusal = f"{name} is not of the form {form}."
+    settings = env.read(name, default, lambda value: parse_database(value, servers), refusal)
+    if settings["ENGINE"].endswith("sqlite3"):
+        return settings | SQLITE
+    options = settings["OPTIONS"]
+    if pooled:
+        return (
+            settings | POSTGRES | POOLED | {"OPTIONS": POSTGRES_OPTIONS | POOLED_OPTIONS | options}
+        )
+    # psycopg does not read PGOPTIONS if it is given `options`.
+    session = options.get("options", os.environ.get("PGOPTIONS", ""))
+    session = {"options": f"{POSTGRES_SESSION} {session}"}
+    return settings | POSTGRES | {"OPTIONS": POSTGRES_OPTIONS | options | session}
+
+
+def read_replica(name, primary, pooled):
+    replica = read_database(name, pooled=pooled, servers=READABLE)
+    if not replica["ENGINE"] == primary["ENGINE"] == POSTGRES["ENGINE"]:
+        message = f"{name} must be a standby of DATABASE_URL, and both be of the form postgres://…"
+        raise ImproperlyConfigured(message)
+    return replica | {
+        "OPTIONS": replica["OPTIONS"] | REPLICA_OPTIONS,
+        "TEST": {"MIRROR": "default"},
+    }
+
+
+def parse_database(value, servers):
+    parts = re.fullmatch(r"(\w+://([^/?#@]*@)?)([^/?#@]*)([/?#].*)?", value)
+    env.check(parts)
+    start, _, addresses, rest = parts.groups("")
+    hosts = [parse_host(f"{start}{address}{rest}") for address in addresses.split(",")]
+    settings = hosts[0]
+    if len(hosts) > 1:
+        env.check(all(host["HOST"] for host in hosts))
+        settings["HOST"] = ",".join(host["HOST"] for host in hosts)
+        settings["PORT"] = ",".join(str(host["PORT"] or POSTGRES_PORT) for host in hosts)
+        settings["OPTIONS"].setdefault("target_session_attrs", "read-write")
+    env.check(settings["OPTIONS"].get("target_session_attrs", "primary") in servers)
+    return settings
+
+
+def parse_host(value):
+    """The settings for a URL with one host."""
+    settings = {"OPTIONS": {}} | dj_database_url.parse(value)
+    env.check(settings["NAME"] not in {"", ":memory:"} and "#" not in value)
+    if settings["ENGINE"] == "django.db.backends.sqlite3":
+        env.check(value.startswith("sqlite:///") and "?" not in value)
+        env.check(value.isprintable() and value == value.strip())
+        return settings
+    env.check(settings["ENGINE"] == "django.db.backends.postgresql")
+    env.check(not any(isinstance(option, list) for option in settings["OPTIONS"].values()))
+    _, host = env.split_url(value)
+    # Without a host, or with a folder's path instead, PostgreSQL is reached through a socket.
+    if host and not unquote(host).startswith("/"):
+        env.check_host(host)
+    return settings
