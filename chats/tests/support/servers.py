@@ -12,6 +12,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -45,6 +47,9 @@ class Database:
         if self.is_postgres:
             self.url = urlunsplit(urlsplit(self.url)._replace(path=f"/servers_{uuid4().hex}"))
             self.maintain("CREATE")
+        elif not migrate:
+            Path(self.url.removeprefix("sqlite:///")).write_bytes(get_migrated_file())
+            return
         manage("migrate", *migrate, DATABASE_URL=self.url)
 
     @property
@@ -71,6 +76,15 @@ class Database:
                 return cursor.fetchall() if cursor.description else None
         finally:
             connection.close()
+
+
+@cache
+def get_migrated_file():
+    """The bytes of an empty SQLite database, because migrating one takes a second."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "empty.sqlite3"
+        manage("migrate", DATABASE_URL=f"sqlite:///{file}")
+        return file.read_bytes()
 
 
 def request(session_class, method, url, **arguments):
@@ -130,9 +144,9 @@ class Server:
         self.site = f"http://{self.address}"
         self.url = f"{self.site}/api"
 
-    def start(self, workers=3, threads=4, **variables):
+    def start(self, workers=2, threads=4, **variables):
         self.workers = workers
-        self.is_as_usual = (workers, threads, variables) == (3, 4, {})
+        self.is_as_usual = (workers, threads, variables) == (2, 4, {})
         with self.error_log.open("a") as error_log:
             self.process = subprocess.Popen(  # noqa: S603
                 [

@@ -1,4 +1,4 @@
-"""What holds with several server processes: every test here starts a real server with three."""
+"""What holds with several server processes: the tests here use a real server with two."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -167,7 +167,7 @@ class TestAccounts:
 
     def test_racing_sign_ins_do_not_pass_uncounted(self, server):
         """Across processes where they share a Redis; local memory counts for one process."""
-        processes = (3, 4) if settings.CACHE_URL else (1, 8)
+        processes = (2, 4) if settings.CACHE_URL else (1, 8)
         server.restart(*processes, THROTTLE_SIGN_IN="10/hour")
         call = (f"{server.url}/token/", {"email": "nobody@example.com", "password": "wrong"})
         responses = in_processes(post, [call] * 4, threads=6)
