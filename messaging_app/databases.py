@@ -29,58 +29,54 @@ POSTGRES = {
 POSTGRES_OPTIONS = {
     # So that a server that is gone is noticed. In seconds; the last one in milliseconds.
     "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 5_000,
     # A connection prepares a statement when it runs it for the second time.
     "server_side_binding": True,
     "prepare_threshold": 1,
 }
+# The primary takes over sooner from a standby that is gone.
+REPLICA_OPTIONS = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
 # Compiling a statement of some thousand keys took PostgreSQL longer than running it.
 POSTGRES_SESSION = "-c jit=off"
 POSTGRES_PORT = 5432
-# With a pooler, the next transaction may use another session.
+# The next transaction may get another session of the pooler's, and PgBouncer refuses `options`.
 POOLED = {"DISABLE_SERVER_SIDE_CURSORS": True}
 POOLED_OPTIONS = {"server_side_binding": False, "prepare_threshold": None, "options": ""}
-# Values of libpq's `target_session_attrs`.
-WRITABLE = {"read-write", "primary"}
-READABLE = WRITABLE | {"any", "read-only", "standby", "prefer-standby"}
-# The primary takes over soon from a standby that is gone.
-REPLICA_OPTIONS = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
+# Values of `target_session_attrs`: which of several hosts is used. The first is the default.
+WRITABLE = ["read-write", "primary"]
+STANDBY = ["standby", "read-only"]
+READABLE = ["any", "prefer-standby", *STANDBY, *WRITABLE]
 
 
-def read_database(name, default="", pooled=False, servers=WRITABLE):
+def read_database(name, default="", is_pooled=False, servers=WRITABLE):
     """The settings for the URL in the variable of this name.
 
-    Of several hosts in it, the first one is used that `target_session_attrs` allows, by default
-    one that can be written to. `servers` are the values that it may have.
+    `servers` are the values that its `target_session_attrs` may have.
     """
     form = f"sqlite:///file or postgres://user:password@host/database {env.ENCODING_NOTE}"
     refusal = f"{name} is not of the form {form}."
     settings = env.read(name, default, lambda value: parse_database(value, servers), refusal)
     if settings["ENGINE"].endswith("sqlite3"):
         return settings | SQLITE
-    options = settings["OPTIONS"]
-    if pooled:
-        return (
-            settings | POSTGRES | POOLED | {"OPTIONS": POSTGRES_OPTIONS | POOLED_OPTIONS | options}
-        )
+    options = POSTGRES_OPTIONS | {"target_session_attrs": servers[0]} | settings["OPTIONS"]
+    if is_pooled:
+        return settings | POSTGRES | POOLED | {"OPTIONS": options | POOLED_OPTIONS}
     # psycopg does not read PGOPTIONS if it is given `options`.
     session = options.get("options", os.environ.get("PGOPTIONS", ""))
-    session = {"options": f"{POSTGRES_SESSION} {session}"}
-    return settings | POSTGRES | {"OPTIONS": POSTGRES_OPTIONS | options | session}
+    options["options"] = f"{POSTGRES_SESSION} {session}"
+    return settings | POSTGRES | {"OPTIONS": options}
 
 
-def read_replica(name, primary, pooled):
-    replica = read_database(name, pooled=pooled, servers=READABLE)
+def read_replica(name, primary, is_pooled):
+    """The settings for a standby of the database with the settings `primary`."""
+    replica = read_database(name, is_pooled=is_pooled, servers=STANDBY)
     if not replica["ENGINE"] == primary["ENGINE"] == POSTGRES["ENGINE"]:
         message = f"{name} must be a standby of DATABASE_URL, and both be of the form postgres://…"
         raise ImproperlyConfigured(message)
-    return replica | {
-        "OPTIONS": replica["OPTIONS"] | REPLICA_OPTIONS,
-        "TEST": {"MIRROR": "default"},
-    }
+    return replica | {"OPTIONS": replica["OPTIONS"] | REPLICA_OPTIONS}
 
 
 def parse_database(value, servers):
@@ -93,8 +89,7 @@ def parse_database(value, servers):
         env.check(all(host["HOST"] for host in hosts))
         settings["HOST"] = ",".join(host["HOST"] for host in hosts)
         settings["PORT"] = ",".join(str(host["PORT"] or POSTGRES_PORT) for host in hosts)
-        settings["OPTIONS"].setdefault("target_session_attrs", "read-write")
-    env.check(settings["OPTIONS"].get("target_session_attrs", "primary") in servers)
+    env.check(settings["OPTIONS"].get("target_session_attrs", servers[0]) in servers)
     return settings
 
 

@@ -96,6 +96,7 @@ IS_POOLED = env.boolean("DATABASE_POOLER")
 DATABASES = {"default": read_database("DATABASE_URL", SQLITE_URL, IS_POOLED)}
 if os.environ.get("REPLICA_DATABASE_URL"):
     DATABASES["replica"] = read_replica("REPLICA_DATABASE_URL", DATABASES["default"], IS_POOLED)
+    DATABASE_ROUTERS = ["chats.replica.Router"]
 if os.environ.get("SOURCE_DATABASE_URL"):
     # For `manage.py copy_database`.
     DATABASES["source"] = read_database("SOURCE_DATABASE_URL", servers=READABLE)

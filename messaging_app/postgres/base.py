@@ -2,21 +2,26 @@ from time import monotonic
 
 from django.db.backends.postgresql import base
 
+from messaging_app.databases import STANDBY, WRITABLE
+
 HEALTHY_SECONDS = 1
+# What `transaction_read_only` must not be, by the value of `target_session_attrs`.
+REFUSED = dict.fromkeys(WRITABLE, "on") | dict.fromkeys(STANDBY, "off")
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's, with a health check at most every HEALTHY_SECONDS instead of in each request.
+    """Django's, with what several servers need.
 
-    Of several hosts, the one that served last is tried first, because a connection to one that is
-    gone takes until `connect_timeout`.
+    The health check runs at most every HEALTHY_SECONDS instead of in each request. It also drops a
+    connection to a server that has been demoted or promoted.
     """
 
     healthy_until = 0
-    # A host and its port, by alias. For all threads.
+    # The host and port that served last, by alias. For all threads.
     last_servers = {}
 
     def get_new_connection(self, conn_params):
+        """Tries the server that served last first: one that is gone takes `connect_timeout`."""
         if "," in conn_params.get("host", ""):
             hosts, ports = conn_params["host"].split(","), conn_params["port"].split(",")
             servers = list(zip(hosts, ports, strict=True))
@@ -30,23 +35,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self):
         if not self.errors_occurred and monotonic() < self.healthy_until:
             return True
-        usable = super().is_usable() and not self.is_demoted()
+        usable = self.is_healthy()
         self.healthy_until = monotonic() + HEALTHY_SECONDS if usable else 0
         return usable
 
-    def is_demoted(self):
-        """Whether a server that can be written to was asked for, and this one no longer can.
-
-        Through a pooler, a connection outlives the server's change of role.
-        """
-        if self.settings_dict["OPTIONS"].get("target_session_attrs") not in {
-            "read-write",
-            "primary",
-        }:
-            return False
+    def is_healthy(self):
         try:
-            with self.connection.cursor() as cursor:
-                cursor.execute("SHOW transaction_read_only")
-                return cursor.fetchone() == ("on",)
+            [is_read_only] = self.connection.execute("SHOW transaction_read_only").fetchone()
         except self.Database.Error:
-            return True
+            return False
+        return is_read_only != REFUSED.get(self.settings_dict["OPTIONS"]["target_session_attrs"])

@@ -114,6 +114,13 @@ def load(monkeypatch):
             {"DATABASE_URL": "postgres://a/c?target_session_attrs=writable"},
             "DATABASE_URL is not of the form",
         ),
+        (
+            {
+                "DATABASE_URL": "postgres://a/b",
+                "REPLICA_DATABASE_URL": "postgres://a/b?target_session_attrs=primary",
+            },
+            "REPLICA_DATABASE_URL is not of the form",
+        ),
         ({"REPLICA_DATABASE_URL": "postgres://a/b"}, "must be a standby of DATABASE_URL"),
         (
             {"DATABASE_URL": "postgres://a/b", "REPLICA_DATABASE_URL": "sqlite:///file"},
@@ -245,11 +252,11 @@ def test_a_production_environment_passes_the_deployment_check():
         (
             {
                 "DATABASE_URL": "postgres://a,b/c",
-                "REPLICA_DATABASE_URL": "postgres://a,b/c?target_session_attrs=prefer-standby",
+                "REPLICA_DATABASE_URL": "postgres://a,b/c",
             },
             {
                 "DATABASES.replica.HOST": "a,b",
-                "DATABASES.replica.OPTIONS.target_session_attrs": "prefer-standby",
+                "DATABASES.replica.OPTIONS.target_session_attrs": "standby",
                 "DATABASES.replica.OPTIONS.connect_timeout": 2,
             },
         ),
