@@ -10,6 +10,8 @@ from django.core.cache import caches
 from django.http import HttpResponse
 from django.views.decorators.cache import cache_page
 
+from chats.replica import read_page, shows_clocks
+
 CACHE_SECONDS = 60
 # What is larger is not stored. With as many entries as settings.CACHES allows in local memory, this
 # is at most 63 MiB a process.
@@ -58,7 +60,9 @@ def get_shared_json(alias, conversations, render):
     }
     found = caches[alias].get_many(keys)
     if missing := {key: keys[key] for key in keys if key not in found}:
-        rendered = dict(zip(missing, render(list(missing.values())), strict=True))
+        values = list(missing.values())
+        json = read_page(lambda: shows_clocks(values), lambda: render(values))
+        rendered = dict(zip(missing, json, strict=True))
         small = {key: json for key, json in rendered.items() if len(json) <= MAX_BYTES[alias]}
         caches[alias].set_many(small, CACHE_SECONDS)
         found |= rendered

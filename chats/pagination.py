@@ -157,14 +157,10 @@ def first_page_for(user, messages, count):
     """
     descending = messages.query.order_by[0].startswith("-")
     of_conversation = messages.filter(conversation=OuterRef("pk"))
-    heads = (
-        Conversation.objects.using(messages.db)
-        .for_user(user)
-        .annotate(
-            first_at=Subquery(of_conversation.values("sent_at")[:1]),
-            first_id=Subquery(of_conversation.values("pk")[:1]),
-            last_at=Subquery(of_conversation.values("sent_at")[count - 1 : count]),
-        )
+    heads = Conversation.objects.for_user(user).annotate(
+        first_at=Subquery(of_conversation.values("sent_at")[:1]),
+        first_id=Subquery(of_conversation.values("pk")[:1]),
+        last_at=Subquery(of_conversation.values("sent_at")[count - 1 : count]),
     )
     order = [
         OrderBy(F(name), descending=descending, nulls_last=True)

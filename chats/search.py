@@ -7,9 +7,11 @@ from threading import Lock
 from time import monotonic
 
 from django.core.exceptions import BadRequest
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
+from django.db import OperationalError, transaction
 from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.mixins import ListModelMixin
+
+from chats.replica import get_read_connection
 
 SEARCH_MAX_CHARACTERS = 100
 SEARCH_MAX_SECONDS = 2
@@ -30,10 +32,9 @@ class SearchTimeout(Exception):
 
 class SearchListModelMixin(ListModelMixin):
     """DRF's, with bounds on `?search=`. If a view set sets `is_expensive`, concurrent requests for
-    its list are limited too. `database` is the alias that the list is read from."""
+    its list are limited too."""
 
     is_expensive = False
-    database = DEFAULT_DB_ALIAS
 
     def list(self, request, *args, **kwargs):
         if "search" in request.query_params:
@@ -46,7 +47,7 @@ class SearchListModelMixin(ListModelMixin):
 
     def search(self, request, *args, **kwargs):
         try:
-            with limited_search_time(self.database):
+            with limited_search_time():
                 return super().list(request, *args, **kwargs)
         except SearchTimeout as error:
             message = "This search takes too long: narrow it by a further filter."
@@ -70,9 +71,9 @@ def limited_concurrency(user_id):
 
 
 @contextmanager
-def limited_search_time(using=DEFAULT_DB_ALIAS):
+def limited_search_time():
     """Raises SearchTimeout when the block's queries (on PostgreSQL, any of them) take too long."""
-    connection = connections[using]
+    connection = get_read_connection()
     limit = limit_postgres if connection.vendor == "postgresql" else limit_sqlite
     try:
         with limit(connection):
@@ -98,7 +99,7 @@ def limited_admin_search():
 
 @contextmanager
 def limit_postgres(connection):
-    with transaction.atomic(connection.alias):
+    with transaction.atomic(using=connection.alias):
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = '{SEARCH_MAX_SECONDS}s'")
         yield

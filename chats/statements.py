@@ -9,9 +9,10 @@ conversations. Django 5.2 has no aggregate for CLOCKS_OF_USER on both databases.
 
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import connection
 
 from chats.models import Conversation, Participation, User
+from chats.replica import get_read_connection
 
 MAX_UNREAD_COUNT = 100
 # A participant's own messages and deleted ones are passed over. This bounds how many.
@@ -110,11 +111,11 @@ def get_read_states(user, conversation_ids):
     return {row.conversation_id: (row.read_at, row.unread_count) for row in rows}
 
 
-def get_clocks(user, using=DEFAULT_DB_ALIAS):
+def get_clocks(user):
     """The number of the user's conversations, and a text that changes whenever one of their clocks
     does, or the user joins or leaves one."""
     statement = CLOCKS_OF_USER.format(concatenate=CONCATENATE[connection.vendor])
-    with connections[using].cursor() as cursor:
+    with get_read_connection().cursor() as cursor:
         cursor.execute(statement, get_parameters(user.pk))
         return cursor.fetchone()
 

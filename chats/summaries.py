@@ -6,7 +6,6 @@ from django.db.models import prefetch_related_objects
 from chats.caching import get_shared_json
 from chats.models import Message, prefetch_participants
 from chats.pagination import MessagePagination
-from chats.replica import read_page, shows_clocks
 from chats.serializers import serialize_conversation, serialize_message
 from chats.statements import get_read_states
 
@@ -26,16 +25,14 @@ def attach_summaries(user, conversations):
 
 
 def render_summaries(conversations):
-    def read(database):
-        prefetch_related_objects(conversations, prefetch_participants(using=database))
-        messages = Message.objects.using(database).last_of(conversations)
-        last_messages = {message.conversation_id: message for message in messages}
-        return [
-            orjson.dumps(serialize_conversation(each, last_messages.get(each.pk)))
-            for each in conversations
-        ]
-
-    return read_page(lambda: shows_clocks(conversations), read)
+    prefetch_related_objects(conversations, prefetch_participants())
+    last_messages = {
+        message.conversation_id: message for message in Message.objects.last_of(conversations)
+    }
+    return [
+        orjson.dumps(serialize_conversation(conversation, last_messages.get(conversation.pk)))
+        for conversation in conversations
+    ]
 
 
 def attach_detail(user, conversation):
@@ -57,17 +54,12 @@ def attach_detail_of_new(conversation):
 
 
 def render_details(conversations):
-    """With the first page of messages. One query, and one more for each."""
-
-    def read(database):
-        prefetch_related_objects(conversations, prefetch_participants(using=database))
-        page = slice(MessagePagination.page_size)
-        return [
-            render_detail(each, each.messages.using(database).with_sender().newest_first()[page])
-            for each in conversations
-        ]
-
-    return read_page(lambda: shows_clocks(conversations), read)
+    """With the first page of messages. Two queries for each."""
+    page = slice(MessagePagination.page_size)
+    return [
+        render_detail(each, each.messages.with_sender().newest_first()[page])
+        for each in conversations
+    ]
 
 
 def render_detail(conversation, messages):

@@ -25,9 +25,7 @@ class MessageQuerySet(models.QuerySet):
         """The last message of each, where there is one. One query of a few index entries for each,
         however long the histories."""
         newest = self.filter(conversation=models.OuterRef("pk")).newest_first()
-        rows = Conversation.objects.using(self.db).filter(
-            pk__in=[each.pk for each in conversations]
-        )
+        rows = Conversation.objects.filter(pk__in=[each.pk for each in conversations])
         keys = rows.values(last=models.Subquery(newest.values("pk")[:1]))
         return self.filter(pk__in=keys).with_sender()
 

@@ -113,7 +113,7 @@ class User(PasswordMixin, AbstractUser):
         return not self.is_active and self.email.endswith(ERASED_EMAIL_ENDING)
 
 
-def prefetch_participants(path="participants", using=None):
+def prefetch_participants(path="participants"):
     """Prefetch each conversation's `participant_list`. Without `to_attr`, Django makes a queryset
     for each conversation, which takes as long as reading a participant or two."""
-    return models.Prefetch(path, User.objects.using(using).public(), to_attr="participant_list")
+    return models.Prefetch(path, User.objects.public(), to_attr="participant_list")

@@ -12,7 +12,7 @@ from chats.idempotency import created_or_replayed, derive_message_id
 from chats.models import Message, prefetch_participants
 from chats.pagination import MessagePagination
 from chats.permissions import IsParticipantOfConversation, IsSenderOrReadOnly
-from chats.replica import REPLICA, read_page, shows_clocks
+from chats.replica import read_page, shows_clocks
 from chats.search import SearchListModelMixin
 from chats.serializers import MessageBodySerializer, MessageSerializer, NewMessageSerializer
 from chats.services import delete
@@ -51,7 +51,7 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
         return messages.prefetch_related(prefetch_participants("conversation__participants"))
 
     def get_messages(self):
-        return Message.objects.using(self.database).for_user(self.request.user)
+        return Message.objects.for_user(self.request.user)
 
     def get_serializer_class(self):
         classes = {"create": NewMessageSerializer, "partial_update": MessageBodySerializer}
@@ -69,17 +69,16 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
         return get_flat_list_key(self.request.user, self.clocks[1])
 
     def list(self, request, *args, **kwargs):
+        render = super().list
         return cached_page(
-            request, self.get_list_key(), lambda: read_page(self.is_current, self.read)
+            request,
+            self.get_list_key(),
+            lambda: read_page(self.is_current, lambda: render(request).data),
         )
 
     def is_current(self):
-        """Whether the replica shows what the key holds."""
-        return get_clocks(self.request.user, REPLICA) == self.clocks
-
-    def read(self, database):
-        self.database = database
-        return super().list(self.request).data
+        """Whether the database shows what the key of the list holds."""
+        return get_clocks(self.request.user) == self.clocks
 
     @extend_schema(responses={200: MessageSerializer, 201: MessageSerializer, 422: None})
     def create(self, request, *args, **kwargs):
@@ -145,7 +144,7 @@ class ConversationMessageViewSet(MessageViewSet):
 
     def get_messages(self):
         if self.action == "list":
-            return self.conversation.messages.using(self.database)
+            return self.conversation.messages.all()
         return super().get_messages().filter(conversation=self.kwargs["conversation_pk"])
 
     def get_serializer_class(self):
