@@ -25,6 +25,8 @@ from django.conf import settings
 from django.db.utils import ConnectionHandler
 from rest_framework.settings import api_settings
 
+from chats.tests.support.machines import LOCALHOST
+
 PASSWORD = "tide over the moor"
 START_SECONDS = 60
 RESPONSE_SECONDS = 90
@@ -130,8 +132,9 @@ def digest(url):
 class Server:
     """gunicorn as configured. Requests go through the `session_class`."""
 
-    def __init__(self, database, folder, session_class, **variables):
+    def __init__(self, database, folder, session_class, machine=LOCALHOST, **variables):
         self.database, self.session_class = database, session_class
+        self.machine = machine
         names = [f"THROTTLE_{scope.upper()}" for scope in api_settings.DEFAULT_THROTTLE_RATES]
         self.usual_variables = {
             "DATABASE_URL": database.url,
@@ -140,7 +143,7 @@ class Server:
             **variables,
         }
         self.access_log, self.error_log = folder / "access.log", folder / "error.log"
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = f"{machine.host}:{free_port()}"
         self.site = f"http://{self.address}"
         self.url = f"{self.site}/api"
 
@@ -150,12 +153,8 @@ class Server:
         with self.error_log.open("a") as error_log:
             self.process = subprocess.Popen(  # noqa: S603
                 [
-                    *(
-                        sys.executable,
-                        "-m",
-                        "gunicorn",
-                        "messaging_app.wsgi",
-                    ),
+                    *self.machine.prefix,
+                    *(sys.executable, "-m", "gunicorn", "messaging_app.wsgi"),
                     *("--bind", self.address, "--access-logfile", self.access_log),
                     *("--workers", str(workers), "--threads", str(threads)),
                 ],

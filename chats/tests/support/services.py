@@ -1,6 +1,7 @@
-"""A Redis and a PostgreSQL of a test's own, to stop and start."""
+"""Redis, PostgreSQL and what runs in front of them: a test's own, to stop and start."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,34 +10,28 @@ import time
 from pathlib import Path
 
 import psycopg
-import pytest
 import redis
 
+from chats.tests.support.machines import LOCALHOST, find
 from chats.tests.support.servers import free_port
 
 START_SECONDS = 60
-# Debian keeps PostgreSQL's out of the PATH.
-FOLDERS = [os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
-
-
-def find(program):
-    """Its path; without it the test is skipped, which CI does not put up with."""
-    found = shutil.which(program, path=os.pathsep.join(FOLDERS))
-    if not found:
-        message = f"{program} is not installed"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
-    return found
 
 
 class Service:
     """Subclasses have a `command` and say whether the server `is_up()`."""
 
-    def __init__(self):
-        self.port = free_port()
+    def __init__(self, machine=LOCALHOST):
+        self.machine, self.port = machine, free_port()
 
-    def start(self):
+    @property
+    def address(self):
+        return f"{self.machine.host}:{self.port}"
+
+    def start(self, log=subprocess.DEVNULL, **variables):
+        command = [*self.machine.prefix, *map(str, self.command())]
         self.process = subprocess.Popen(  # noqa: S603
-            self.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command, stdout=subprocess.DEVNULL, stderr=log, env={**os.environ, **variables}
         )
         deadline = time.monotonic() + START_SECONDS
         while not self.is_up():
@@ -59,26 +54,17 @@ class Service:
 class RedisServer(Service):
     """With further arguments, such as `--maxmemory 4mb`."""
 
-    def __init__(self, *arguments):
-        super().__init__()
+    def __init__(self, *arguments, machine=LOCALHOST):
+        super().__init__(machine)
         self.arguments = arguments
 
     @property
     def url(self):
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.address}/0"
 
     def command(self):
-        program = find("redis-server")
-        return [
-            program,
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-            "--save",
-            "",
-            *self.arguments,
-        ]
+        options = ["--bind", self.machine.host, "--port", self.port, "--save", ""]
+        return [find("redis-server"), *options, *self.arguments]
 
     def is_up(self):
         try:
@@ -88,32 +74,72 @@ class RedisServer(Service):
 
 
 class PostgresServer(Service):
-    def __init__(self):
-        super().__init__()
+    """A standby if there is a `primary`."""
+
+    def __init__(self, machine=LOCALHOST, primary=None):
+        super().__init__(machine)
         self.folder = Path(tempfile.mkdtemp())
+        self.data = self.folder / "data"
         self.prefix = []
         if os.geteuid() == 0:
             # It refuses to run as root.
             shutil.chown(self.folder, "nobody")
             self.prefix = [find("setpriv"), "--reuid=nobody", "--clear-groups"]
+        self.copy(primary) if primary else self.initialize()
+
+    def initialize(self):
         options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"]
-        initdb = [*self.prefix, find("initdb"), *options]
-        subprocess.run(  # noqa: S603
-            [*initdb, "-D", self.folder / "data"], check=True, stdout=subprocess.DEVNULL
-        )
+        self.run("initdb", *options, "-D", self.data)
+        with (self.data / "pg_hba.conf").open("a") as file:
+            file.write("host all,replication all samenet trust\n")
+
+    def copy(self, primary):
+        """Become a standby of it that is called `standby`."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        source = f"host={primary.machine.host} port={primary.port} user=postgres"
+        options = ["--write-recovery-conf", "--checkpoint=fast", "--pgdata", self.data]
+        self.run("pg_basebackup", *options, "-d", f"{source} application_name=standby")
+
+    def run(self, program, *arguments):
+        command = [*self.machine.prefix, *self.prefix, find(program), *map(str, arguments)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
     @property
     def url(self):
-        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+        return f"postgres://postgres@{self.address}/postgres"
 
     def command(self):
-        program = find("postgres")
-        options = ["-D", self.folder / "data", "-k", self.folder, "-p", str(self.port)]
-        return [*self.prefix, program, *options, "-h", "127.0.0.1"]
+        options = ["-D", self.data, "-k", self.folder, "-p", self.port, "-h", self.machine.host]
+        return [*self.prefix, find("postgres"), *options]
+
+    def start(self):
+        with (self.folder / "log").open("a") as log:
+            super().start(log)
+
+    def log_statements(self, setting):
+        """`all` or `none`"""
+        self.execute(f"ALTER SYSTEM SET log_statement = '{setting}'")
+        self.execute("SELECT pg_reload_conf()")
+
+    def get_statements(self):
+        """What was executed while statements were logged."""
+        entries = re.split(
+            r"^\d{4}-.*? (?=[A-Z]+:  )", (self.folder / "log").read_text(), flags=re.M
+        )
+        found = (
+            re.match("LOG:  (?:statement|execute [^:]+): (.*)", each, re.S) for each in entries
+        )
+        return [each[1] for each in found if each]
+
+    def execute(self, statement):
+        """The rows, if there are any."""
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else None
 
     def is_up(self):
         try:
-            psycopg.connect(self.url).close()
+            psycopg.connect(self.url, connect_timeout=5).close()
         except psycopg.OperationalError:
             return False
         return True

@@ -8,8 +8,8 @@ from playwright.sync_api import expect, sync_playwright
 from requests import Session
 
 from chats.tests.support.conformance import CheckedSession
+from chats.tests.support.machines import find
 from chats.tests.support.servers import Database, Server, manage, serve_files
-from chats.tests.support.services import find
 from chats.tests.support.windows import FRONTEND, Browser
 
 # Browsers wait for as long as this when the machine is busy.

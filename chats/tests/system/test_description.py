@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 
 from chats.tests.support.conformance import get_document, get_operations, get_schema
+from chats.tests.support.machines import find
 from chats.tests.support.servers import PASSWORD, environment
-from chats.tests.support.services import find
 
 
 @pytest.mark.once

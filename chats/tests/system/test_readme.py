@@ -12,8 +12,9 @@ import pytest
 from django.conf import settings
 
 from benchmarks import report
+from chats.tests.support.machines import find
 from chats.tests.support.servers import Database, digest, environment, manage
-from chats.tests.support.services import PostgresServer, find
+from chats.tests.support.services import PostgresServer
 
 README = settings.BASE_DIR / "README.md"
 API_GUIDE = settings.BASE_DIR / "docs/api.md"

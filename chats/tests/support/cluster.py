@@ -1,0 +1,119 @@
+"""Two gunicorns behind HAProxy, on PostgreSQL with a synchronous standby, and Redis. Each on a
+machine of its own."""
+
+from contextlib import suppress
+
+import requests
+from django.conf import settings
+
+from chats.tests.support.conformance import CheckedSession
+from chats.tests.support.machines import Network, find
+from chats.tests.support.servers import Server, manage
+from chats.tests.support.services import PostgresServer, RedisServer, Service
+
+CONFIGURATION = settings.BASE_DIR / "docker" / "cluster"
+
+
+class LoadBalancer(Service):
+    def __init__(self, webs):
+        super().__init__()
+        self.webs = webs
+
+    @property
+    def url(self):
+        return f"http://{self.address}/api"
+
+    def start(self):
+        webs = {f"WEB_{n}": web.address for n, web in enumerate(self.webs, 1)}
+        super().start(BIND=self.address, **webs)
+
+    def command(self):
+        return [find("haproxy"), "-db", "-f", CONFIGURATION / "haproxy.cfg"]
+
+    def is_up(self):
+        with suppress(requests.ConnectionError):
+            return requests.get(f"http://{self.address}/healthz", timeout=60).status_code == 200
+
+
+class StoredAt:
+    """What a Server wants to know of its database."""
+
+    def __init__(self, url):
+        self.url = url
+
+
+class Cluster:
+    def __init__(self, folder):
+        for program in ("haproxy", "postgres", "redis-server"):
+            find(program)
+        self.network = Network()
+        self.primary = PostgresServer(self.network.add_machine())
+        self.primary.start()
+        self.standby = PostgresServer(self.network.add_machine(), self.primary)
+        self.standby.start()
+        self.postgres = [self.primary, self.standby]
+        self.wait_for_standby()
+        addresses = ",".join(server.address for server in self.postgres)
+        self.url = f"postgres://postgres@{addresses}/postgres"
+        manage("migrate", DATABASE_URL=self.url)
+        machine = self.network.add_machine()
+        self.redis = RedisServer("--protected-mode", "no", machine=machine)
+        self.redis.start()
+        self.webs = [self.make_web(folder / f"{n}") for n in range(2)]
+        for web in self.webs:
+            web.start()
+        self.balancer = LoadBalancer(self.webs)
+        self.balancer.start()
+
+    def make_web(self, folder):
+        folder.mkdir()
+        return Server(
+            StoredAt(self.url),
+            folder,
+            CheckedSession,
+            self.network.add_machine(),
+            CACHE_URL=self.redis.url,
+            REPLICA_DATABASE_URL=self.url,
+            TRUSTED_PROXIES="1",
+            ALLOWED_HOSTS="*",
+        )
+
+    def wait_for_standby(self, name="standby"):
+        """Have each commit on the primary wait for the standby of this name, or for none."""
+        self.primary.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        self.primary.execute("SELECT pg_reload_conf()")
+
+    def promote(self):
+        """The standby becomes the primary."""
+        self.standby.execute("SELECT pg_promote()")
+        self.primary, self.standby = self.standby, self.primary
+
+    def heal(self):
+        """Start what is down. What was the primary becomes the standby."""
+        for each in self.network.machines:
+            each.plug_in()
+        if self.standby.process.poll() is not None:
+            if not (self.standby.data / "standby.signal").exists():
+                self.standby.copy(self.primary)
+            self.standby.start()
+        self.wait_for_standby()
+        for web in self.webs:
+            if web.process.poll() is not None:
+                web.start()
+        if self.redis.process.poll() is not None:
+            self.redis.start()
+
+    def sign_up(self, name):
+        person = self.webs[0].sign_up(name)
+        person.url = self.balancer.url
+        return person
+
+    def remove(self):
+        self.balancer.stop()
+        for web in self.webs:
+            web.kill()
+        self.redis.stop()
+        for server in self.postgres:
+            with suppress(ProcessLookupError):
+                server.remove()
+        self.network.remove()

@@ -1,0 +1,326 @@
+"""What holds when a machine of a cluster is lost, and when its standby lags."""
+
+import itertools
+import logging
+import re
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from threading import Event
+
+import pytest
+
+from chats.replica import MAX_LAG_SECONDS
+from chats.tests.support.cluster import Cluster
+
+pytestmark = [pytest.mark.once, pytest.mark.machines, pytest.mark.xdist_group("machines")]
+
+WRITERS, FOLLOWERS = 4, 2
+# Until a new primary accepts writes; then until the program has found it. A machine that does not
+# respond is noticed after `tcp_user_timeout`, and by a new connection after `connect_timeout`.
+MAX_SECONDS_WITHOUT_WRITES = {"killed": 10, "unplugged": 30}
+# PostgreSQL notices after some six seconds that a client is gone which has locked a conversation.
+MAX_SECONDS_LOCKED = {"killed": 10, "unplugged": 15}
+# A request may run into each of the two once.
+MAX_SECONDS_FOR_A_RESPONSE = 45
+SENDS_BETWEEN = 40
+WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+REPLAYED = "SELECT pg_last_wal_replay_lsn() = pg_last_wal_receive_lsn()"
+
+logger = logging.getLogger(__name__)
+
+
+@pytest.fixture(scope="module")
+def running_cluster(tmp_path_factory, django_db_blocker):
+    with django_db_blocker.unblock():
+        cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+def cluster(running_cluster):
+    """Shared. Each test has people of its own, and may stop any machine."""
+    running_cluster.heal()
+    return running_cluster
+
+
+@pytest.fixture
+def people(cluster):
+    return [cluster.sign_up(f"person{n}") for n in range(WRITERS)]
+
+
+@pytest.fixture
+def conversation_id(people):
+    return people[0].start(*people[1:]).json()["conversation_id"]
+
+
+@pytest.fixture
+def path(conversation_id):
+    return f"/conversations/{conversation_id}/messages/"
+
+
+class Traffic:
+    """People who send and follow until it is over. A request that gets a 503 is repeated."""
+
+    def __init__(self, people, path):
+        self.people, self.path = people, path
+        self.stop = Event()
+        self.seconds, self.statuses, self.sent = [], set(), []
+
+    def call(self, person, *arguments, **options):
+        while True:
+            begin = time.monotonic()
+            response = person.call(*arguments, **options)
+            self.seconds.append(time.monotonic() - begin)
+            self.statuses.add(response.status_code)
+            if response.status_code != 503:
+                assert response.status_code in {200, 201}, response.text
+                return response.json()
+            assert response.headers["Retry-After"] == "5"
+
+    def write(self, person, name):
+        """The ids that were acknowledged, by body."""
+        acknowledged = {}
+        while not self.stop.is_set():
+            body = f"{name} {len(acknowledged)}"
+            json = {"message_body": body}
+            row = self.call(person, "POST", self.path, key=body, json=json)
+            self.sent.append(time.monotonic())
+            acknowledged[body] = row["message_id"]
+        return acknowledged
+
+    def follow(self, person, is_over):
+        seen, has_ended = [], False
+        while not has_ended:
+            # What was sent before this is in what comes after it.
+            has_ended = is_over.is_set()
+            parameters = {"ordering": "sent_at", "page_size": 100}
+            if seen:
+                parameters["sent_at_after"] = seen[-1]["sent_at"]
+            seen += self.call(person, "GET", self.path, params=parameters)["results"]
+        return seen
+
+    def wait_for_sends(self, count=SENDS_BETWEEN):
+        """Until so many more messages were acknowledged."""
+        before = len(self.sent)
+        while len(self.sent) < before + count:
+            self.stop.wait(0.01)
+
+    def get_longest_gap(self):
+        """In seconds, between two messages that were acknowledged."""
+        return max(later - earlier for earlier, later in pairwise(sorted(self.sent)))
+
+
+@contextmanager
+def traffic(people, path):
+    """Afterwards every acknowledged message is there once, in order, and was seen by all."""
+    traffic, is_over = Traffic(people, path), Event()
+    with ThreadPoolExecutor(WRITERS + FOLLOWERS) as pool:
+        writing = [pool.submit(traffic.write, each, f"{n}") for n, each in enumerate(people)]
+        following = [pool.submit(traffic.follow, each, is_over) for each in people[:FOLLOWERS]]
+        try:
+            traffic.wait_for_sends()
+            yield traffic
+            traffic.wait_for_sends()
+        finally:
+            traffic.stop.set()
+            acknowledged = {}
+            for each in writing:
+                acknowledged |= each.result()
+            is_over.set()
+        seen = [each.result() for each in following]
+    rows = people[0].everything(path, ordering="sent_at", page_size=100)
+    assert all(earlier["sent_at"] < later["sent_at"] for earlier, later in pairwise(rows))
+    assert len(rows) == len(acknowledged)
+    assert {row["message_body"]: row["message_id"] for row in rows} == acknowledged
+    assert seen == [rows] * FOLLOWERS
+    assert max(traffic.seconds) < MAX_SECONDS_FOR_A_RESPONSE
+    logger.info(
+        "%d messages; longest time without one %.1f s, longest request %.1f s, status codes %s",
+        len(rows),
+        traffic.get_longest_gap(),
+        max(traffic.seconds),
+        sorted(traffic.statuses),
+    )
+
+
+@pytest.mark.parametrize("how", ["killed", "unplugged"])
+def test_the_standby_takes_over(cluster, people, path, how):
+    with traffic(people, path) as running:
+        if how == "killed":
+            cluster.primary.stop()
+        else:
+            cluster.primary.machine.unplug()
+        cluster.promote()
+    assert running.get_longest_gap() < MAX_SECONDS_WITHOUT_WRITES[how]
+    # It would accept writes if it came back.
+    if how == "unplugged":
+        cluster.standby.stop()
+
+
+@pytest.mark.parametrize("how", ["killed", "unplugged"])
+def test_a_web_machine_is_lost(cluster, people, path, how):
+    """The load balancer repeats what has an Idempotency-Key."""
+    web = cluster.webs[1]
+    with traffic(people, path) as running:
+        web.kill() if how == "killed" else web.machine.unplug()
+    if how == "killed":
+        assert running.statuses <= {200, 201}
+    assert running.get_longest_gap() < MAX_SECONDS_LOCKED[how]
+
+
+def test_redis_is_lost(cluster, people, path):
+    with traffic(people, path) as running:
+        cluster.redis.stop()
+    assert running.statuses <= {200, 201}
+
+
+class TestTheStandbyIsLost:
+    def test_sends_wait_for_it(self, cluster, people, path, conversation_id):
+        """As long as `synchronous_standby_names` has the standby."""
+        alice, bob, *_ = people
+        cluster.standby.stop()
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(alice.send, conversation_id, "Hello")
+            while not cluster.primary.execute(WAITING):
+                assert not sending.done(), sending.result()
+            assert bob.get(path)["results"] == []
+            assert not sending.done(), sending.result()
+            cluster.standby.start()
+            assert sending.result().status_code == 201
+        assert [row["message_body"] for row in bob.get(path)["results"]] == ["Hello"]
+
+    def test_sends_go_on_once_nothing_waits_for_it(self, cluster, people, path):
+        with traffic(people, path) as running:
+            cluster.standby.stop()
+            cluster.wait_for_standby("")
+        assert running.get_longest_gap() < MAX_SECONDS_WITHOUT_WRITES["killed"]
+
+
+@pytest.fixture
+def log(cluster):
+    """What both databases execute."""
+    databases = (cluster.primary, cluster.standby)
+    for database in databases:
+        database.log_statements("all")
+    yield partial(count_statements, databases)
+    cluster.heal()
+    for database in databases:
+        database.log_statements("none")
+
+
+def count_statements(databases, read):
+    """Of each database, the number of statements that `read()` has it execute, by their table."""
+    before = [len(database.get_statements()) for database in databases]
+    read()
+    return [
+        Counter(get_table(statement) for statement in database.get_statements()[number:])
+        for database, number in zip(databases, before, strict=True)
+    ]
+
+
+def get_table(statement):
+    found = re.search(r'FROM "?(\w+)', statement)
+    return found and found[1]
+
+
+def get_uncached(numbers=itertools.count()):  # noqa: B008
+    """Parameters of a page that is not in the cache."""
+    return {"sent_at_before": f"2099-01-01T00:00:00.{next(numbers):06}Z"}
+
+
+def read_everything(person, conversation_id):
+    """The text of the last message on every page that shows it."""
+    pages = [
+        person.get(path, search="o", **get_uncached())["results"]
+        for path in (f"/conversations/{conversation_id}/messages/", "/messages/")
+    ]
+    pages += [
+        person.get(f"/conversations/{conversation_id}/messages/")["results"],
+        person.get("/messages/")["results"],
+        person.get(f"/conversations/{conversation_id}/")["messages"],
+        [row["last_message"] for row in person.get("/conversations/")["results"]],
+    ]
+    return [page[0]["message_body"] for page in pages]
+
+
+class TestReplica:
+    """The standby is the replica of both web machines."""
+
+    READS = 1_000
+
+    def test_it_executes_what_reads_pages(self, cluster, people, conversation_id, path, log):
+        alice, bob, *_ = people
+        assert alice.send(conversation_id, "Hello").status_code == 201
+
+        self.wait_for_it(bob, path, log)
+        primary, standby = log(lambda: self.read(bob, path))
+        # The caller's row and their membership. Health checks and the like read from no table.
+        assert primary["chats_user"] == primary["chats_conversation"] == self.READS
+        assert primary.keys() == {"chats_user", "chats_conversation", None}
+        assert standby["chats_message"] == standby["chats_conversation"] == self.READS
+        cluster.standby.stop()
+        cluster.wait_for_standby("")
+        alone, _ = log(lambda: self.read(bob, path))
+        assert alone["chats_message"] == self.READS
+        logger.info("%d statements on the primary, %d alone", primary.total(), alone.total())
+
+    def test_a_lagging_one_is_never_seen(self, cluster, people, conversation_id, path):
+        alice, bob, *_ = people
+        alice.send(conversation_id, "Hello")
+        cluster.standby.execute("SELECT pg_wal_replay_pause()")
+        try:
+            for n in range(5):
+                sent = alice.send(conversation_id, f"No. {n}").json()
+                assert read_everything(bob, conversation_id) == [f"No. {n}"] * 6
+                url = f"{path}{sent['message_id']}/"
+                alice.call("PATCH", url, json={"message_body": f"No. {n}, edited"})
+                assert read_everything(bob, conversation_id) == [f"No. {n}, edited"] * 6
+            assert bob.call("POST", f"/conversations/{conversation_id}/leave/").status_code == 204
+            assert bob.call("GET", path).status_code == 404
+            assert bob.get("/messages/")["results"] == bob.get("/conversations/")["results"] == []
+        finally:
+            cluster.standby.execute("SELECT pg_wal_replay_resume()")
+
+    def wait_for_it(self, person, path, log):
+        """Each process tries it again some seconds after it failed."""
+        executed = {"chats_message"}
+        while "chats_message" in executed:
+            executed, _ = log(lambda: self.read(person, path, count=20))
+
+    def read(self, person, path, count=READS):
+        """Pages that are not cached."""
+        for _ in range(count):
+            [row] = person.get(path, **get_uncached())["results"]
+            assert row["message_body"] == "Hello"
+
+    def test_a_name_does_not_lag_for_long(self, cluster, people, conversation_id, path):
+        """Of a conversation whose clock the standby shows."""
+        alice, bob, *_ = people
+        alice.send(conversation_id, "Hello")
+        while not cluster.standby.execute(REPLAYED)[0][0]:
+            pass
+        cluster.standby.execute("SELECT pg_wal_replay_pause()")
+        try:
+            alice.call("PATCH", "/users/me/", json={"first_name": "Alicia"})
+            begin = time.monotonic()
+            while self.get_name(bob, path) != "Alicia":
+                pass
+            assert time.monotonic() - begin < MAX_LAG_SECONDS + 1
+        finally:
+            cluster.standby.execute("SELECT pg_wal_replay_resume()")
+
+    def get_name(self, person, path):
+        return person.get(path, **get_uncached())["results"][0]["sender"]["first_name"]
+
+    def test_nobody_notices_that_it_is_gone(self, cluster, people, conversation_id, path):
+        alice, bob, *_ = people
+        cluster.standby.stop()
+        cluster.wait_for_standby("")
+        for n in range(20):
+            assert alice.send(conversation_id, f"No. {n}").status_code == 201
+            assert read_everything(bob, conversation_id) == [f"No. {n}"] * 6
