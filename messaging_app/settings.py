@@ -92,10 +92,12 @@ if DEBUG:
     SPECTACULAR_SETTINGS["POSTPROCESSING_HOOKS"].append("messaging_app.frontend.sign_in_as_demo")
 
 SQLITE_URL = f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
-IS_POOLED = env.boolean("DATABASE_POOLER")
-DATABASES = {"default": read_database("DATABASE_URL", SQLITE_URL, IS_POOLED)}
+DATABASE_POOLER = env.boolean("DATABASE_POOLER")
+DATABASES = {"default": read_database("DATABASE_URL", SQLITE_URL, DATABASE_POOLER)}
 if os.environ.get("REPLICA_DATABASE_URL"):
-    DATABASES["replica"] = read_replica("REPLICA_DATABASE_URL", DATABASES["default"], IS_POOLED)
+    DATABASES["replica"] = read_replica(
+        "REPLICA_DATABASE_URL", DATABASES["default"], DATABASE_POOLER
+    )
     DATABASE_ROUTERS = ["chats.replica.Router"]
 if os.environ.get("SOURCE_DATABASE_URL"):
     # For `manage.py copy_database`.

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission
 from django.core.cache import caches
+from django.db import connection
 from django.test import Client, override_settings
 from rest_framework_simplejwt.tokens import AccessToken
 
@@ -14,6 +15,7 @@ from chats.models import User
 from chats.services import send, start
 from chats.tests.support.conformance import CheckedAPIClient
 
+END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 PASSWORD = "a long enough password"
 
 
@@ -44,6 +46,15 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
     for database in settings.DATABASES.values():
         if database["ENGINE"] == "messaging_app.sqlite":
             database.setdefault("TEST", {})["NAME"] = None
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """A pooler's connections would keep the test database from being dropped."""
+    yield
+    if settings.DATABASE_POOLER:
+        with django_db_blocker.unblock(), connection._nodb_cursor() as cursor:
+            cursor.execute(END_CONNECTIONS, [connection.settings_dict["NAME"]])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """The two health paths, and what every response tells a browser."""
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -9,6 +10,7 @@ from messaging_app.postgres import base
 
 @pytest.mark.django_db
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="about connections to PostgreSQL")
+@pytest.mark.skipif(settings.DATABASE_POOLER, reason="about those without a pooler")
 def test_a_connection_is_checked_once_in_a_while_and_after_an_error(monkeypatch):
     monkeypatch.setattr(base, "HEALTHY_SECONDS", 3_600)
     other = connection.copy()
@@ -24,6 +26,40 @@ def test_a_connection_is_checked_once_in_a_while_and_after_an_error(monkeypatch)
         assert not other.is_usable()
     finally:
         other.close()
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="about connections to PostgreSQL")
+@pytest.mark.parametrize(
+    ("servers", "is_read_only", "usable"),
+    [
+        ("read-write", "on", False),
+        ("primary", "on", False),
+        ("standby", "off", False),
+        ("standby", "on", True),
+        ("any", "on", True),
+    ],
+)
+def test_a_connection_to_a_server_that_has_changed_roles_is_dropped(servers, is_read_only, usable):
+    other = connection.copy()
+    try:
+        other.ensure_connection()
+        other.connection.execute(f"SET default_transaction_read_only = {is_read_only}")
+        other.settings_dict["OPTIONS"]["target_session_attrs"] = servers
+        other.healthy_until = 0
+        assert other.is_usable() is usable
+    finally:
+        other.close()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
+def test_a_write_that_a_demoted_server_refuses_is_a_503(api, alice, conversation):
+    client = api(alice)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL transaction_read_only = on")
+    body = {"message_body": "Hello"}
+    response = client.post(f"/api/conversations/{conversation.pk}/messages/", body)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
 
 
 class TestHealth:

@@ -1,6 +1,8 @@
 """Two gunicorns behind HAProxy, on PostgreSQL with a synchronous standby, and Redis. Each on a
 machine of its own."""
 
+import csv
+import socket
 from contextlib import suppress
 
 import requests
@@ -15,9 +17,10 @@ CONFIGURATION = settings.BASE_DIR / "docker" / "cluster"
 
 
 class LoadBalancer(Service):
-    def __init__(self, webs):
+    def __init__(self, webs, folder):
         super().__init__()
         self.webs = webs
+        self.admin_socket = str(folder / "haproxy.sock")
 
     @property
     def url(self):
@@ -25,7 +28,7 @@ class LoadBalancer(Service):
 
     def start(self):
         webs = {f"WEB_{n}": web.address for n, web in enumerate(self.webs, 1)}
-        super().start(BIND=self.address, **webs)
+        super().start(BIND=self.address, ADMIN_SOCKET=self.admin_socket, **webs)
 
     def command(self):
         return [find("haproxy"), "-db", "-f", CONFIGURATION / "haproxy.cfg"]
@@ -33,6 +36,28 @@ class LoadBalancer(Service):
     def is_up(self):
         with suppress(requests.ConnectionError):
             return requests.get(f"http://{self.address}/healthz", timeout=60).status_code == 200
+
+    def ask(self, command):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.admin_socket)
+            connection.sendall(f"{command}\n".encode())
+            return connection.makefile().read()
+
+    def set_state(self, web, state, **expected):
+        """`drain` or `ready`, until the balancer's statistics have these values."""
+        name, values = f"web{self.webs.index(web) + 1}", {}
+        self.ask(f"set server web/{name} state {state}")
+        while not expected.items() <= values.items():
+            rows = csv.DictReader(self.ask("show stat").removeprefix("# ").splitlines())
+            [values] = [row for row in rows if row["svname"] == name]
+
+    def drain(self, web):
+        """Send the machine no more requests, and wait for its last responses."""
+        self.set_state(web, "drain", scur="0")
+
+    def use(self, web):
+        """Send the machine requests again, and wait until it is known to respond."""
+        self.set_state(web, "ready", status="UP")
 
 
 class StoredAt:
@@ -62,7 +87,7 @@ class Cluster:
         self.webs = [self.make_web(folder / f"{n}") for n in range(2)]
         for web in self.webs:
             web.start()
-        self.balancer = LoadBalancer(self.webs)
+        self.balancer = LoadBalancer(self.webs, folder)
         self.balancer.start()
 
     def make_web(self, folder):

@@ -135,6 +135,8 @@ class Server:
     def __init__(self, database, folder, session_class, machine=LOCALHOST, **variables):
         self.database, self.session_class = database, session_class
         self.machine = machine
+        # The folder of the version that runs.
+        self.code = settings.BASE_DIR
         names = [f"THROTTLE_{scope.upper()}" for scope in api_settings.DEFAULT_THROTTLE_RATES]
         self.usual_variables = {
             "DATABASE_URL": database.url,
@@ -158,7 +160,7 @@ class Server:
                     *("--bind", self.address, "--access-logfile", self.access_log),
                     *("--workers", str(workers), "--threads", str(threads)),
                 ],
-                cwd=settings.BASE_DIR,
+                cwd=self.code,
                 env=environment(**self.usual_variables | variables),
                 stderr=error_log,
                 start_new_session=True,
@@ -180,6 +182,11 @@ class Server:
         self.is_as_usual = False
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """Let it finish what it is doing."""
+        self.process.send_signal(signal.SIGTERM)
         self.process.wait()
 
     def everywhere(self, call):

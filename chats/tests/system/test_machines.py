@@ -3,6 +3,8 @@
 import itertools
 import logging
 import re
+import shutil
+import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +14,15 @@ from itertools import pairwise
 from threading import Event
 
 import pytest
+from django.conf import settings
 
 from chats.replica import MAX_LAG_SECONDS
 from chats.tests.support.cluster import Cluster
 
 pytestmark = [pytest.mark.once, pytest.mark.machines, pytest.mark.xdist_group("machines")]
 
+# The last release, which runs beside this one while machines are upgraded.
+PREVIOUS_VERSION = "efd55394b5c27ef0a7b8ff16b5133027c15ae042"
 WRITERS, FOLLOWERS = 4, 2
 # Until a new primary accepts writes; then until the program has found it. A machine that does not
 # respond is noticed after `tcp_user_timeout`, and by a new connection after `connect_timeout`.
@@ -66,8 +71,8 @@ def path(conversation_id):
 class Traffic:
     """People who send and follow until it is over. A request that gets a 503 is repeated."""
 
-    def __init__(self, people, path):
-        self.people, self.path = people, path
+    def __init__(self, people, path, has_keys):
+        self.people, self.path, self.has_keys = people, path, has_keys
         self.stop = Event()
         self.seconds, self.statuses, self.sent = [], set(), []
 
@@ -87,8 +92,8 @@ class Traffic:
         acknowledged = {}
         while not self.stop.is_set():
             body = f"{name} {len(acknowledged)}"
-            json = {"message_body": body}
-            row = self.call(person, "POST", self.path, key=body, json=json)
+            key = body if self.has_keys else None
+            row = self.call(person, "POST", self.path, key=key, json={"message_body": body})
             self.sent.append(time.monotonic())
             acknowledged[body] = row["message_id"]
         return acknowledged
@@ -116,9 +121,9 @@ class Traffic:
 
 
 @contextmanager
-def traffic(people, path):
+def traffic(people, path, has_keys=True):
     """Afterwards every acknowledged message is there once, in order, and was seen by all."""
-    traffic, is_over = Traffic(people, path), Event()
+    traffic, is_over = Traffic(people, path, has_keys), Event()
     with ThreadPoolExecutor(WRITERS + FOLLOWERS) as pool:
         writing = [pool.submit(traffic.write, each, f"{n}") for n, each in enumerate(people)]
         following = [pool.submit(traffic.follow, each, is_over) for each in people[:FOLLOWERS]]
@@ -176,6 +181,36 @@ def test_a_web_machine_is_lost(cluster, people, path, how):
 def test_redis_is_lost(cluster, people, path):
     with traffic(people, path) as running:
         cluster.redis.stop()
+    assert running.statuses <= {200, 201}
+
+
+@pytest.fixture
+def previous_version(tmp_path):
+    """The folder of its code."""
+    folder = tmp_path / "previous"
+    folder.mkdir()
+    archive = ["git", "-C", settings.BASE_DIR, "archive", "--output", folder / "archive.tar"]
+    done = subprocess.run([*archive, PREVIOUS_VERSION], check=False)  # noqa: S603
+    if done.returncode:
+        pytest.skip("Needs a clone with its history")
+    shutil.unpack_archive(folder / "archive.tar", folder)
+    return folder
+
+
+def test_a_rolling_release_fails_no_request(cluster, people, path, previous_version):
+    """The previous version runs on the database of this one, alone and then beside it."""
+    for web in cluster.webs:
+        web.stop()
+        web.code = previous_version
+        web.start(DATABASE_URL=cluster.primary.url)
+        web.code = settings.BASE_DIR
+    with traffic(people, path, has_keys=False) as running:
+        for web in cluster.webs:
+            cluster.balancer.drain(web)
+            web.stop()
+            web.start()
+            cluster.balancer.use(web)
+            running.wait_for_sends()
     assert running.statuses <= {200, 201}
 
 
