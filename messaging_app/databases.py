@@ -45,10 +45,10 @@ POSTGRES_PORT = 5432
 # The next transaction may get another session of the pooler's, and PgBouncer refuses `options`.
 POOLED = {"DISABLE_SERVER_SIDE_CURSORS": True}
 POOLED_OPTIONS = {"server_side_binding": False, "prepare_threshold": None, "options": ""}
-# Values of `target_session_attrs`: which of several hosts is used. The first is the default.
+# Values of `target_session_attrs`, which say what a server must be. The first is the default.
 WRITABLE = ["read-write", "primary"]
 STANDBY = ["standby", "read-only"]
-READABLE = ["any", "prefer-standby", *STANDBY, *WRITABLE]
+READABLE = ["any", *STANDBY, *WRITABLE]
 
 
 def read_database(name, default="", is_pooled=False, servers=WRITABLE):

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from time import monotonic
 
 from django.db.backends.postgresql import base
@@ -17,31 +18,50 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """
 
     healthy_until = 0
-    # The host and port that served last, by alias. For all threads.
+    # What served last, by alias. For all threads.
     last_servers = {}
 
     def get_new_connection(self, conn_params):
-        """Tries the server that served last first: one that is gone takes `connect_timeout`."""
-        if "," in conn_params.get("host", ""):
-            hosts, ports = conn_params["host"].split(","), conn_params["port"].split(",")
-            servers = list(zip(hosts, ports, strict=True))
-            servers.sort(key=lambda server: server != self.last_servers.get(self.alias))
-            hosts, ports = map(",".join, zip(*servers, strict=True))
-            conn_params = conn_params | {"host": hosts, "port": ports}
-        connection = super().get_new_connection(conn_params)
-        self.last_servers[self.alias] = (connection.info.host, str(connection.info.port))
+        """Connects to the first of the hosts that has the role that is asked for.
+
+        libpq would believe a pooler, which remembers the role that its server once had. The host
+        that served last comes first, because one that is gone takes `connect_timeout`.
+        """
+        *others, last = self.get_servers(conn_params)
+        for server in others:
+            with suppress(self.Database.OperationalError):
+                return self.connect_to(server, conn_params)
+        return self.connect_to(last, conn_params)
+
+    def get_servers(self, conn_params):
+        """The `host` and `port` of each, if there are several."""
+        hosts = conn_params.get("host", "").split(",")
+        if len(hosts) == 1:
+            return [{}]
+        ports = conn_params["port"].split(",")
+        servers = [{"host": host, "port": port} for host, port in zip(hosts, ports, strict=True)]
+        return sorted(servers, key=lambda server: server != self.last_servers.get(self.alias))
+
+    def connect_to(self, server, conn_params):
+        """Raises OperationalError if it does not have the role that is asked for."""
+        options = {"target_session_attrs": "any", "autocommit": True}
+        connection = super().get_new_connection(conn_params | server | options)
+        if not self.is_healthy(connection):
+            connection.close()
+            raise self.Database.OperationalError("The server is gone, or has another role.")
+        self.last_servers[self.alias] = server
         return connection
 
     def is_usable(self):
         if not self.errors_occurred and monotonic() < self.healthy_until:
             return True
-        usable = self.is_healthy()
+        usable = self.is_healthy(self.connection)
         self.healthy_until = monotonic() + HEALTHY_SECONDS if usable else 0
         return usable
 
-    def is_healthy(self):
+    def is_healthy(self, connection):
         try:
-            [is_read_only] = self.connection.execute("SHOW transaction_read_only").fetchone()
+            [is_read_only] = connection.execute("SHOW transaction_read_only").fetchone()
         except self.Database.Error:
             return False
         return is_read_only != REFUSED.get(self.settings_dict["OPTIONS"]["target_session_attrs"])

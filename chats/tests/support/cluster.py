@@ -6,14 +6,11 @@ import socket
 from contextlib import suppress
 
 import requests
-from django.conf import settings
 
 from chats.tests.support.conformance import CheckedSession
-from chats.tests.support.machines import Network, find
+from chats.tests.support.machines import PATH, Network, find
 from chats.tests.support.servers import Server, manage
-from chats.tests.support.services import PostgresServer, RedisServer, Service
-
-CONFIGURATION = settings.BASE_DIR / "docker" / "cluster"
+from chats.tests.support.services import CONFIGURATION, PostgresServer, RedisServer, Service
 
 
 class LoadBalancer(Service):
@@ -60,6 +57,34 @@ class LoadBalancer(Service):
         self.set_state(web, "ready", status="UP")
 
 
+class Pooler(Service):
+    """PgBouncer, on the machine of its server."""
+
+    def __init__(self, server):
+        super().__init__(server.machine)
+        self.server = server
+
+    def start(self):
+        super().start(
+            PATH=PATH,
+            LISTEN=self.machine.host,
+            PORT=str(self.port),
+            HOST=self.machine.host,
+            SERVER_PORT=str(self.server.port),
+            POSTGRES_USER="postgres",
+            POSTGRES_PASSWORD="postgres",
+        )
+
+    def command(self):
+        # Its user cannot read the file of the script.
+        return [*self.server.prefix, "sh", "-c", (CONFIGURATION / "pooler").read_text()]
+
+    def is_up(self):
+        with suppress(ConnectionRefusedError):
+            socket.create_connection((self.machine.host, self.port), timeout=60).close()
+            return True
+
+
 class StoredAt:
     """What a Server wants to know of its database."""
 
@@ -68,8 +93,8 @@ class StoredAt:
 
 
 class Cluster:
-    def __init__(self, folder):
-        for program in ("haproxy", "postgres", "redis-server"):
+    def __init__(self, folder, is_pooled):
+        for program in ("haproxy", "pgbouncer", "postgres", "redis-server"):
             find(program)
         self.network = Network()
         self.primary = PostgresServer(self.network.add_machine())
@@ -78,9 +103,12 @@ class Cluster:
         self.standby.start()
         self.postgres = [self.primary, self.standby]
         self.wait_for_standby()
-        addresses = ",".join(server.address for server in self.postgres)
-        self.url = f"postgres://postgres@{addresses}/postgres"
-        manage("migrate", DATABASE_URL=self.url)
+        self.poolers = [Pooler(server) for server in self.postgres] if is_pooled else []
+        for pooler in self.poolers:
+            pooler.start()
+        addresses = ",".join(each.address for each in self.poolers or self.postgres)
+        self.url = f"postgres://postgres:postgres@{addresses}/postgres"
+        manage("migrate", DATABASE_URL=self.url, DATABASE_POOLER="1" if is_pooled else "0")
         machine = self.network.add_machine()
         self.redis = RedisServer("--protected-mode", "no", machine=machine)
         self.redis.start()
@@ -99,6 +127,7 @@ class Cluster:
             self.network.add_machine(),
             CACHE_URL=self.redis.url,
             REPLICA_DATABASE_URL=self.url,
+            DATABASE_POOLER="1" if self.poolers else "0",
             TRUSTED_PROXIES="1",
             ALLOWED_HOSTS="*",
         )
@@ -119,7 +148,7 @@ class Cluster:
             each.plug_in()
         if self.standby.process.poll() is not None:
             if not (self.standby.data / "standby.signal").exists():
-                self.standby.copy(self.primary)
+                self.standby.follow(self.primary)
             self.standby.start()
         self.wait_for_standby()
         for web in self.webs:
@@ -138,6 +167,8 @@ class Cluster:
         for web in self.webs:
             web.kill()
         self.redis.stop()
+        for pooler in self.poolers:
+            pooler.stop()
         for server in self.postgres:
             with suppress(ProcessLookupError):
                 server.remove()

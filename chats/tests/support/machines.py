@@ -11,11 +11,12 @@ import pytest
 
 # Debian keeps PostgreSQL's out of the PATH.
 FOLDERS = [os.environ["PATH"], "/usr/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+PATH = os.pathsep.join(FOLDERS)
 
 
 def find(program):
     """Its path. Without it the test is skipped, or fails in CI."""
-    found = shutil.which(program, path=os.pathsep.join(FOLDERS))
+    found = shutil.which(program, path=PATH)
     if not found:
         message = f"{program} is not installed"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)

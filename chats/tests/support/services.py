@@ -11,11 +11,14 @@ from pathlib import Path
 
 import psycopg
 import redis
+from django.conf import settings
 
-from chats.tests.support.machines import LOCALHOST, find
+from chats.tests.support.machines import LOCALHOST, PATH, find
 from chats.tests.support.servers import free_port
 
 START_SECONDS = 60
+CONFIGURATION = settings.BASE_DIR / "docker" / "cluster"
+STANDBY = CONFIGURATION / "standby"
 
 
 class Service:
@@ -85,7 +88,8 @@ class PostgresServer(Service):
             # It refuses to run as root.
             shutil.chown(self.folder, "nobody")
             self.prefix = [find("setpriv"), "--reuid=nobody", "--clear-groups"]
-        self.copy(primary) if primary else self.initialize()
+        self.variables = {}
+        self.follow(primary) if primary else self.initialize()
 
     def initialize(self):
         options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"]
@@ -93,12 +97,11 @@ class PostgresServer(Service):
         with (self.data / "pg_hba.conf").open("a") as file:
             file.write("host all,replication all samenet trust\n")
 
-    def copy(self, primary):
-        """Become a standby of it that is called `standby`."""
+    def follow(self, primary):
+        """Copy it at the next start, and become its standby."""
         shutil.rmtree(self.data, ignore_errors=True)
         source = f"host={primary.machine.host} port={primary.port} user=postgres"
-        options = ["--write-recovery-conf", "--checkpoint=fast", "--pgdata", self.data]
-        self.run("pg_basebackup", *options, "-d", f"{source} application_name=standby")
+        self.variables = {"PRIMARY": source, "PGDATA": str(self.data)}
 
     def run(self, program, *arguments):
         command = [*self.machine.prefix, *self.prefix, find(program), *map(str, arguments)]
@@ -110,11 +113,13 @@ class PostgresServer(Service):
 
     def command(self):
         options = ["-D", self.data, "-k", self.folder, "-p", self.port, "-h", self.machine.host]
-        return [*self.prefix, find("postgres"), *options]
+        # Its user cannot read the file of the script.
+        program = ["sh", "-c", STANDBY.read_text(), "-"] if self.variables else [find("postgres")]
+        return [*self.prefix, *program, *options]
 
     def start(self):
         with (self.folder / "log").open("a") as log:
-            super().start(log)
+            super().start(log, PATH=PATH, **self.variables)
 
     def log_statements(self, setting):
         """`all` or `none`"""
