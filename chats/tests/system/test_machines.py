@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
@@ -120,7 +120,9 @@ class Traffic:
         """Until so many more messages were acknowledged."""
         before = len(self.sent)
         while len(self.sent) < before + count:
-            self.stop.wait(0.01)
+            for writer in wait(self.writers, 0.01, FIRST_COMPLETED).done:
+                # It has failed.
+                writer.result()
 
     def get_longest_gap(self):
         """In seconds, between two messages that were acknowledged."""
@@ -132,7 +134,9 @@ def traffic(people, path, has_keys=True):
     """Afterwards every acknowledged message is there once, in order, and was seen by all."""
     traffic, is_over = Traffic(people, path, has_keys), Event()
     with ThreadPoolExecutor(WRITERS + FOLLOWERS) as pool:
-        writing = [pool.submit(traffic.write, each, f"{n}") for n, each in enumerate(people)]
+        traffic.writers = [
+            pool.submit(traffic.write, each, f"{n}") for n, each in enumerate(people)
+        ]
         following = [pool.submit(traffic.follow, each, is_over) for each in people[:FOLLOWERS]]
         try:
             traffic.wait_for_sends()
@@ -140,10 +144,11 @@ def traffic(people, path, has_keys=True):
             traffic.wait_for_sends()
         finally:
             traffic.stop.set()
-            acknowledged = {}
-            for each in writing:
-                acknowledged |= each.result()
+            wait(traffic.writers)
             is_over.set()
+        acknowledged = {}
+        for each in traffic.writers:
+            acknowledged |= each.result()
         seen = [each.result() for each in following]
     rows = people[0].everything(path, ordering="sent_at", page_size=100)
     assert all(earlier["sent_at"] < later["sent_at"] for earlier, later in pairwise(rows))
