@@ -23,9 +23,9 @@ keepalive = 15
 # requests. A single request that hangs is not ended.
 timeout = 60
 graceful_timeout = 30
-# PostgreSQL ends a statement, or an idle transaction, after 30 seconds. Within some six seconds it
-# notices a machine that is gone, which may have locked a conversation or may be waiting for it. Its
-# client library reads PGOPTIONS.
+# PostgreSQL ends a statement, or an idle transaction, after 30 seconds. After about six seconds it
+# closes the connections of a machine that has disappeared, so that its locks are released.
+# messaging_app/databases.py adds PGOPTIONS to each connection.
 POSTGRES_TIMEOUTS = (
     "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c tcp_user_timeout=5s "
     "-c tcp_keepalives_idle=3 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2 "

@@ -168,7 +168,9 @@ def end_session(session, token):
 
 
 def lock_active(user):
-    """Lock the user, who may have been deactivated or deleted since they were read. The row of a
-    refresh token refers to theirs."""
+    """Lock the user, so that a session can refer to them.
+
+    Raises AuthenticationFailed if they were deactivated or deleted since they were read.
+    """
     if not lock(User.objects.active().filter(pk=user.pk)):
         raise AuthenticationFailed("User is inactive", code="user_inactive")

@@ -1,7 +1,8 @@
 """What is stored under which key, and how much of it.
 
 Every key holds the clocks of what the JSON shows, so that the next request sees every change. Only
-a changed name or role of a person may lag, by CACHE_SECONDS. Membership is checked before.
+a name or role may be CACHE_SECONDS old, or MAX_LAG_SECONDS more with a replica. The views check
+membership before they read the cache.
 """
 
 import hashlib

@@ -18,12 +18,7 @@ from chats.permissions import IsSenderOrReadOnly
 
 ETAG = '"1f0d5c2b8e7a4936b1c2d3e4f5a69788"'
 STRING = {"type": "string"}
-
-PATH_PARAMETERS = {
-    "conversation_id": "In lower case. For example `a5044f5c-44f0-4974-b3b4-62705898dd36`.",
-    "message_id": "In lower case. For example `796e04f8-1eda-52f7-ba6c-7813cb33b1c1`.",
-    "user_id": "In lower case. For example `bc71790b-222e-4804-ba48-70e160f0f5d3`.",
-}
+ID = "In lower case. For example `a5044f5c-44f0-4974-b3b4-62705898dd36`."
 
 
 def refer(section, *names):
@@ -47,8 +42,8 @@ def error(description, detail, *headers, schema="Error", **fields):
 IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "The `ETag` of an earlier response. If it is still current, the response is a "
-    "304. Browsers send this header by themselves.",
+    "description": "The `ETag` of an earlier response, for a 304 if it is still current. Browsers "
+    "send it by themselves.",
     "schema": STRING | {"examples": [ETAG]},
 }
 PARAMETERS = {"If-None-Match": IF_NONE_MATCH, "Idempotency-Key": KEY_PARAMETER}
@@ -56,7 +51,7 @@ HEADERS = {
     "ETag": header("The version of the response, for `If-None-Match`.", ETAG, **STRING),
     "Retry-After": header("Seconds to wait before the next try.", 30, type="integer", minimum=1),
     "Idempotent-Replayed": header(
-        "An earlier request created it.", "true", required=False, const="true", **STRING
+        "Created earlier.", "true", required=False, const="true", **STRING
     ),
     "WWW-Authenticate": header("How to authenticate.", 'Bearer realm="api"', **STRING),
 }
@@ -176,21 +171,16 @@ class AutoSchema(SpectacularAutoSchema):
         errors |= {"304", "412"} if self.method == "GET" else {"503"}
         if "security" in operation:
             errors |= {"401", "503"} if self.method == "GET" else {"401", "429"}
-        if "{" in self.path:
-            errors |= {"404"}
-        if self._is_list_view():
-            errors |= {"414"}
-        if any(parameter.get("name") == "search" for parameter in operation["parameters"]):
-            errors |= {"429"}
-        if "requestBody" in operation:
-            errors |= {"415"}
-        return errors
+        names = {parameter.get("name") for parameter in operation["parameters"]}
+        implied = {"404": "{" in self.path, "414": self._is_list_view(), "429": "search" in names}
+        implied |= {"415": "requestBody" in operation}
+        return errors | {status for status, is_implied in implied.items() if is_implied}
 
 
 def complete_parameter(parameter):
     """Copies the example from the description to the schema. Swagger UI does not show a schema's
     examples, but it would send an example of the parameter itself."""
-    words = PATH_PARAMETERS.get(parameter["name"], parameter.get("description"))
+    words = ID if parameter["in"] == "path" else parameter["description"]
     parameter["description"] = words.strip()
     parameter["schema"].setdefault("examples", re.findall("For example `(.*)`", words))
 

@@ -23,12 +23,12 @@ class OwnPasswordForm(ReplacePasswordMixin, DjangoOwnPasswordForm):
     """For staff who change their own password in the admin."""
 
 
-class PersonPasswordForm(ReplacePasswordMixin, forms.AdminPasswordChangeForm):
-    """For staff who set another person's password in the admin."""
+class UserPasswordForm(ReplacePasswordMixin, forms.AdminPasswordChangeForm):
+    """For staff who set another user's password in the admin."""
 
     def clean(self):
         super().clean()
         if not self.user.is_active:
             # The page shows only errors of visible fields, and the password fields may be hidden.
             field = "usable_password" if "usable_password" in self.fields else "password1"
-            self.add_error(field, "This person is inactive. Activate them first.")
+            self.add_error(field, "This user is inactive. Activate them first.")

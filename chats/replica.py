@@ -1,4 +1,4 @@
-"""Reads pages from a standby of the database, where it shows what the primary shows."""
+"""Reads pages from the replica, a standby of the database, if it is up to date."""
 
 import logging
 from contextvars import ContextVar
@@ -11,19 +11,23 @@ from chats.models import Conversation
 
 REPLICA = "replica"
 RETRY_SECONDS = 5
-# A changed name does not move a clock. It may show this late, and CACHE_SECONDS later on a page
-# that is cached then.
+# A changed name does not move a clock. The replica may return the old name for this long. A page
+# that is cached then keeps it for CACHE_SECONDS more.
 MAX_LAG_SECONDS = 5
 
 logger = logging.getLogger(__name__)
-database = ContextVar("database", default=None)
+alias = ContextVar("alias", default=None)
 
 
 class Router:
-    """Has queries read from `database`. One of settings.DATABASE_ROUTERS if there is a replica."""
+    """Sends the queries of `read_page()` to the replica. Installed if there is one."""
 
     def db_for_read(self, model, **hints):
-        return database.get()
+        return alias.get()
+
+    def db_for_write(self, model, **hints):
+        """Also for a row that was read from the replica."""
+        return DEFAULT_DB_ALIAS
 
     def allow_relation(self, first, second, **hints):
         """A row of either database is a row of the other."""
@@ -34,7 +38,8 @@ class State:
     """What this process knows, for all threads."""
 
     retry_at = 0
-    # Where the primary's log was, and until when a replica that has reached it is new enough.
+    # A position in the primary's write-ahead log. Until `valid_until`, a replica that has replayed
+    # it is recent enough.
     position, valid_until = None, 0
 
 
@@ -46,7 +51,7 @@ def read_page(is_current, read):
     """
     if REPLICA in settings.DATABASES and monotonic() >= State.retry_at:
         position = get_position()
-        token = database.set(REPLICA)
+        token = alias.set(REPLICA)
         try:
             if has_reached(position) and is_current():
                 return read()
@@ -54,12 +59,12 @@ def read_page(is_current, read):
             State.retry_at = monotonic() + RETRY_SECONDS
             logger.warning("The replica failed; the primary is used instead: %r", error)
         finally:
-            database.reset(token)
+            alias.reset(token)
     return read()
 
 
 def get_read_connection():
-    return connections[database.get() or DEFAULT_DB_ALIAS]
+    return connections[alias.get() or DEFAULT_DB_ALIAS]
 
 
 def shows_clocks(conversations):

@@ -37,12 +37,12 @@ POSTGRES_OPTIONS = {
     "server_side_binding": True,
     "prepare_threshold": 1,
 }
-# The primary takes over sooner from a standby that is gone.
+# Shorter, because a page can be read from the primary instead.
 REPLICA_OPTIONS = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
 # Compiling a statement of some thousand keys took PostgreSQL longer than running it.
 POSTGRES_SESSION = "-c jit=off"
 POSTGRES_PORT = 5432
-# The next transaction may get another session of the pooler's, and PgBouncer refuses `options`.
+# PgBouncer may run each transaction on another server connection, and rejects `options`.
 POOLED = {"DISABLE_SERVER_SIDE_CURSORS": True}
 POOLED_OPTIONS = {"server_side_binding": False, "prepare_threshold": None, "options": ""}
 # Values of `target_session_attrs`, which say what a server must be. The first is the default.
@@ -51,17 +51,17 @@ STANDBY = ["standby", "read-only"]
 READABLE = ["any", *STANDBY, *WRITABLE]
 
 
-def read_database(name, default="", is_pooled=False, servers=WRITABLE):
+def read_database(name, default="", is_pooled=False, roles=WRITABLE):
     """The settings for the URL in the variable of this name.
 
-    `servers` are the values that its `target_session_attrs` may have.
+    `roles` are the values that its `target_session_attrs` may have.
     """
     form = f"sqlite:///file or postgres://user:password@host/database {env.ENCODING_NOTE}"
     refusal = f"{name} is not of the form {form}."
-    settings = env.read(name, default, lambda value: parse_database(value, servers), refusal)
+    settings = env.read(name, default, lambda value: parse_database(value, roles), refusal)
     if settings["ENGINE"].endswith("sqlite3"):
         return settings | SQLITE
-    options = POSTGRES_OPTIONS | {"target_session_attrs": servers[0]} | settings["OPTIONS"]
+    options = POSTGRES_OPTIONS | {"target_session_attrs": roles[0]} | settings["OPTIONS"]
     if is_pooled:
         return settings | POSTGRES | POOLED | {"OPTIONS": options | POOLED_OPTIONS}
     # psycopg does not read PGOPTIONS if it is given `options`.
@@ -72,14 +72,14 @@ def read_database(name, default="", is_pooled=False, servers=WRITABLE):
 
 def read_replica(name, primary, is_pooled):
     """The settings for a standby of the database with the settings `primary`."""
-    replica = read_database(name, is_pooled=is_pooled, servers=STANDBY)
+    replica = read_database(name, is_pooled=is_pooled, roles=STANDBY)
     if not replica["ENGINE"] == primary["ENGINE"] == POSTGRES["ENGINE"]:
         message = f"{name} must be a standby of DATABASE_URL, and both be of the form postgres://…"
         raise ImproperlyConfigured(message)
     return replica | {"OPTIONS": replica["OPTIONS"] | REPLICA_OPTIONS}
 
 
-def parse_database(value, servers):
+def parse_database(value, roles):
     parts = re.fullmatch(r"(\w+://([^/?#@]*@)?)([^/?#@]*)([/?#].*)?", value)
     env.check(parts)
     start, _, addresses, rest = parts.groups("")
@@ -89,7 +89,7 @@ def parse_database(value, servers):
         env.check(all(host["HOST"] for host in hosts))
         settings["HOST"] = ",".join(host["HOST"] for host in hosts)
         settings["PORT"] = ",".join(str(host["PORT"] or POSTGRES_PORT) for host in hosts)
-    env.check(settings["OPTIONS"].get("target_session_attrs", servers[0]) in servers)
+    env.check(settings["OPTIONS"].get("target_session_attrs", roles[0]) in roles)
     return settings
 
 
@@ -103,6 +103,7 @@ def parse_host(value):
         return settings
     env.check(settings["ENGINE"] == "django.db.backends.postgresql")
     env.check(not any(isinstance(option, list) for option in settings["OPTIONS"].values()))
+    env.check(not {"host", "hostaddr", "port"} & settings["OPTIONS"].keys())
     _, host = env.split_url(value)
     # Without a host, or with a folder's path instead, PostgreSQL is reached through a socket.
     if host and not unquote(host).startswith("/"):

@@ -1,7 +1,7 @@
 """Health checks for load balancers and monitoring, without a token and for any host name."""
 
 from django.core.cache import caches
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
@@ -36,7 +36,7 @@ def check_database():
     try:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError:
+    except Error:
         return "unavailable", "unknown"
     return OK, f"{len(missing)} not applied" if missing else OK
 

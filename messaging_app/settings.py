@@ -101,10 +101,10 @@ if os.environ.get("REPLICA_DATABASE_URL"):
     DATABASE_ROUTERS = ["chats.replica.Router"]
 if os.environ.get("SOURCE_DATABASE_URL"):
     # For `manage.py copy_database`.
-    DATABASES["source"] = read_database("SOURCE_DATABASE_URL", servers=READABLE)
+    DATABASES["source"] = read_database("SOURCE_DATABASE_URL", roles=READABLE)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Entries in local memory. With chats.caching.MAX_BYTES the first two keep a process under 64 MiB.
+# Entries in local memory: chats.caching.MAX_BYTES says how large they are.
 CACHE_ENTRIES = {"default": 750, "summaries": 4_000, "throttles": 100_000}
 LOCAL_CACHES = {
     alias: {

@@ -29,13 +29,13 @@ class ConversationForm(ChangedFieldsForm):
             self.fields["participants"].label_from_instance = User.get_full_name
 
     def clean(self):
-        """Locks people before the conversation, as everywhere."""
+        """Locks users before the conversation, as everywhere."""
         if "participants" not in self.cleaned_data:
             return
         added = self.get_added("participants")
         if added and not may_view(Message, self.request):
             # Staff could add themselves and read the conversation through the API.
-            text = "You need the permission to view messages to add people."
+            text = "You need the permission to view messages to add participants."
             raise ValidationError({"participants": text})
         self.refuse_inactive(added)
         super().clean()
@@ -52,7 +52,7 @@ class ConversationForm(ChangedFieldsForm):
         except UnknownUsers as error:
             label = self.fields["participants"].label_from_instance
             names = ", ".join(sorted(label(user) for user in users if user.pk in error.user_ids))
-            text = f"Only active people can be added. Not active: {names}."
+            text = f"Only active users can be added. Not active: {names}."
             raise ValidationError({"participants": text}) from error
 
 
@@ -76,7 +76,7 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
     ordering = ["-updated_at"]
     search_fields = ["title", "participants__first_name", "participants__last_name"]
     search_help_text = (
-        "A part of the title or of a participant's name, an id or, if you may view people, a part "
+        "A part of the title or of a participant's name, an id or, if you may view users, a part "
         "of an e-mail address."
     )
     id_fields = ["pk", "participants"]
@@ -94,7 +94,7 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
     def get_list_display(self, request):
         dates = ["created_at", "updated_at"]
         may_read = may_view(Message, request)
-        return ["people", "title", *(["last_message"] if may_read else []), *dates]
+        return ["first_participants", "title", *(["last_message"] if may_read else []), *dates]
 
     def get_fields(self, request, obj=None):
         if obj is None:
@@ -119,12 +119,12 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
         needed = set()
         if not self.admin_site.get_model_admin(Message).has_delete_permission(request):
             needed.add(Message._meta.verbose_name)
-        names = [f"{self.people(each)}, with all messages" for each in conversations]
+        names = [f"{shorten_participants(each)}, with all messages" for each in conversations]
         return names, {"conversations": len(conversations)}, needed, []
 
     @admin.display(description="participants")
-    def people(self, conversation):
-        return name_people(conversation)
+    def first_participants(self, conversation):
+        return shorten_participants(conversation)
 
     @admin.display(description="participants")
     def participant_names(self, conversation):
@@ -142,7 +142,7 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
         return render_to_string("admin/chats/conversation/newest_messages.html", context)
 
 
-def name_people(conversation):
+def shorten_participants(conversation):
     users = conversation.participants.all()
     names = ", ".join(user.get_full_name() for user in users[:NAMED_PARTICIPANTS])
     more = len(users) - NAMED_PARTICIPANTS

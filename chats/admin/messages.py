@@ -30,7 +30,7 @@ class MessageAdmin(LargeTableAdmin):
     search_fields = ["message_body"]
     search_help_text = (
         "Text of a message. A day such as 2026-01-31, the id of a message, conversation or sender, "
-        "or, if you may view people, a sender's whole e-mail address narrows the search. Without a "
+        "or, if you may view users, a sender's whole e-mail address narrows the search. Without a "
         f"search you see the newest messages of the {ACTIVE_CONVERSATIONS} conversations that "
         "changed last."
     )
@@ -61,7 +61,7 @@ class MessageAdmin(LargeTableAdmin):
         is_narrowed = search_term or self.get_filters_in_use(request)
         if not is_narrowed:
             return self.newest(queryset), False
-        words, may_view_people = [], may_view(User, request)
+        words, may_view_users = [], may_view(User, request)
         for word in search_term.split():
             if pk := read_uuid(word):
                 queryset = self.with_id(queryset, pk)
@@ -72,7 +72,7 @@ class MessageAdmin(LargeTableAdmin):
                     conversation__updated_at__gte=begin,
                     sent_at__range=(begin, end),
                 )
-            elif may_view_people and (sender := User.objects.filter(email=word.lower()).first()):
+            elif may_view_users and (sender := User.objects.filter(email=word.lower()).first()):
                 queryset = queryset.filter(sender=sender)
             else:
                 words.append(word)

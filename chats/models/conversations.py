@@ -17,7 +17,7 @@ class ConversationQuerySet(models.QuerySet):
         return self.filter(participants=user)
 
     def as_seen_by(self, user):
-        """Those of the user, with the user's `read_at`."""
+        """The user's conversations, annotated with their `read_at`."""
         return self.for_user(user).annotate(read_at=models.F("participation__read_at"))
 
     def latest_activity_first(self):

@@ -33,7 +33,7 @@ class UserQuerySet(models.QuerySet):
         return self.filter(pk__in=shared.values("user")).exclude(pk=user.pk)
 
     def missing_ids(self, user_ids):
-        """Those ids that do not belong to an active user, as a set. One query."""
+        """Ids that do not belong to an active user, as a set. One query."""
         found = self.active().filter(pk__in=user_ids).values_list("pk", flat=True)
         return set(user_ids).difference(found)
 

@@ -13,7 +13,7 @@ class IdempotencyKeyReused(Exception):
 
 
 class MessageDeleted(Exception):
-    """The message has no text any more that could be edited."""
+    """A deleted message cannot be edited."""
 
 
 def send(conversation, sender, message_body, message_id=None):
@@ -48,7 +48,7 @@ def send(conversation, sender, message_body, message_id=None):
 
 
 def edit(message, author, message_body):
-    """Returns the message as it is then. The same text again changes nothing.
+    """Returns the message as it is stored now. The same text again changes nothing.
 
     Raises MessageDeleted, and Conversation.DoesNotExist if `author` is not a participant.
     """

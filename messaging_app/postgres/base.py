@@ -6,26 +6,26 @@ from django.db.backends.postgresql import base
 from messaging_app.databases import STANDBY, WRITABLE
 
 HEALTHY_SECONDS = 1
-# What `transaction_read_only` must not be, by the value of `target_session_attrs`.
+# The value of `transaction_read_only` that rules a server out, by `target_session_attrs`.
 REFUSED = dict.fromkeys(WRITABLE, "on") | dict.fromkeys(STANDBY, "off")
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's, with what several servers need.
+    """Django's PostgreSQL backend, for several hosts.
 
     The health check runs at most every HEALTHY_SECONDS instead of in each request. It also drops a
     connection to a server that has been demoted or promoted.
     """
 
     healthy_until = 0
-    # What served last, by alias. For all threads.
+    # The server that each alias used last. Shared by all threads.
     last_servers = {}
 
     def get_new_connection(self, conn_params):
         """Connects to the first of the hosts that has the role that is asked for.
 
-        libpq would believe a pooler, which remembers the role that its server once had. The host
-        that served last comes first, because one that is gone takes `connect_timeout`.
+        The role is queried, because PgBouncer reports a cached one. The host used last is tried
+        first, because an unreachable one costs `connect_timeout`.
         """
         *others, last = self.get_servers(conn_params)
         for server in others:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chats.admin.people import UserAdmin
+from chats.admin.users import UserAdmin
 from chats.models import Message, User
 from chats.services import erase, send, start
 from chats.tests.conftest import PASSWORD
@@ -296,7 +296,7 @@ class TestRank:
         ids = [alice.pk, bob.pk]
         body = {"action": "erase", "_selected_action": ids, "confirmed": "yes"}
         response = staff.post("/admin/chats/user/", body, follow=True)
-        assert "People erased: 1." in response.content.decode()
+        assert "Users erased: 1." in response.content.decode()
 
     @pytest.mark.parametrize("action", ["deactivate", "erase"])
     def test_nobody_acts_on_themselves(self, staff, root, action):
@@ -320,7 +320,7 @@ class TestPeople:
         assert [each.get("/api/users/me/").status_code for each in clients] == [200, 200]
         body = {"action": "deactivate", "_selected_action": [alice.pk, bob.pk]}
         response = staff.post("/admin/chats/user/", body, follow=True)
-        assert "People deactivated: 2." in response.content.decode()
+        assert "Users deactivated: 2." in response.content.decode()
         assert [each.get("/api/users/me/").status_code for each in clients] == [401, 401]
         history = staff.get(f"/admin/chats/user/{alice.pk}/history/").content.decode()
         assert "Deactivated." in history
@@ -328,7 +328,7 @@ class TestPeople:
     def test_one_who_has_written_is_not_deleted(self, staff, alice, message):
         path = f"/admin/chats/user/{alice.pk}/delete/"
         page = staff.get(path).content.decode()
-        assert "Messages of alice@example.com. Erase this person instead" in page
+        assert "Messages of alice@example.com. Erase this user instead" in page
         assert staff.post(path, {"post": "yes"}).status_code == 200
         assert User.objects.filter(pk=alice.pk).exists()
 

@@ -115,7 +115,7 @@ class TestPasswordOfAPerson:
         while_hashing(call)
         response = staff.post(path, SET, follow=True)
         page = response.content.decode()
-        assert "Somebody else has just changed this person. The password was not set." in page
+        assert "Somebody else has just changed this user. The password was not set." in page
         assert "Password changed successfully" not in page
         assert [read_row(alice)] == rows
         assert not LogEntry.objects.exists()
@@ -137,7 +137,7 @@ class TestPasswordOfAPerson:
         before = read_row(alice)
         response = staff.post(path, body)
         assert response.status_code == 200
-        assert "This person is inactive. Activate them first." in response.content.decode()
+        assert "This user is inactive. Activate them first." in response.content.decode()
         assert read_row(alice) == before
 
 
@@ -198,7 +198,7 @@ class TestPasswordOfANewPerson:
     def test_not_if_the_person_was_deactivated_meanwhile(self, staff, while_hashing):
         while_hashing(lambda: User.objects.filter(email="dora@example.com").update(is_active=False))
         page = staff.post(self.PATH, ADD, follow=True).content.decode()
-        assert "Somebody else has just changed this person. The password was not set." in page
+        assert "Somebody else has just changed this user. The password was not set." in page
         dora = User.objects.get(email="dora@example.com")
         assert not dora.is_active
         assert not dora.has_usable_password()

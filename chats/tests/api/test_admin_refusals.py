@@ -7,7 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 
-from chats.admin.people import UserAdmin
+from chats.admin.users import UserAdmin
 from chats.filters import SEARCH_MAX_CHARACTERS
 from chats.models import Conversation, Message, User
 from chats.services import send as send_message
@@ -207,7 +207,7 @@ class TestDeletion:
         while_deleting(lambda: send_message(start(bob, {alice.pk})[0], alice, "Hello"))
         path = f"/admin/chats/user/{alice.pk}/delete/"
         page = staff.post(path, {"post": "yes"}, follow=True).content.decode()
-        assert "This person has just written a message. Erase them instead." in page
+        assert "This user has just written a message. Erase them instead." in page
         assert User.objects.filter(pk=alice.pk).exists()
         assert not LogEntry.objects.exists()
 

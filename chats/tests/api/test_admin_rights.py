@@ -6,7 +6,7 @@ from django.contrib.auth.models import Permission
 
 from chats.models import Conversation, User
 
-PERMISSION = "You need the permission to view messages to add people."
+PERMISSION = "You need the permission to view messages to add participants."
 ADDRESS_PAGES = [
     "conversation/{conversation}/change/",
     "message/",

@@ -11,7 +11,7 @@ from chats.services import erase
 from chats.tests.support.forms import read_form
 
 CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
-ERASED = "This person was erased after you opened the page. Nothing was saved."
+ERASED = "This user was erased after you opened the page. Nothing was saved."
 DELETED = "This {} was deleted after you opened the page. Nothing was saved."
 PERHAPS_DELETED = "Perhaps it was deleted?"
 TAKEN = "Somebody else saved the same at that moment. Nothing was saved. Please try again."
@@ -263,7 +263,7 @@ class TestConversation:
         everybody = [*form.fields["participants"], mallory.pk, carol.pk]
         response = form.save(participants=everybody)
         carol.refresh_from_db()
-        sentence = f"Only active people can be added. Not active: {carol.email}."
+        sentence = f"Only active users can be added. Not active: {carol.email}."
         assert response.context["adminform"].errors == {"participants": [sentence]}
         assert not conversation.participants.filter(pk__in=[carol.pk, mallory.pk]).exists()
 
@@ -278,7 +278,7 @@ class TestConversation:
         response = staff.post(
             "/admin/chats/conversation/add/", {"participants": [alice.pk, bob.pk]}
         )
-        sentence = "Only active people can be added. Not active: bob@example.com."
+        sentence = "Only active users can be added. Not active: bob@example.com."
         assert response.context["adminform"].errors == {"participants": [sentence]}
         assert not Conversation.objects.exists()
 

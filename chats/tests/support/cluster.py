@@ -154,6 +154,7 @@ class Cluster:
         for web in self.webs:
             if web.process.poll() is not None:
                 web.start()
+            self.balancer.use(web)
         if self.redis.process.poll() is not None:
             self.redis.start()
 

@@ -28,7 +28,7 @@ class Machine:
     host: str
     # Runs a command on the machine.
     prefix: list = field(default_factory=list)
-    # Of the cable.
+    # The bridge's end of its cable; also the name of its namespace.
     interface: str = ""
 
     def unplug(self):
@@ -40,7 +40,7 @@ class Machine:
     def plug_in(self):
         if self.interface:
             ip("link", "set", self.interface, "up")
-            # Whom it did not find meanwhile.
+            # Forget neighbours that did not respond meanwhile.
             ip("-n", self.interface, "neighbour", "flush", "dev", "eth0")
 
 

@@ -77,9 +77,9 @@ def test_staff_find_somebody_and_act(server, page):
     page.get_by_role("button", name="Search").click()
     page.get_by_role("row", name=alice.email).get_by_role("checkbox").check()
     expect(page.get_by_text("1 of 1 selected")).to_be_visible()
-    page.get_by_role("combobox", name="Action").select_option("Deactivate selected people")
+    page.get_by_role("combobox", name="Action").select_option("Deactivate selected users")
     page.get_by_role("button", name="Go").click()
-    expect(page.get_by_text("People deactivated: 1.")).to_be_visible()
+    expect(page.get_by_text("Users deactivated: 1.")).to_be_visible()
     assert alice.call("GET", "/users/me/").status_code == 401
 
 
@@ -110,7 +110,7 @@ def test_staff_erase_a_person_on_their_page(server, page):
     assert alice.call("GET", "/users/me/").status_code == 200
     page.get_by_role("link", name="Erase").click()
     page.get_by_role("button", name="Erase them").click()
-    expect(page.get_by_text("People erased: 1.")).to_be_visible()
+    expect(page.get_by_text("Users erased: 1.")).to_be_visible()
     assert alice.call("GET", "/users/me/").status_code == 401
 
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 from threading import Event
 
 import pytest
+import requests
 from django.conf import settings
 
 from chats.replica import MAX_LAG_SECONDS
@@ -29,7 +30,7 @@ WRITERS, FOLLOWERS = 4, 2
 MAX_SECONDS_WITHOUT_WRITES = {"killed": 10, "unplugged": 30}
 # PostgreSQL notices after some six seconds that a client is gone which has locked a conversation.
 MAX_SECONDS_LOCKED = {"killed": 10, "unplugged": 15}
-# A request may run into each of the two once.
+# A request may wait once for a failed database, and once for a locked conversation.
 MAX_SECONDS_FOR_A_RESPONSE = 45
 SENDS_BETWEEN = 40
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
@@ -44,9 +45,9 @@ with_and_without_poolers = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["direct"])
 def running_cluster(tmp_path_factory, django_db_blocker, request):
-    is_pooled = getattr(request, "param", "direct") == "pooled"
+    is_pooled = request.param == "pooled"
     with django_db_blocker.unblock():
         cluster = Cluster(tmp_path_factory.mktemp("cluster"), is_pooled)
     yield cluster
@@ -76,23 +77,27 @@ def path(conversation_id):
 
 
 class Traffic:
-    """People who send and follow until it is over. A request that gets a 503 is repeated."""
+    """People who send and follow until it is over. They repeat what fails."""
 
     def __init__(self, people, path, has_keys):
         self.people, self.path, self.has_keys = people, path, has_keys
         self.stop = Event()
-        self.seconds, self.statuses, self.sent = [], set(), []
+        self.seconds, self.failures, self.sent = [], set(), []
 
     def call(self, person, *arguments, **options):
         while True:
             begin = time.monotonic()
-            response = person.call(*arguments, **options)
-            self.seconds.append(time.monotonic() - begin)
-            self.statuses.add(response.status_code)
-            if response.status_code != 503:
-                assert response.status_code in {200, 201}, response.text
+            try:
+                response = person.call(*arguments, **options)
+            except requests.exceptions.ChunkedEncodingError:
+                self.failures.add("broken off")
+                continue
+            finally:
+                self.seconds.append(time.monotonic() - begin)
+            if response.status_code in {200, 201}:
                 return response.json()
-            assert response.headers["Retry-After"] == "5"
+            assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+            self.failures.add(response.text)
 
     def write(self, person, name):
         """The ids that were acknowledged, by body."""
@@ -157,11 +162,11 @@ def traffic(people, path, has_keys=True):
     assert seen == [rows] * FOLLOWERS
     assert max(traffic.seconds) < MAX_SECONDS_FOR_A_RESPONSE
     logger.info(
-        "%d messages; longest time without one %.1f s, longest request %.1f s, status codes %s",
+        "%d messages; longest time without one %.1f s, longest request %.1f s, failures %s",
         len(rows),
         traffic.get_longest_gap(),
         max(traffic.seconds),
-        sorted(traffic.statuses),
+        traffic.failures,
     )
 
 
@@ -174,10 +179,9 @@ def test_the_standby_takes_over(cluster, people, path, how):
         else:
             cluster.primary.machine.unplug()
         cluster.promote()
-    assert running.get_longest_gap() < MAX_SECONDS_WITHOUT_WRITES[how]
     # It would accept writes if it came back.
-    if how == "unplugged":
-        cluster.standby.stop()
+    cluster.standby.stop()
+    assert running.get_longest_gap() < MAX_SECONDS_WITHOUT_WRITES[how]
 
 
 @with_and_without_poolers
@@ -188,14 +192,15 @@ def test_a_web_machine_is_lost(cluster, people, path, how):
     with traffic(people, path) as running:
         web.kill() if how == "killed" else web.machine.unplug()
     if how == "killed":
-        assert running.statuses <= {200, 201}
+        # The load balancer has passed on the beginning of a response already.
+        assert running.failures <= {"broken off"}
     assert running.get_longest_gap() < MAX_SECONDS_LOCKED[how]
 
 
 def test_redis_is_lost(cluster, people, path):
     with traffic(people, path) as running:
         cluster.redis.stop()
-    assert running.statuses <= {200, 201}
+    assert running.failures == set()
 
 
 @pytest.fixture
@@ -217,6 +222,7 @@ def test_a_rolling_release_fails_no_request(cluster, people, path, previous_vers
         web.stop()
         web.code = previous_version
         web.start(DATABASE_URL=cluster.primary.url)
+        cluster.balancer.use(web)
         web.code = settings.BASE_DIR
     with traffic(people, path, has_keys=False) as running:
         for web in cluster.webs:
@@ -225,7 +231,7 @@ def test_a_rolling_release_fails_no_request(cluster, people, path, previous_vers
             web.start()
             cluster.balancer.use(web)
             running.wait_for_sends()
-    assert running.statuses <= {200, 201}
+    assert running.failures == set()
 
 
 class TestTheStandbyIsLost:
@@ -321,7 +327,7 @@ class TestReplica:
     def test_a_lagging_one_is_never_seen(self, cluster, people, conversation_id, path, log):
         alice, bob, *_ = people
         alice.send(conversation_id, "Hello")
-        # So that its position was found to be new enough, which only the clocks can contradict.
+        # Now the replica counts as recent, and only the clocks can rule it out.
         self.wait_for_it(bob, path, log)
         cluster.standby.execute("SELECT pg_wal_replay_pause()")
         try:
@@ -338,7 +344,7 @@ class TestReplica:
             cluster.standby.execute("SELECT pg_wal_replay_resume()")
 
     def wait_for_it(self, person, path, log):
-        """Each process tries it again some seconds after it failed."""
+        """Read until every worker uses the replica."""
         executed = {"chats_message"}
         while "chats_message" in executed:
             executed, _ = log(lambda: self.read(person, path, count=20))
@@ -350,7 +356,7 @@ class TestReplica:
             assert row["message_body"] == "Hello"
 
     def test_a_name_does_not_lag_for_long(self, cluster, people, conversation_id, path):
-        """Of a conversation whose clock the standby shows."""
+        """The standby has the conversation's clock, but not the new name."""
         alice, bob, *_ = people
         alice.send(conversation_id, "Hello")
         while not cluster.standby.execute(REPLAYED)[0][0]:

@@ -13,17 +13,17 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from chats import services
-from chats.admin.conversations import name_people
+from chats.admin.conversations import shorten_participants
 from chats.admin.forms import ChangedFieldsMixin
 from chats.admin.lists import LargeTableAdmin
-from chats.admin.people_forms import ERASED, UserChangeForm, UserCreationForm
 from chats.admin.rights import is_protected_from, may_view
+from chats.admin.user_forms import ERASED, UserChangeForm, UserCreationForm
 from chats.clock import lock
 from chats.models import Conversation, Message, User
-from chats.password_forms import PasswordNotReplaced, PersonPasswordForm
+from chats.password_forms import PasswordNotReplaced, UserPasswordForm
 
 NEWEST_CONVERSATIONS = 20
-PASSWORD_NOT_SET = "Somebody else has just changed this person. The password was not set."  # noqa: S105
+PASSWORD_NOT_SET = "Somebody else has just changed this user. The password was not set."  # noqa: S105
 
 
 @admin.register(User)
@@ -32,7 +32,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
 
     form = UserChangeForm
     add_form = UserCreationForm
-    change_password_form = PersonPasswordForm
+    change_password_form = UserPasswordForm
     actions = ["deactivate", "erase"]
     ordering = ["email"]
     search_fields = ["email", "first_name", "last_name"]
@@ -40,7 +40,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
     readonly_fields = ["user_id", "last_login", "created_at", "newest_conversations"]
     fieldsets = [
         (None, {"fields": ["user_id", "email", "password"]}),
-        ("Person", {"fields": ["first_name", "last_name", "phone_number", "role", "is_active"]}),
+        ("Profile", {"fields": ["first_name", "last_name", "phone_number", "role", "is_active"]}),
         ("Dates", {"fields": ["last_login", "created_at"]}),
     ]
     add_fieldsets = [
@@ -80,7 +80,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
         return [*fields, "is_staff"] if request.user.is_superuser else fields
 
     def has_change_permission(self, request, obj=None):
-        """False for an erased person: an old form would restore their data."""
+        """False for an erased user: an old form would restore their data."""
         may_change = super().has_change_permission(request, obj)
         return may_change and not (obj and (obj.is_erased or is_protected_from(obj, request.user)))
 
@@ -91,7 +91,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
         return super().history_view(request, *args, **kwargs)
 
     def has_delete_permission(self, request, obj=None):
-        """Also requires view permission, because the page names people."""
+        """Also requires view permission, because the page names users."""
         may_delete = super().has_delete_permission(request, obj)
         may_see = self.has_view_permission(request, obj)
         return may_delete and may_see and not (obj and is_protected_from(obj, request.user))
@@ -133,7 +133,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
         try:
             return super().delete_view(request, object_id, *args, **kwargs)
         except ProtectedError:
-            text = "This person has just written a message. Erase them instead."
+            text = "This user has just written a message. Erase them instead."
             self.message_user(request, text, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
@@ -167,11 +167,11 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
             pk__in=[user.pk for user in users],
         )
         protected = [
-            f"Messages of {user}. Erase this person instead, on their page" for user in wrote
+            f"Messages of {user}. Erase this user instead, on their page" for user in wrote
         ]
         return [str(user) for user in users], {"users": len(users)}, set(), protected
 
-    @admin.action(description="Deactivate selected people", permissions=["change"])
+    @admin.action(description="Deactivate selected users", permissions=["change"])
     def deactivate(self, request, users):
         """They cannot sign in, and their tokens are refused from then on."""
         with transaction.atomic():
@@ -179,9 +179,9 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
             User.objects.filter(pk__in=[user.pk for user in users]).update(is_active=False)
             for user in users:
                 self.log_change(request, user, "Deactivated.")
-        self.message_user(request, f"People deactivated: {len(users)}.", messages.SUCCESS)
+        self.message_user(request, f"Users deactivated: {len(users)}.", messages.SUCCESS)
 
-    @admin.action(description="Erase selected people for good", permissions=["delete"])
+    @admin.action(description="Erase selected users for good", permissions=["delete"])
     def erase(self, request, users):
         """Like `DELETE /api/users/me/`, after a page that asks for confirmation."""
         users = self.keep_changeable(request, users)
@@ -193,11 +193,11 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
                 services.erase(user, users)
                 self.log_change(request, user, "Erased.")
                 erased += 1
-        self.message_user(request, f"People erased: {erased}.", messages.SUCCESS)
+        self.message_user(request, f"Users erased: {erased}.", messages.SUCCESS)
         return None
 
     def erase_view(self, request, object_id):
-        """The page that the action shows first, for one person."""
+        """The page that the action shows first, for one user."""
         user = self.get_object(request, unquote(object_id))
         if user is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
@@ -208,7 +208,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
     def confirm_erasure(self, request, users, form_url):
         """The page's form runs the action on the list at `form_url`."""
         context = self.admin_site.each_context(request) | {
-            "title": "Erase people",
+            "title": "Erase users",
             "users": users,
             "opts": self.opts,
             "form_url": form_url,
@@ -238,6 +238,6 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
     @admin.display(description="newest activity first")
     def newest_conversations(self, user):
         newest = user.conversations.latest_activity_first().prefetch_related("participants")
-        rows = [(each, name_people(each)) for each in newest[:NEWEST_CONVERSATIONS]]
+        rows = [(each, shorten_participants(each)) for each in newest[:NEWEST_CONVERSATIONS]]
         context = {"user": user, "rows": rows}
         return render_to_string("admin/chats/user/newest_conversations.html", context)

@@ -8,7 +8,7 @@ from chats.admin.rights import is_protected_from
 from chats.models import User
 from chats.validators import validate_plain_address
 
-ERASED = ENDED.format("person", "erased")
+ERASED = ENDED.format("user", "erased")
 
 
 class LowerCaseEmailForm(forms.ModelForm):

@@ -88,7 +88,7 @@ class TestErase:
         parser.feed(page.partition('<div id="content"')[2])
         assert parser.fields["_selected_action"] == [str(alice.pk)]
         response = sam.post(action, parser.fields, follow=True)
-        assert "People erased: 1." in response.content.decode()
+        assert "Users erased: 1." in response.content.decode()
         assert User.objects.get(pk=alice.pk).is_erased
 
     def test_nothing_happens_before_the_confirmation(self, sam, alice):
