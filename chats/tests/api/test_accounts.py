@@ -601,7 +601,7 @@ class TestErase:
         form = {"email": "alice@example.com", "first_name": "Alice", "last_name": "Test"}
         form |= {"role": "guest", "is_active": "on"}
         response = client.post(f"/admin/chats/user/{alice.pk}/change/", form, follow=True)
-        assert "This person was erased after you opened the page." in response.content.decode()
+        assert "This user was erased after you opened the page." in response.content.decode()
         alice.refresh_from_db()
         assert (alice.is_active, alice.first_name) == (False, "Deleted")
 
