@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from django.conf import settings
 from django.core.exceptions import BadRequest
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.utils.log import log_response
 
@@ -71,7 +71,7 @@ class ErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request, exception):
-        if isinstance(exception, (OperationalError, InterfaceError)) or is_read_only(exception):
+        if isinstance(exception, (OperationalError, InterfaceError)) or has_lost_server(exception):
             if getattr(exception.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
                 # An error in the statement itself.
                 return None
@@ -81,9 +81,11 @@ class ErrorMiddleware:
         return None
 
 
-def is_read_only(exception):
-    """Whether PostgreSQL refused a write because the server is a standby now."""
-    return getattr(exception.__cause__, "sqlstate", None) == POSTGRES_READ_ONLY
+def has_lost_server(exception):
+    """Whether a demoted server has refused a write, or psycopg has got more than one error from a
+    pooler whose server is gone. Neither is an OperationalError."""
+    sqlstate = getattr(exception.__cause__, "sqlstate", "")
+    return isinstance(exception, InternalError) and sqlstate in {None, POSTGRES_READ_ONLY}
 
 
 def bad_request(detail):

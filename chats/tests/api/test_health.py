@@ -1,10 +1,12 @@
 """The two health paths, and what every response tells a browser."""
 
+import psycopg
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import InternalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from messaging_app.middleware import ErrorMiddleware
 from messaging_app.postgres import base
 
 
@@ -59,6 +61,13 @@ def test_a_write_that_a_demoted_server_refuses_is_a_503(api, alice, conversation
         cursor.execute("SET LOCAL transaction_read_only = on")
     body = {"message_body": "Hello"}
     response = client.post(f"/api/conversations/{conversation.pk}/messages/", body)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+
+
+def test_what_psycopg_makes_of_a_pooler_without_its_server_is_a_503(rf):
+    error = InternalError()
+    error.__cause__ = psycopg.InternalError("received 2 results from command 'COMMIT'")
+    response = ErrorMiddleware(None).process_exception(rf.post("/api/messages/"), error)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
 
 

@@ -20,7 +20,7 @@ from django.conf import settings
 from chats.replica import MAX_LAG_SECONDS
 from chats.tests.support.cluster import Cluster
 
-pytestmark = [pytest.mark.once, pytest.mark.machines, pytest.mark.xdist_group("machines")]
+pytestmark = [pytest.mark.once, pytest.mark.machines]
 
 # The last release, which runs beside this one while machines are upgraded.
 PREVIOUS_VERSION = "efd55394b5c27ef0a7b8ff16b5133027c15ae042"
