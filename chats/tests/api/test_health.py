@@ -32,6 +32,7 @@ def test_a_connection_is_checked_once_in_a_while_and_after_an_error(monkeypatch)
 
 @pytest.mark.django_db
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="about connections to PostgreSQL")
+@pytest.mark.skipif(settings.DATABASE_POOLER, reason="others would get the changed session")
 @pytest.mark.parametrize(
     ("servers", "is_read_only", "usable"),
     [
