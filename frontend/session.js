@@ -152,10 +152,9 @@ export class Session extends EventTarget {
             method: "POST",
             body: { refresh },
           });
-          // Unless the person has signed out meanwhile.
-          const isSame = this.#stored.refresh === refresh;
-          if (isSame) this.#stored = { ...this.#stored, ...data };
-          return isSame;
+          // Otherwise another tab has stored a newer one meanwhile, or the person has signed out.
+          if (this.#stored.refresh === refresh) this.#stored = { ...this.#stored, ...data };
+          return Boolean(this.#stored.access);
         } catch (refusal) {
           if (!(refusal instanceof Refused)) throw refusal;
           reason = refusal;

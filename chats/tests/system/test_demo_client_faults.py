@@ -108,6 +108,7 @@ def test_nothing_is_missed_after_a_sleep(window, bob, conversation_id):
     expect(window.messages).to_have_count(106)
     expected = ["Hello, Alice", *written, "Written offline", "And this"]
     window.expect_messages(*expected)
+    window.expect_all_sent()
     expect(window.page.get_by_text("There is no connection")).to_have_count(0)
     assert bodies(bob, conversation_id) == expected
 
@@ -141,9 +142,6 @@ def test_a_restart_of_the_server(demo_server, window, bob, conversation_id):
     assert bodies(bob, conversation_id) == ["Hello, Alice", "Are you back?"]
 
 
-@pytest.mark.xfail(
-    strict=False, reason="sometimes a tab shows no new message after its access token has expired"
-)
 def test_tabs_share_a_session_through_refreshes(demo_server, browser, window, bob, conversation_id):
     """Also when the response to a refresh is lost. Signing out ends it in all of them."""
     other = browser.open(f"/#{conversation_id}")
@@ -153,8 +151,9 @@ def test_tabs_share_a_session_through_refreshes(demo_server, browser, window, bo
     bob.send(conversation_id, "Refreshed")
     for each in (window, other):
         expect(each.messages.last).to_have_text("Refreshed")
+    # Two, if the other tab did not see the new tokens in time. The API repeats its response.
     refreshes = wait_for_requests(demo_server, before, 1, path=REFRESH)
-    assert [line["status"] for line in refreshes] == [200]
+    assert [line["status"] for line in refreshes] in ([200], [200, 200])
 
     lost = [lose_response(each.page, "**/token/refresh/") for each in (window, other)]
     window.expire_access_token()
