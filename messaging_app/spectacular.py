@@ -33,5 +33,17 @@ and a 431 for headers that are too long. Both are in HTML.
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "chats.openapi.add_components",
+        "messaging_app.spectacular.sort_methods",
     ],
 }
+METHODS = ["get", "post", "patch", "delete"]
+
+
+def sort_methods(result, **kwargs):
+    """drf-spectacular lists the methods of a path in another order in each process."""
+    paths = result["paths"]
+    for path, operations in paths.items():
+        paths[path] = {
+            method: operations[method] for method in sorted(operations, key=METHODS.index)
+        }
+    return result

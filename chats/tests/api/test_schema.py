@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 
 from chats.tests.support.conformance import get_document, get_operations
+from messaging_app.spectacular import METHODS
 
 README = settings.BASE_DIR / "README.md"
 
@@ -72,6 +73,11 @@ def test_only_what_is_open_needs_no_token(document):
         "POST /api/users/reset_password/",
         "POST /api/users/reset_password_confirm/",
     }
+
+
+def test_the_methods_of_a_path_are_always_in_the_same_order(document):
+    for operations in document["paths"].values():
+        assert list(operations) == [method for method in METHODS if method in operations]
 
 
 def test_403_has_one_reason(document):
