@@ -1,4 +1,3 @@
-from contextlib import suppress
 from time import monotonic
 
 from django.db.backends.postgresql import base
@@ -27,11 +26,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         The role is queried, because PgBouncer reports a cached one. The host used last is tried
         first, because an unreachable one costs `connect_timeout`.
         """
-        *others, last = self.get_servers(conn_params)
-        for server in others:
-            with suppress(self.Database.OperationalError):
+        errors = []
+        for server in self.get_servers(conn_params):
+            try:
                 return self.connect_to(server, conn_params)
-        return self.connect_to(last, conn_params)
+            except self.Database.OperationalError as error:
+                errors.append(str(error))
+        raise self.Database.OperationalError("\n".join(errors))
 
     def get_servers(self, conn_params):
         """The `host` and `port` of each, if there are several."""

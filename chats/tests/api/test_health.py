@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 from django.conf import settings
-from django.db import InternalError, connection
+from django.db import InternalError, OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from messaging_app.middleware import ErrorMiddleware
@@ -53,6 +53,15 @@ def test_a_connection_to_a_server_that_has_changed_roles_is_dropped(servers, is_
         assert other.is_usable() is usable
     finally:
         other.close()
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="about connections to PostgreSQL")
+def test_an_error_names_every_host():
+    other = connection.copy()
+    other.settings_dict |= {"HOST": "127.0.0.1,127.0.0.2", "PORT": "1,2"}
+    with pytest.raises(OperationalError, match=r'(?s)"127\.0\.0\.1".*"127\.0\.0\.2"'):
+        other.ensure_connection()
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
