@@ -24,19 +24,33 @@ EXAMPLE_REFRESH = (
 BLACKLISTED = "Token is blacklisted"
 
 
+class UserNotFound(AuthenticationFailed):
+    default_detail = "User not found"
+    default_code = "user_not_found"
+
+
+class UserInactive(AuthenticationFailed):
+    default_detail = "User is inactive"
+    default_code = "user_inactive"
+
+
+class PasswordChanged(AuthenticationFailed):
+    default_detail = "The user's password has been changed."
+    default_code = "password_changed"
+
+
 class JWTAuthentication(authentication.JWTAuthentication):
     def get_user(self, validated_token):
         """Like simplejwt's, but with the query in statements.py."""
         try:
             user = get_user(validated_token[api_settings.USER_ID_CLAIM])
         except (KeyError, ValueError, User.DoesNotExist) as error:
-            raise AuthenticationFailed("User not found", code="user_not_found") from error
+            raise UserNotFound from error
         if not user.is_active:
-            raise AuthenticationFailed("User is inactive", code="user_inactive")
+            raise UserInactive
         issued_under = validated_token.get(api_settings.REVOKE_TOKEN_CLAIM)
         if issued_under != get_md5_hash_password(user.password):
-            message = "The user's password has been changed."
-            raise AuthenticationFailed(message, code="password_changed")
+            raise PasswordChanged
         return user
 
 
@@ -168,9 +182,7 @@ def end_session(session, token):
 
 
 def lock_active(user):
-    """Lock the user, so that a session can refer to them.
-
-    Raises AuthenticationFailed if they were deactivated or deleted since they were read.
-    """
+    """Lock the user, so that a session can refer to them. They may have been deactivated or deleted
+    since they were read."""
     if not lock(User.objects.active().filter(pk=user.pk)):
-        raise AuthenticationFailed("User is inactive", code="user_inactive")
+        raise UserInactive

@@ -15,6 +15,7 @@ from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
 from chats.exceptions import INSTRUCTIONS, IdempotencyKeyConflict, MessageConflict
 from chats.idempotency import KEY_PARAMETER
 from chats.permissions import IsSenderOrReadOnly
+from messaging_app.middleware import LENGTH_REQUIRED, TOO_LARGE, UNAVAILABLE
 
 ETAG = '"1f0d5c2b8e7a4936b1c2d3e4f5a69788"'
 STRING = {"type": "string"}
@@ -80,7 +81,6 @@ INVALID = {
 }
 TOO_LONG = "<html>… Request Line is too large (10036 &gt; 8190) …</html>"
 THROTTLED = "Request was throttled. Expected available in 30 seconds."
-UNAVAILABLE = "The database is not available. Try again in a few seconds."
 RESPONSES = {
     "304": {"description": "The client's copy is current.", "headers": refer("headers", "ETag")},
     "400": respond(
@@ -99,9 +99,9 @@ RESPONSES = {
     "404": error("No such object, or you may not see it; the response is the same.", "Not found."),
     "406": error("The client does not accept JSON.", INSTRUCTIONS[NotAcceptable]),
     "409": error("The message was deleted.", MessageConflict.default_detail),
-    "411": error("The body has no `Content-Length`.", "Send the body with a Content-Length."),
+    "411": error("The body has no `Content-Length`.", LENGTH_REQUIRED),
     "412": error("`If-Match` or `If-Unmodified-Since` does not hold.", "Precondition Failed"),
-    "413": error("The body is larger than 1 MiB.", "A body has at most 1048576 bytes."),
+    "413": error("The body is larger than 1 MiB.", TOO_LARGE),
     "414": respond("Path and query are over 8,000 bytes.", STRING, "text/html", example=TOO_LONG),
     "415": error("The `Content-Type` is not JSON.", INSTRUCTIONS[UnsupportedMediaType]),
     "422": error("The key was used for another body.", IdempotencyKeyConflict.default_detail),

@@ -8,9 +8,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from messaging_app.cache import RedisCache
+from messaging_app.middleware import RETRY_AFTER_SECONDS
 
 OK = "ok"
-RETRY_AFTER_SECONDS = 5
 
 
 @require_safe

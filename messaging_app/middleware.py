@@ -9,6 +9,9 @@ from django.http import HttpResponse, HttpResponseBadRequest
 from django.utils.log import log_response
 
 JSON = "application/json"
+LENGTH_REQUIRED = "Send the body with a Content-Length."
+TOO_LARGE = f"A body has at most {settings.API_REQUEST_MAX_BYTES} bytes."
+UNAVAILABLE = "The database is not available. Try again in a few seconds."
 RETRY_AFTER_SECONDS = 5
 POSTGRES_READ_ONLY = "25006"
 
@@ -43,14 +46,14 @@ class ApiMiddleware:
 
     def refuse(self, request):
         if "Transfer-Encoding" in request.headers:
-            return set_error(HttpResponse(status=411), "Send the body with a Content-Length.")
+            return set_error(HttpResponse(status=411), LENGTH_REQUIRED)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit()):
             return set_error(HttpResponse(status=400), "The Content-Length is not a number.")
         limit = settings.API_REQUEST_MAX_BYTES
         # int() refuses a number of thousands of digits.
         if len(length) > len(str(limit)) or int(length) > limit:
-            return set_error(HttpResponse(status=413), f"A body has at most {limit} bytes.")
+            return set_error(HttpResponse(status=413), TOO_LARGE)
         if not request.META.get("QUERY_STRING", "").isascii():
             # Django would decode it in one way for the filters and in another for the cache key.
             return set_error(HttpResponse(status=400), "Percent-encode the query string.")
@@ -93,8 +96,7 @@ def bad_request(detail):
 
 
 def unavailable(request, exception):
-    detail = "The database is not available. Try again in a few seconds."
-    response = HttpResponse(detail, status=503, content_type="text/plain")
+    response = HttpResponse(UNAVAILABLE, status=503, content_type="text/plain")
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     log_response(
         "Service Unavailable: %s",
@@ -103,7 +105,7 @@ def unavailable(request, exception):
         request=request,
         exception=exception,
     )
-    return set_error(response, detail) if is_api(request) else response
+    return set_error(response, UNAVAILABLE) if is_api(request) else response
 
 
 def is_api(request):

@@ -7,9 +7,9 @@ from django.db import IntegrityError, models, transaction
 from django.utils.http import urlsafe_base64_decode
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.validators import UniqueValidator
 
+from chats.auth import UserInactive
 from chats.fields import EmailField, PasswordField, StringField
 from chats.models import EMAIL_TAKEN, PUBLIC_PROFILE, User
 from chats.password_reset import PasswordResetForm
@@ -111,7 +111,7 @@ class ProfileSerializer(serializers.ModelSerializer):
         with transaction.atomic():
             active.update(**validated_data)
         if (updated := active.first()) is None:
-            raise AuthenticationFailed("User is inactive", code="user_inactive")
+            raise UserInactive
         return updated
 
 

@@ -2,12 +2,12 @@ from django.db.models import Exists, OuterRef, Q
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.mixins import CreateModelMixin, RetrieveModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from chats.auth import UserNotFound
 from chats.filters import UserFilter
 from chats.models import Conversation, User
 from chats.pagination import UserPagination
@@ -120,7 +120,7 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
         try:
             erase(request.user)
         except User.DoesNotExist as error:
-            raise AuthenticationFailed("User not found", code="user_not_found") from error
+            raise UserNotFound from error
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
