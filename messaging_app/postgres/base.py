@@ -45,11 +45,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def connect_to(self, server, conn_params):
         """Raises OperationalError if it does not have the role that is asked for."""
-        options = {"target_session_attrs": "any", "autocommit": True}
-        connection = super().get_new_connection(conn_params | server | options)
+        conn_params = conn_params | server | {"target_session_attrs": "any", "autocommit": True}
+        connection = super().get_new_connection(conn_params)
         if not self.is_healthy(connection):
             connection.close()
-            raise self.Database.OperationalError("The server is gone, or has another role.")
+            message = f'The server "{conn_params.get("host")}" is gone, or has another role.'
+            raise self.Database.OperationalError(message)
         self.last_servers[self.alias] = server
         return connection
 

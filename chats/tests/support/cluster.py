@@ -3,7 +3,7 @@ machine of its own."""
 
 import csv
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import requests
 
@@ -93,30 +93,37 @@ class StoredAt:
 
 
 class Cluster:
+    """Runs until `remove()`."""
+
     def __init__(self, folder, is_pooled):
         for program in ("haproxy", "pgbouncer", "postgres", "redis-server"):
             find(program)
+        with ExitStack() as stack:
+            self.stack = stack
+            self.start(folder, is_pooled)
+            # Without an error, nothing is to be ended yet.
+            self.stack = stack.pop_all()
+
+    def start(self, folder, is_pooled):
         self.network = Network()
-        self.primary = PostgresServer(self.network.add_machine())
-        self.primary.start()
-        self.standby = PostgresServer(self.network.add_machine(), self.primary)
-        self.standby.start()
-        self.postgres = [self.primary, self.standby]
+        self.stack.callback(self.network.remove)
+        self.primary = self.run(PostgresServer(self.network.add_machine()))
+        self.standby = self.run(PostgresServer(self.network.add_machine(), self.primary))
         self.wait_for_standby()
-        self.poolers = [Pooler(server) for server in self.postgres] if is_pooled else []
-        for pooler in self.poolers:
-            pooler.start()
-        addresses = ",".join(each.address for each in self.poolers or self.postgres)
+        servers = [self.primary, self.standby]
+        self.poolers = [self.run(Pooler(server)) for server in servers] if is_pooled else []
+        addresses = ",".join(each.address for each in self.poolers or servers)
         self.url = f"postgres://postgres:postgres@{addresses}/postgres"
         manage("migrate", DATABASE_URL=self.url, DATABASE_POOLER="1" if is_pooled else "0")
         machine = self.network.add_machine()
-        self.redis = RedisServer("--protected-mode", "no", machine=machine)
-        self.redis.start()
-        self.webs = [self.make_web(folder / f"{n}") for n in range(2)]
-        for web in self.webs:
-            web.start()
-        self.balancer = LoadBalancer(self.webs, folder)
-        self.balancer.start()
+        self.redis = self.run(RedisServer("--protected-mode", "no", machine=machine))
+        self.webs = [self.run(self.make_web(folder / f"{n}")) for n in range(2)]
+        self.balancer = self.run(LoadBalancer(self.webs, folder))
+
+    def run(self, service):
+        self.stack.callback(service.remove)
+        service.start()
+        return service
 
     def make_web(self, folder):
         folder.mkdir()
@@ -164,13 +171,4 @@ class Cluster:
         return person
 
     def remove(self):
-        self.balancer.stop()
-        for web in self.webs:
-            web.kill()
-        self.redis.stop()
-        for pooler in self.poolers:
-            pooler.stop()
-        for server in self.postgres:
-            with suppress(ProcessLookupError):
-                server.remove()
-        self.network.remove()
+        self.stack.close()

@@ -184,6 +184,9 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def remove(self):
+        self.kill()
+
     def stop(self):
         """Let it finish what it is doing."""
         self.process.send_signal(signal.SIGTERM)

@@ -42,9 +42,12 @@ class Service:
             assert self.process.poll() is None, "the service ended"
             time.sleep(0.05)
 
-    def stop(self, how=signal.SIGKILL):
+    def kill(self, how=signal.SIGKILL):
         self.process.send_signal(how)
         self.process.wait()
+
+    def remove(self):
+        self.kill()
 
     def freeze(self):
         """It accepts connections and never responds."""
@@ -150,5 +153,5 @@ class PostgresServer(Service):
         return True
 
     def remove(self):
-        self.stop(signal.SIGQUIT)
+        self.kill(signal.SIGQUIT)
         shutil.rmtree(self.folder)

@@ -370,7 +370,7 @@ class TestRedisIsLost:
                 conversation_id = alice.start(bob).json()["conversation_id"]
                 path = f"/conversations/{conversation_id}/messages/"
                 self.write_and_read(server, alice, bob, conversation_id)
-                service.stop() if how == "killed" else service.freeze()
+                service.kill() if how == "killed" else service.freeze()
 
                 ready = server.request("GET", "/readyz")
                 assert ready.status_code == 503
@@ -393,7 +393,7 @@ class TestRedisIsLost:
                 self.write_and_read(server, alice, bob, conversation_id)
         finally:
             service.thaw()
-            service.stop()
+            service.kill()
 
     def write_and_read(self, server, alice, bob, conversation_id):
         body = uuid4().hex
@@ -422,7 +422,7 @@ class TestTwoRedises:
         redises = {name: start_redis(name) for name in ("cache", "throttles")}
         yield redises
         for service in redises.values():
-            service.stop()
+            service.kill()
 
     @pytest.fixture
     def two_redises_server(self, tmp_path, redises):
@@ -464,7 +464,7 @@ class TestTwoRedises:
     def test_counts_hold_while_that_of_the_pages_is_gone(
         self, two_redises_server, redises, alice, bob, path
     ):
-        redises["cache"].stop()
+        redises["cache"].kill()
         two_redises_server.everywhere(lambda: alice.get(path))
         ready = two_redises_server.request("GET", "/readyz").json()
         assert ready["cache"] == "unavailable: default"
@@ -477,7 +477,7 @@ class TestTwoRedises:
         self, two_redises_server, redises, alice, bob, path, how
     ):
         if how == "gone":
-            redises["throttles"].stop()
+            redises["throttles"].kill()
         else:
             # It refuses every write from now on.
             redis.from_url(redises["throttles"].url).config_set("maxmemory", 1)
@@ -520,7 +520,7 @@ class TestPostgresIsLost:
             try:
                 while len(bob.everything(path, page_size=100)) < 30:
                     pass
-                service.stop(signal.SIGQUIT)
+                service.kill(signal.SIGQUIT)
                 for method, url in [("GET", path), ("GET", "/messages/"), ("POST", path)]:
                     self.is_unavailable(alice.call(method, url, json={"message_body": "x"}))
                 sign_in = {"email": alice.email, "password": PASSWORD}
