@@ -168,7 +168,7 @@ class MessageFilter(filters.FilterSet):
     )
     ordering = OrderingFilter(
         choices=ORDERINGS,
-        invalid_choice="Give sent_at or -sent_at; updated_at is for one conversation's list.",
+        invalid_choice="Use sent_at or -sent_at; updated_at is for the list of one conversation.",
         help_text="`-sent_at`, the default, is newest first; `sent_at` is oldest first. "
         "For example `sent_at`.",
     )
@@ -190,7 +190,7 @@ class ConversationMessageFilter(MessageFilter):
     )
     ordering = OrderingFilter(
         choices=[*ORDERINGS, ("updated_at", "last changed last")],
-        invalid_choice="Give sent_at, -sent_at or updated_at.",
+        invalid_choice="Use sent_at, -sent_at or updated_at.",
         help_text="`-sent_at`, the default, is newest first; `sent_at` is oldest first. "
         "`updated_at`, the order of changes, requires `updated_at_after`. For example `sent_at`.",
     )

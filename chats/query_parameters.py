@@ -75,7 +75,7 @@ class QueryParameterBackend(DjangoFilterBackend):
             if name not in known:
                 errors[name] = [f"There is no such parameter here; {get_hint(name, known)}."]
             elif len(values) > max_values:
-                errors[name] = [f"Give at most {max_values} of this parameter, not {len(values)}."]
+                errors[name] = [f"Too many values: {len(values)}. The maximum is {max_values}."]
             elif not all(
                 value if isinstance(declared, SearchFilter) else value.strip() for value in values
             ):

@@ -24,7 +24,7 @@ def validate_one_line(text):
     categories = [category(each) for each in characters if each not in FILLERS]
     is_visible = any(each[0] in VISIBLE_CATEGORIES for each in categories)
     if not is_visible or not REFUSED_CATEGORIES.isdisjoint(categories):
-        raise ValidationError("Write one line, without control or invisible characters.")
+        raise ValidationError("Enter one line of text, without control or invisible characters.")
 
 
 def validate_plain_address(email):

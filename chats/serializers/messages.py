@@ -8,7 +8,7 @@ from chats.services import edit, send
 from chats.statements import get_conversation
 
 MESSAGE_BODY_MAX_CHARACTERS = 10_000
-NOT_YOURS = "You take part in no conversation with this conversation_id."
+NOT_YOURS = "You do not take part in a conversation with this conversation_id."
 
 # The message in the examples of the API's description.
 MESSAGE = {

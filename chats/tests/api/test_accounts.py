@@ -35,6 +35,7 @@ NEWCOMER = {
     "first_name": "Dora",
     "last_name": "Diaz",
 }
+ONE_LINE = "Enter one line of text, without control or invisible characters."
 SEVERAL_LINES = [
     "Dora\nYou have won",
     "Dora\rYou",
@@ -118,12 +119,7 @@ class TestRegister:
             ),
             (
                 {"last_name": "a\0b"},
-                {
-                    "last_name": [
-                        "Write one line, without control or invisible characters.",
-                        "Null characters are not allowed.",
-                    ]
-                },
+                {"last_name": [ONE_LINE, "Null characters are not allowed."]},
             ),
             (
                 {"password": "12345"},
@@ -173,7 +169,7 @@ class TestRegister:
     def test_refuses_a_name_that_is_not_one_line(self, api, db, field, name):
         response = api().post("/api/users/", NEWCOMER | {field: name})
         assert (response.status_code, list(response.json())) == (400, [field])
-        assert "Write one line, without control or invisible characters." in response.json()[field]
+        assert ONE_LINE in response.json()[field]
         assert not User.objects.exists()
 
     @pytest.mark.parametrize(

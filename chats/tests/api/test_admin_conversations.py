@@ -10,7 +10,7 @@ from chats.tests.support.forms import read_form
 
 PATH = "/admin/chats/conversation/"
 CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
-ONE_LINE = "Write one line, without control or invisible characters."
+ONE_LINE = "Enter one line of text, without control or invisible characters."
 
 
 def list_last_messages(client, parameters=None):

@@ -269,7 +269,7 @@ class TestMessageFilters:
         response = api(alice).get(path, {"sender": [str(alice.pk)] * 70})
         assert (response.status_code, response.json()) == (
             400,
-            {"sender": ["Give at most 1 of this parameter, not 70."]},
+            {"sender": ["Too many values: 70. The maximum is 1."]},
         )
 
 
@@ -322,7 +322,7 @@ class TestFollowing:
                 "updated_at_after",
                 "updated_at_after requires ordering=updated_at.",
             ),
-            ({"ordering": "-updated_at"}, "ordering", "Give sent_at, -sent_at or updated_at."),
+            ({"ordering": "-updated_at"}, "ordering", "Use sent_at, -sent_at or updated_at."),
         ],
         ids=str,
     )
@@ -342,7 +342,11 @@ class TestFollowing:
         response = api(bob).get(MESSAGES, query)
         assert (response.status_code, response.json()) == (
             400,
-            {"ordering": ["Give sent_at or -sent_at; updated_at is for one conversation's list."]},
+            {
+                "ordering": [
+                    "Use sent_at or -sent_at; updated_at is for the list of one conversation."
+                ]
+            },
         )
 
 
@@ -373,7 +377,7 @@ class TestConversationFilters:
         response = client.get(CONVERSATIONS, {"participants": [uuid4() for _ in range(17)]})
         assert (response.status_code, response.json()) == (
             400,
-            {"participants": ["Give at most 16 of this parameter, not 17."]},
+            {"participants": ["Too many values: 17. The maximum is 16."]},
         )
 
     @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from chats.services import delete, leave, send
 from chats.tests.support.expected import NOT_FOUND, message_json, timestamp
 
 MESSAGES = "/api/messages/"
-NOT_YOURS = {"conversation": ["You take part in no conversation with this conversation_id."]}
+NOT_YOURS = {"conversation": ["You do not take part in a conversation with this conversation_id."]}
 NOT_THE_SENDER = {"detail": "Only its sender can change a message."}
 
 
