@@ -53,7 +53,12 @@ def read_page(is_current, read):
         position = get_position()
         token = alias.set(REPLICA)
         try:
-            if has_reached(position) and is_current():
+            if State.retry_at:
+                # Only this thread waits to see whether the replica responds again.
+                State.retry_at = monotonic() + RETRY_SECONDS
+            is_recent = has_reached(position)
+            State.retry_at = 0
+            if is_recent and is_current():
                 return read()
         except Error as error:
             State.retry_at = monotonic() + RETRY_SECONDS
