@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
 from chats.models import Conversation
 
 REPLICA = "replica"
-RETRY_SECONDS = 5
+RETRY_SECONDS = 30
 # A changed name does not move a clock. The replica may return the old name for this long. A page
 # that is cached then keeps it for CACHE_SECONDS more.
 MAX_LAG_SECONDS = 5

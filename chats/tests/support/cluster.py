@@ -165,6 +165,13 @@ class Cluster:
         if self.redis.process.poll() is not None:
             self.redis.start()
 
+    def restart(self, web):
+        """No request fails meanwhile."""
+        self.balancer.drain(web)
+        web.stop()
+        web.start()
+        self.balancer.use(web)
+
     def sign_up(self, name):
         person = self.webs[0].sign_up(name)
         person.url = self.balancer.url
