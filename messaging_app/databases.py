@@ -39,6 +39,8 @@ POSTGRES_OPTIONS = {
 }
 # Shorter, because a page can be read from the primary instead.
 REPLICA_OPTIONS = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
+# For a statement. A search ends by itself before that.
+REPLICA_MAX_SECONDS = 3
 # Compiling a statement of some thousand keys took PostgreSQL longer than running it.
 POSTGRES_SESSION = "-c jit=off"
 POSTGRES_PORT = 5432
@@ -76,7 +78,8 @@ def read_replica(name, primary, is_pooled):
     if not replica["ENGINE"] == primary["ENGINE"] == POSTGRES["ENGINE"]:
         message = f"{name} must be a standby of DATABASE_URL, and both be of the form postgres://…"
         raise ImproperlyConfigured(message)
-    return replica | {"OPTIONS": replica["OPTIONS"] | REPLICA_OPTIONS}
+    options = replica["OPTIONS"] | REPLICA_OPTIONS
+    return replica | {"OPTIONS": options, "MAX_SECONDS": REPLICA_MAX_SECONDS}
 
 
 def parse_database(value, roles):

@@ -2,9 +2,13 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from messaging_app.postgres.base import Connection
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "messaging_app.settings")
 
 django_application = get_wsgi_application()
+# Unless it hangs, PostgreSQL has ended a statement before (gunicorn.conf.py).
+Connection.max_seconds = 35
 
 
 def application(environ, start_response):

@@ -1,12 +1,34 @@
 from time import monotonic
 
+import psycopg
+from django.conf import settings
 from django.db.backends.postgresql import base
 
 from messaging_app.databases import STANDBY, WRITABLE
 
 HEALTHY_SECONDS = 1
+# For the response to a health check.
+HEALTH_CHECK_SECONDS = 5
 # The value of `transaction_read_only` that rules a server out, by `target_session_attrs`.
 REFUSED = dict.fromkeys(WRITABLE, "on") | dict.fromkeys(STANDBY, "off")
+
+
+class Connection(psycopg.Connection):
+    """Closes itself and raises OperationalError if the server does not respond in time.
+
+    Only this notices a server that hangs: its kernel still acknowledges what arrives.
+    """
+
+    # For each statement. None is no limit.
+    max_seconds = None
+
+    def wait(self, gen, interval=0.1, timeout=None):
+        try:
+            return super().wait(gen, interval, timeout or self.max_seconds)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                self.close()
+            raise
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -45,8 +67,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def connect_to(self, server, conn_params):
         """Raises OperationalError if it does not have the role that is asked for."""
-        conn_params = conn_params | server | {"target_session_attrs": "any", "autocommit": True}
-        connection = super().get_new_connection(conn_params)
+        conn_params = conn_params | server | {"autocommit": True}
+        if settings.DATABASE_POOLER:
+            conn_params["target_session_attrs"] = "any"
+        self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        connection = Connection.connect(**conn_params)
+        connection.max_seconds = self.settings_dict.get("MAX_SECONDS", Connection.max_seconds)
         if not self.is_healthy(connection):
             connection.close()
             message = f'The server "{conn_params.get("host")}" is gone, or has another role.'
@@ -62,8 +88,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return usable
 
     def is_healthy(self, connection):
+        usual, connection.max_seconds = connection.max_seconds, HEALTH_CHECK_SECONDS
         try:
-            [is_read_only] = connection.execute("SHOW transaction_read_only").fetchone()
+            [read_only] = connection.execute("SHOW transaction_read_only").fetchone()
         except self.Database.Error:
             return False
-        return is_read_only != REFUSED.get(self.settings_dict["OPTIONS"]["target_session_attrs"])
+        finally:
+            connection.max_seconds = usual
+        return read_only != REFUSED.get(self.settings_dict["OPTIONS"]["target_session_attrs"])

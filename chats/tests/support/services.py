@@ -139,6 +139,17 @@ class PostgresServer(Service):
         )
         return [each[1] for each in found if each]
 
+    def freeze(self):
+        """All its processes: connections stay open, and nothing responds."""
+        self.signal_all("STOP")
+
+    def thaw(self):
+        self.signal_all("CONT")
+
+    def signal_all(self, name):
+        subprocess.run(["pkill", f"-{name}", "-P", str(self.process.pid)], check=True)  # noqa: S603, S607
+        self.process.send_signal(getattr(signal, f"SIG{name}"))
+
     def execute(self, statement):
         """The rows, if there are any."""
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:

@@ -304,6 +304,13 @@ def read_everything(person, conversation_id):
     return [page[0]["message_body"] for page in pages]
 
 
+def timed(function, *arguments):
+    """The seconds that it takes."""
+    begin = time.monotonic()
+    function(*arguments)
+    return time.monotonic() - begin
+
+
 class TestReplica:
     """The standby is the replica of both web machines."""
 
@@ -375,6 +382,20 @@ class TestReplica:
 
     def get_name(self, person, path):
         return person.get(path, **get_uncached())["results"][0]["sender"]["first_name"]
+
+    def test_it_may_hang(self, cluster, people, conversation_id, path, log):
+        alice, bob, *_ = people
+        alice.send(conversation_id, "Hello")
+        self.wait_for_it(cluster, bob, path, log)
+        cluster.wait_for_standby("")
+        cluster.standby.freeze()
+        try:
+            with ThreadPoolExecutor(2 * WRITERS) as pool:
+                reads = [pool.submit(timed, self.read, bob, path, 10) for _ in range(2 * WRITERS)]
+            # One statement, and a new connection by the only thread that tries it again.
+            assert max(read.result() for read in reads) < MAX_SECONDS_WITHOUT_WRITES["killed"]
+        finally:
+            cluster.standby.thaw()
 
     @with_and_without_poolers
     def test_nobody_notices_that_it_is_gone(self, cluster, people, conversation_id, path):

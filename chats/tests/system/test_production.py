@@ -554,6 +554,21 @@ class TestPostgresIsLost:
         assert sorted(row["message_body"] for row in rows) == sent
         assert "Service Unavailable: /api/messages/" in server.error_log.read_text()
 
+    def test_one_that_hangs_holds_up_no_thread_for_long(self, tmp_path):
+        service = PostgresServer()
+        service.start()
+        try:
+            with running(tmp_path, Database(tmp_path, service.url)) as server:
+                alice = server.sign_up("alice")
+                server.everywhere(lambda: alice.get("/users/me/"))
+                service.freeze()
+                self.is_unavailable(alice.call("GET", "/users/me/", timeout=60))
+                service.thaw()
+                wait_until_ready(server)
+                server.everywhere(lambda: alice.get("/users/me/"))
+        finally:
+            service.remove()
+
     def is_unavailable(self, response):
         assert (response.status_code, response.text) == self.UNAVAILABLE
         assert response.headers["Retry-After"] == "5"
