@@ -21,6 +21,16 @@ export class Refused extends Error {
 /** Seconds to wait after a failed try; not the same for everybody. */
 export const backoff = (tries) => Math.min(2 ** tries, 30) * (0.5 + Math.random() / 2);
 
+/** Also for what a proxy or a sign-in page of a network says instead of the API. */
+const noConnection = () => new Later("There is no connection to the server.", { isOutage: true });
+
+/** Whether the API may have sent it: {detail, code?} or {name: [text, …]}. */
+const isError = (data) =>
+  data?.constructor === Object &&
+  Object.entries(data).every(([name, value]) =>
+    ["detail", "code"].includes(name) ? typeof value === "string" : Array.isArray(value),
+  );
+
 /** One request: {status, data, etag}. `data` is null for a 204 and a 304. */
 export async function fetchJson(api, path, { method, body, key, etag, access, signal } = {}) {
   const headers = {
@@ -42,11 +52,11 @@ export async function fetchJson(api, path, { method, body, key, etag, access, si
     data = [204, 304].includes(response.status) ? null : await response.json();
   } catch (error) {
     if (signal?.aborted) throw error;
-    // Also for what a proxy or a sign-in page of a network says instead of the API.
-    throw new Later("There is no connection to the server.", { isOutage: true });
+    throw noConnection();
   }
   const { ok, status } = response;
   if (ok || status === 304) return { status, data, etag: response.headers.get("ETag") };
+  if (!isError(data)) throw noConnection();
   if (status !== 429 && status < 500) throw new Refused(status, data);
   const seconds = Number(response.headers.get("Retry-After")) || undefined;
   throw new Later(data.detail, { seconds, isOutage: GATEWAY.includes(status) });

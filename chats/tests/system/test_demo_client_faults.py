@@ -113,6 +113,16 @@ def test_nothing_is_missed_after_a_sleep(window, bob, conversation_id):
     assert bodies(bob, conversation_id) == expected
 
 
+@pytest.mark.parametrize("body", ['{"error": "blocked"}', "null", "<p>Please sign in</p>"])
+def test_what_a_proxy_says_instead_is_no_response(window, bob, conversation_id, body):
+    pattern = "**/api/**"
+    window.page.context.route(pattern, lambda route: route.fulfill(status=403, body=body))
+    expect(window.page.get_by_text("There is no connection")).to_be_visible()
+    window.page.context.unroute(pattern)
+    bob.send(conversation_id, "Hello again")
+    window.expect_messages("Hello, Alice", "Hello again")
+
+
 def test_unsent_messages_survive_a_reload_and_hold_up_no_other_conversation(
     window, alice, bob, conversation_id
 ):
