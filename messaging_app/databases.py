@@ -5,7 +5,9 @@ import re
 from urllib.parse import unquote
 
 import dj_database_url
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import make_conninfo
 
 from messaging_app import env
 
@@ -51,6 +53,12 @@ POOLED_OPTIONS = {"server_side_binding": False, "prepare_threshold": None, "opti
 WRITABLE = ["read-write", "primary"]
 STANDBY = ["standby", "read-only"]
 READABLE = ["any", *STANDBY, *WRITABLE]
+# What libpq refuses only when it connects.
+SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+NUMBERS = {
+    *("connect_timeout", "tcp_user_timeout", "keepalives"),
+    *("keepalives_idle", "keepalives_interval", "keepalives_count"),
+}
 
 
 def read_database(name, default="", is_pooled=False, roles=WRITABLE):
@@ -105,10 +113,25 @@ def parse_host(value):
         env.check(value.isprintable() and value == value.strip())
         return settings
     env.check(settings["ENGINE"] == "django.db.backends.postgresql")
-    env.check(not any(isinstance(option, list) for option in settings["OPTIONS"].values()))
-    env.check(not {"host", "hostaddr", "port"} & settings["OPTIONS"].keys())
+    check_options(settings["OPTIONS"])
     _, host = env.split_url(value)
     # Without a host, or with a folder's path instead, PostgreSQL is reached through a socket.
-    if host and not unquote(host).startswith("/"):
+    if unquote(host).startswith("/"):
+        env.check("," not in unquote(host))
+    elif host:
         env.check_host(host)
+    env.check("%00" not in value)
     return settings
+
+
+def check_options(options):
+    """The parameters of libpq that the URL itself does not have."""
+    env.check(not any(isinstance(option, list) for option in options.values()))
+    env.check(not {"host", "hostaddr", "port", "user", "password", "dbname"} & options.keys())
+    try:
+        make_conninfo(**options)
+    except psycopg.ProgrammingError as error:
+        raise ValueError("There is no such parameter.") from error
+    env.check(options.get("sslmode", SSL_MODES[0]) in SSL_MODES)
+    for name in NUMBERS & options.keys():
+        env.parse_integer(options[name], 0, 2**31 - 1)

@@ -106,6 +106,13 @@ def load(monkeypatch):
         ({"DATABASE_URL": "postgres://a,b/"}, "DATABASE_URL is not of the form"),
         ({"DATABASE_URL": "postgres://u:a@b,u:c@d/e"}, "DATABASE_URL is not of the form"),
         ({"DATABASE_URL": "postgres://a%2Cb/c"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://u@%2Fa%2Cb/c"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a/b%00"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a/b?sslmod=require"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a/b?sslmode=banana"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a/b?connect_timeout=x"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a/b?user=c"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://a/b?pool=true"}, "DATABASE_URL is not of the form"),
         (
             {"DATABASE_URL": "postgres://a,b/c?target_session_attrs=standby"},
             "DATABASE_URL is not of the form",
