@@ -78,7 +78,8 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
 
         A repeated request with the same `Idempotency-Key` and the same participants returns the
         same conversation. If you have left it since, the response is a 404. With other
-        participants, the request starts another conversation."""
+        participants, the request starts another conversation. With `distinct`, the key changes
+        nothing."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         user_ids = serializer.validated_data["participants"]

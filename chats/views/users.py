@@ -98,8 +98,8 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
     @me.mapping.patch
     def update_me(self, request):
         """Changes your name or phone number. `user_id`, `email`, `role`, `created_at` and
-        `password` are a 400 on that field, which says where it can be changed. Other unknown fields
-        are ignored."""
+        `password` are a 400 on that field, which says whether and where it can be changed. Any
+        other field is ignored."""
         serializer = self.get_serializer(request.user, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         serializer.save()
