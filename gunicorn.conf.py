@@ -12,8 +12,8 @@ from collections import defaultdict
 from gunicorn import glogging
 from gunicorn.sock import close_sockets, create_sockets
 
-# For 2 cores: while one process waits for its GIL the others work, and while one thread waits for
-# the database, Redis or a slow client the others do. Each thread has its own database connection.
+# For 2 cores, of which a process uses one. While a thread waits for the database, Redis or a slow
+# client, the others work. Each thread has its own database connection.
 workers = 3
 worker_class = "gthread"
 threads = 4
@@ -58,7 +58,7 @@ def on_starting(server):
     """
     is_inherited = {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys()
     if not is_inherited and all(isinstance(address, tuple) for address in server.cfg.address):
-        # Exits if another server listens there, which the others would not notice.
+        # Exits if another server listens there. Sockets with SO_REUSEPORT would share it silently.
         close_sockets(create_sockets(server.cfg, server.log))
         server.cfg.set("reuse_port", True)
         server.LISTENERS = [

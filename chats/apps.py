@@ -11,5 +11,5 @@ class ChatsConfig(AppConfig):
     def ready(self):
         for receiver in (move_clocks_of_changed_conversations, mark_as_read_by_newcomers):
             m2m_changed.connect(receiver, sender=self.get_model("Participation"))
-        # They would show staff everybody's refresh tokens.
+        # simplejwt's admin shows everybody's refresh tokens to staff.
         admin.site.unregister(apps.get_app_config("token_blacklist").get_models())

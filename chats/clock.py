@@ -12,7 +12,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 STEP = timedelta(microseconds=1)
-# SQLite takes some 30,000 parameters in a statement at most, in old versions 999.
+# SQLite allows 32,766 parameters in a statement, before version 3.32 only 999.
 KEYS_PER_QUERY = 500
 
 
@@ -38,10 +38,10 @@ def get_next_value(updated_at, now):
 def move_clocks(conversations):
     """Lock the conversations of a queryset and move their clocks.
 
-    Returns the new clocks by primary key, or {} if none moved. Skips rows that no longer meet the
-    queryset's conditions when they are locked: PostgreSQL looks at a locked row again when its wait
-    is over, but not at the rows joined to it. One query locks, and one more moves KEYS_PER_QUERY
-    conversations at a time.
+    Returns the new clock of each locked conversation by primary key, or {} if none moved. One that
+    no longer meets the queryset's conditions when it is locked is not moved: PostgreSQL looks at a
+    locked row again when its wait is over, but not at the rows joined to it. One query locks, and
+    one for every KEYS_PER_QUERY conversations moves the clocks.
     """
     now = timezone.now()
     clocks = {row.pk: get_next_value(row.updated_at, now) for row in lock(conversations)}

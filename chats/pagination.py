@@ -71,7 +71,8 @@ class KeysetPagination(BasePagination):
         return backwards, position
 
     def get_link(self, edge, *, backwards):
-        """The URL of the page beyond the row in `edge`, or without one of this end."""
+        """The URL of the page beyond the row in `edge`. Without a row, that of the first page, or
+        of the last one."""
         if not edge and not backwards:
             return remove_query_param(self.url, "cursor")
         position = [field.value_to_string(row) for row in edge for field in self.fields]
@@ -142,7 +143,7 @@ class MessagePagination(KeysetPagination):
 
 
 def in_opposite_order(queryset):
-    """Unlike `reverse()`, with the new order's names in `query.order_by`."""
+    """Like `reverse()`, but changes `query.order_by`, from which the paginator reads the order."""
     names = queryset.query.order_by
     return queryset.order_by(*(name[1:] if name[0] == "-" else f"-{name}" for name in names))
 

@@ -72,7 +72,8 @@ def limited_concurrency(user_id):
 
 @contextmanager
 def limited_search_time():
-    """Raises SearchTimeout when the block's queries (on PostgreSQL, any of them) take too long."""
+    """Raises SearchTimeout if the queries in the block take more than SEARCH_MAX_SECONDS: together
+    on SQLite, each of them on PostgreSQL."""
     connection = get_read_connection()
     limit = limit_postgres if connection.vendor == "postgresql" else limit_sqlite
     try:

@@ -14,13 +14,14 @@ IPV6_PREFIX = 64
 
 
 class RateThrottle(SimpleRateThrottle):
-    """DRF's, with counts that racing requests cannot bypass and refused requests do not change.
+    """Like DRF's, but concurrent requests cannot pass uncounted, and a refused request changes no
+    count.
 
-    A subclass implements `get_limits()`. The rate of a scope that is switched off is None.
+    A subclass implements `get_limits()`. A rate of None disables its scope.
     """
 
     def __init__(self):
-        """Without DRF's one rate: each limit has its own."""
+        """DRF's looks up a single rate; `get_limits()` returns several."""
 
     def get_limits(self, request, view):
         """Returns (scope, name, times) for each count of the request. Requests with the same name

@@ -19,7 +19,7 @@ validate_phone_number = RegexValidator(
 
 
 def validate_one_line(text):
-    """For names, which are shown to others in one line."""
+    """For names and titles, which are shown on one line."""
     characters = text.translate(WITHOUT_JOINERS)
     categories = [category(each) for each in characters if each not in FILLERS]
     is_visible = any(each[0] in VISIBLE_CATEGORIES for each in categories)

@@ -41,7 +41,7 @@ export class Client extends Session {
     this.#deliverAll();
   }
 
-  // --- The outbox: an item of localStorage a message, so that tabs do not overwrite each other
+  // --- The outbox: one localStorage item per message, so that tabs do not overwrite each other
 
   /** The messages that were not sent yet: [{id, conversation, message_body, error?}, …]. */
   outbox(user = this.user) {

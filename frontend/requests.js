@@ -1,4 +1,4 @@
-const TIMEOUT_MS = 30_000; // for a connection that slept with the computer, too
+const TIMEOUT_MS = 30_000; // also for requests that were open when the computer went to sleep
 const GATEWAY = [502, 503, 504];
 
 /** There was no response, or a temporary one: try again, after `seconds` if the API named them. */

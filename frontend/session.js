@@ -1,6 +1,6 @@
 import { backoff, fetchJson, Later, Refused } from "./requests.js";
 
-/** Who is signed in, in all tabs, and requests in their name. */
+/** The session that all tabs share, and requests with its tokens. */
 export class Session extends EventTarget {
   #api;
   #name;
@@ -79,7 +79,7 @@ export class Session extends EventTarget {
     await this.#fetch("/token/blacklist/", { method: "POST", body: { refresh } });
   }
 
-  /** Sends a request that ends the tokens, while all tabs wait to be told what follows. */
+  /** Sends a request that ends the session. No tab refreshes it meanwhile. */
   async #last(path, options, callback) {
     await this.request("/users/me/", { patience: 5 }); // with an access token that is valid
     await this.lock("session", async () => {
@@ -128,7 +128,7 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Once, or again with a new access token. */
+  /** Sends a request; after a 401, again with a new access token. */
   async call(path, { owner, ...options }, renewals = 0) {
     const { user, access } = this.#stored;
     if (!user || user.user_id !== owner) throw new Refused(401, { detail: "You are signed out." });

@@ -50,7 +50,7 @@ class AdminSite(admin.AdminSite):
         return super().login(request, extra_context)
 
     def get_log_entries(self, request):
-        """Without entries about people, which name them, for staff who may not view people."""
+        """Leaves out entries about users, which name them, for staff who may not view users."""
         entries = super().get_log_entries(request)
         if self.get_model_admin(User).has_view_permission(request):
             return entries

@@ -11,7 +11,7 @@ logger = logging.getLogger("django.cache")
 
 
 def or_locally(name):
-    """The method of this name of Redis, or of the local cache while Redis is unavailable."""
+    """A method that calls Redis, or the local cache while Redis is unavailable."""
 
     def method(self, *args, **kwargs):
         if not self.is_unavailable():

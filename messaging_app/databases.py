@@ -84,7 +84,9 @@ def read_replica(name, primary, is_pooled):
     """The settings for a standby of the database with the settings `primary`."""
     replica = read_database(name, is_pooled=is_pooled, roles=STANDBY)
     if not replica["ENGINE"] == primary["ENGINE"] == POSTGRES["ENGINE"]:
-        message = f"{name} must be a standby of DATABASE_URL, and both be of the form postgres://…"
+        message = (
+            f"{name} must be a standby of DATABASE_URL, and both must be of the form postgres://…"
+        )
         raise ImproperlyConfigured(message)
     options = replica["OPTIONS"] | REPLICA_OPTIONS
     return replica | {"OPTIONS": options, "MAX_SECONDS": REPLICA_MAX_SECONDS}

@@ -24,19 +24,17 @@ ENCODING_NOTE = "(special characters in a password are percent-encoded)"
 
 
 def boolean(name, default="0"):
-    return read(
-        name, default, parse_boolean, f'Environment variable "{name}" invalid: write 1 or 0.'
-    )
+    return read(name, default, parse_boolean, f"{name} must be 1 or 0.")
 
 
 def integer(name, default, low, high):
-    refusal = f'Environment variable "{name}" invalid: write a whole number from {low} to {high}.'
+    refusal = f"{name} must be a whole number from {low} to {high}."
     return read(name, str(default), lambda value: parse_integer(value, low, high), refusal)
 
 
 def rate(name, default):
     """`10/min`; None for `off`."""
-    refusal = f'Environment variable "{name}" invalid: write a rate such as 10/min, or off.'
+    refusal = f"{name} must be a rate such as 10/min, or off."
     return read(name, default, parse_rate, refusal)
 
 

@@ -1,4 +1,4 @@
-"""Health checks for load balancers and monitoring, without a token and for any host name."""
+"""/healthz and /readyz, without a token and for any host name."""
 
 from django.core.cache import caches
 from django.db import Error, connection
@@ -23,7 +23,7 @@ def healthz(request):
 @require_safe
 @never_cache
 def readyz(request):
-    """200 if everything that the process needs is available, otherwise 503 with what is not."""
+    """200 if the database, its migrations and the caches work, otherwise 503 with what does not."""
     database, migrations = check_database()
     checks = {"database": database, "migrations": migrations, "cache": check_caches()}
     if set(checks.values()) == {OK}:

@@ -1,4 +1,4 @@
-"""Every setting. `env` reads what comes from the environment, and the README lists it."""
+"""Django's settings. `env` and `databases` read the environment; README.md lists the variables."""
 
 import os
 from datetime import timedelta

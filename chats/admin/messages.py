@@ -67,7 +67,7 @@ class MessageAdmin(LargeTableAdmin):
                 queryset = self.with_id(queryset, pk)
             elif day := read_day(word):
                 begin, end = (datetime.combine(day, each, UTC) for each in (time.min, time.max))
-                # The clock tells the database in which conversations to look.
+                # A conversation that has not changed since has no message of that day.
                 queryset = queryset.filter(
                     conversation__updated_at__gte=begin,
                     sent_at__range=(begin, end),

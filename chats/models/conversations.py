@@ -10,6 +10,8 @@ from chats.validators import validate_one_line
 
 MAX_PARTICIPANTS = 256
 TITLE_MAX_CHARACTERS = 100
+# A change of one of these fields moves the clock.
+SHOWN_TO_PARTICIPANTS = {"title"}
 
 
 class ConversationQuerySet(models.QuerySet):
@@ -53,7 +55,7 @@ class Conversation(models.Model):
         return str(self.conversation_id)
 
     def save(self, *args, **kwargs):
-        """Never writes the clock (`updated_at`) of an existing row. A new title moves it."""
+        """Never writes the clock of an existing row. SHOWN_TO_PARTICIPANTS move it."""
         if self._state.adding:
             kwargs["force_insert"] = True
             return super().save(*args, **kwargs)
@@ -62,7 +64,9 @@ class Conversation(models.Model):
         fields = (columns if fields is None else {*fields}) - {"updated_at"}
         row = Conversation.objects.filter(pk=self.pk)
         with transaction.atomic():
-            if "title" in fields and any(each.title != self.title for each in lock(row)):
+            shown = fields & SHOWN_TO_PARTICIPANTS
+            before = lock(row) if shown else []
+            if any(getattr(each, name) != getattr(self, name) for each in before for name in shown):
                 move_clocks(row)
             return super().save(*args, update_fields=fields, **kwargs)
 

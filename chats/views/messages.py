@@ -77,7 +77,7 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
         )
 
     def is_current(self):
-        """Whether the database shows what the key of the list holds."""
+        """Whether the database that is read from has the clocks that the key of the list holds."""
         return get_clocks(self.request.user) == self.clocks
 
     @extend_schema(responses={200: MessageSerializer, 201: MessageSerializer, 422: None})

@@ -43,7 +43,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     last_servers = {}
 
     def get_new_connection(self, conn_params):
-        """Connects to the first of the hosts that has the role that is asked for.
+        """Connects to the first host that has the role in `target_session_attrs`.
 
         The role is queried, because PgBouncer reports a cached one. The host used last is tried
         first, because an unreachable one costs `connect_timeout`.
@@ -66,7 +66,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return sorted(servers, key=lambda server: server != self.last_servers.get(self.alias))
 
     def connect_to(self, server, conn_params):
-        """Raises OperationalError if it does not have the role that is asked for."""
+        """Raises OperationalError if it does not have the role in `target_session_attrs`."""
         conn_params = conn_params | server | {"autocommit": True}
         if settings.DATABASE_POOLER:
             conn_params["target_session_attrs"] = "any"

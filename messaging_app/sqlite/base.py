@@ -60,7 +60,7 @@ class Queue:
         self.mutex = Lock()
 
     def enter(self, seconds):
-        """Raises OperationalError after these seconds, and if there can be no such file."""
+        """Raises OperationalError after `seconds`, or if the file cannot be opened."""
         try:
             # Whoever creates it, others can lock it: flock() does not need to write.
             self.file = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)

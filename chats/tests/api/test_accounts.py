@@ -572,7 +572,7 @@ class TestErase:
         assert response.status_code == 201
         assert response.json()["user_id"] != str(alice.pk)
 
-    def test_nobody_can_be_in_the_way(self, api, client, alice, erase):
+    def test_the_address_of_an_erased_row_may_be_taken(self, api, client, alice, erase):
         """By registering the address that the row is given."""
         in_the_way = NEWCOMER | {"email": f"{alice.pk}@erased.invalid"}
         assert api().post("/api/users/", in_the_way).status_code == 201

@@ -332,7 +332,7 @@ class TestPeople:
         assert staff.post(path, {"post": "yes"}).status_code == 200
         assert User.objects.filter(pk=alice.pk).exists()
 
-    def test_one_who_has_not_is(self, staff, carol):
+    def test_a_user_without_messages_is_deleted(self, staff, carol):
         path = f"/admin/chats/user/{carol.pk}/delete/"
         assert staff.post(path, {"post": "yes"}).status_code == 302
         assert not User.objects.filter(pk=carol.pk).exists()

@@ -189,7 +189,7 @@ class TestPasswordOfANewPerson:
         assert (dora.role, dora.check_password(NEW)) == ("guest", True)
 
     @pytest.mark.django_db(transaction=True)
-    def test_or_none(self, staff):
+    def test_a_new_user_without_a_password_cannot_sign_in(self, staff):
         body = ADD | {"usable_password": "false", "password1": "", "password2": ""}
         assert staff.post(self.PATH, body).status_code == 302
         assert not User.objects.get(email="dora@example.com").has_usable_password()

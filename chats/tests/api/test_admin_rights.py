@@ -100,7 +100,7 @@ class TestWithoutPeople:
         assert "@example.com" not in response.content.decode()
 
     @pytest.mark.parametrize("page", ADDRESS_PAGES)
-    def test_others_do(self, staff, get, page):
+    def test_staff_who_may_view_users_see_addresses(self, staff, get, page):
         assert "@example.com" in get(staff, page).content.decode()
 
     @pytest.mark.parametrize("page", ["conversation/{conversation}/change/", "message/"])

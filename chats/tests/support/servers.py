@@ -69,7 +69,7 @@ class Database:
             self.maintain("DROP", "WITH (FORCE)")
 
     def execute(self, sql, parameters=()):
-        """Behind the program's back: the rows, if there are any."""
+        """Run SQL over a connection of its own. Returns the rows, if there are any."""
         handler = ConnectionHandler({"default": dj_database_url.parse(self.url)})
         connection = handler["default"]
         try:
@@ -106,7 +106,7 @@ def environment(**variables):
 
 
 def run(*arguments, **variables):
-    """What `manage.py` says, and how it ends."""
+    """Run manage.py and return the completed process."""
     return subprocess.run(  # noqa: S603
         [sys.executable, "manage.py", *arguments],
         cwd=settings.BASE_DIR,
@@ -303,8 +303,8 @@ class Person:
 
 
 def in_processes(function, calls, threads=1):
-    """`function(*call)` for all calls, each in a process of its own that repeats it in so many
-    threads. All begin together; returns what each returned, in one list."""
+    """Call `function(*call)` for each of the calls, each in its own process and there in `threads`
+    threads, all at the same time. Returns all results in one list."""
     pool, manager = get_processes()
     assert len(calls) <= MAX_PROCESSES
     barrier = manager.Barrier(len(calls))

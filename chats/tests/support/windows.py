@@ -135,7 +135,7 @@ def lose_response(page, pattern, method="POST"):
 
 
 def wait_for_requests(server, before, count, **fields):
-    """The lines of the access log from `before` on with these fields, once there are so many."""
+    """The lines of the access log from `before` on with these fields, once there are `count`."""
     deadline = time.monotonic() + 30
     lines = []
     while len(lines) < count:

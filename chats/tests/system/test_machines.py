@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.once, pytest.mark.machines]
 # The last release, which runs beside this one while machines are upgraded.
 PREVIOUS_VERSION = "efd55394b5c27ef0a7b8ff16b5133027c15ae042"
 WRITERS, FOLLOWERS = 4, 2
-# Until a new primary accepts writes; then until the program has found it. A machine that does not
+# For the promotion, and until the program connects to the new primary. A machine that does not
 # respond is noticed after `tcp_user_timeout`, and by a new connection after `connect_timeout`.
 MAX_SECONDS_WITHOUT_WRITES = {"killed": 10, "unplugged": 30}
 # PostgreSQL notices after some six seconds that a client is gone which has locked a conversation.
@@ -33,8 +33,7 @@ MAX_SECONDS_LOCKED = {"killed": 10, "unplugged": 15}
 # A request may wait once for a failed database, and once for a locked conversation.
 MAX_SECONDS_FOR_A_RESPONSE = 45
 SENDS_BETWEEN = 40
-# After which a test gives up.
-MAX_SECONDS = 200
+TRAFFIC_MAX_SECONDS = 200
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 REPLAYED = "SELECT pg_last_wal_replay_lsn() = pg_last_wal_receive_lsn()"
 
@@ -84,7 +83,7 @@ class Traffic:
     def __init__(self, people, path, has_keys):
         self.people, self.path, self.has_keys = people, path, has_keys
         self.stop = Event()
-        self.deadline = time.monotonic() + MAX_SECONDS
+        self.deadline = time.monotonic() + TRAFFIC_MAX_SECONDS
         self.seconds, self.failures, self.sent = [], set(), []
 
     def call(self, person, *arguments, **options):
@@ -126,7 +125,7 @@ class Traffic:
         return seen
 
     def wait_for_sends(self, count=SENDS_BETWEEN):
-        """Until so many more messages were acknowledged."""
+        """Wait until `count` more messages are acknowledged."""
         before = len(self.sent)
         while len(self.sent) < before + count:
             for writer in wait(self.writers, 0.01, FIRST_COMPLETED).done:

@@ -51,7 +51,7 @@ class TestLogs:
         assert response.headers["X-Request-ID"] == request_id
 
     @pytest.mark.parametrize("request_id", ["x", "1\u00ff", "a" * 1000])
-    def test_one_that_is_no_uuid_is_not(self, server, request_id):
+    def test_a_request_id_that_is_no_uuid_is_replaced(self, server, request_id):
         headers = {"X-Request-ID": request_id.encode("latin-1")}
         response = server.request("GET", "/api/", headers=headers)
         assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-ID"])
