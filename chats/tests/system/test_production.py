@@ -20,8 +20,10 @@ import redis
 import requests
 import yaml
 from django.conf import settings
+from django.db import connection
 
 from chats.tests.support.conformance import CheckedSession
+from chats.tests.support.machines import Machine
 from chats.tests.support.servers import (
     PASSWORD,
     RESPONSE_SECONDS,
@@ -31,6 +33,8 @@ from chats.tests.support.servers import (
     request,
 )
 from chats.tests.support.services import PostgresServer, RedisServer
+from messaging_app.databases import read_database
+from messaging_app.postgres.base import DatabaseWrapper
 
 
 @pytest.mark.once
@@ -572,3 +576,25 @@ class TestPostgresIsLost:
     def is_unavailable(self, response):
         assert (response.status_code, response.text) == self.UNAVAILABLE
         assert response.headers["Retry-After"] == "5"
+
+
+@pytest.mark.once
+def test_the_writable_one_of_the_addresses_of_a_host_is_used(monkeypatch, django_db_blocker):
+    primary = PostgresServer()
+    standby = PostgresServer(Machine("127.0.0.2"), primary)
+    standby.port = primary.port
+    addresses = [
+        address
+        for server in (standby, primary)
+        for address in socket.getaddrinfo(server.machine.host, server.port)
+    ]
+    with ExitStack() as stack, django_db_blocker.unblock():
+        for server in (primary, standby):
+            server.start()
+            stack.callback(server.remove)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        monkeypatch.setenv("URL", f"postgres://postgres@database:{primary.port}/postgres")
+        other = DatabaseWrapper(connection.settings_dict | read_database("URL"))
+        stack.callback(other.close)
+        other.ensure_connection()
+        assert other.connection.info.hostaddr == "127.0.0.1"
