@@ -17,7 +17,7 @@ ORDERINGS = [("sent_at", "oldest first"), ("-sent_at", "newest first")]
 MAX_PARTICIPANTS_VALUES = 16
 
 
-class DateTimeField(forms.DateTimeField):
+class UTCDateTimeField(forms.DateTimeField):
     """A date and time in UTC. A value without an offset is in UTC."""
 
     default_error_messages = {
@@ -38,7 +38,7 @@ class DateTimeField(forms.DateTimeField):
 
 
 class DateTimeFilter(filters.Filter):
-    field_class = DateTimeField
+    field_class = UTCDateTimeField
 
 
 class UUIDListField(forms.Field):

@@ -45,8 +45,6 @@ function route() {
   inbox.select(id);
 }
 
-// --- Signing in
-
 const email = { label: "E-mail address", type: "email", autocomplete: "username" };
 const signIn = makeForm({
   fields: {
@@ -112,8 +110,6 @@ find("#switch").onclick = () => {
   showForm(find("#register").hidden ? "register" : "sign-in");
   find("section:not([hidden]) input", find("#welcome")).focus();
 };
-
-// --- The page's own buttons
 
 function showStart() {
   if (as) location.href = location.pathname;

@@ -41,9 +41,10 @@ export class Client extends Session {
     this.#deliverAll();
   }
 
-  // --- The outbox: one localStorage item per message, so that tabs do not overwrite each other
-
-  /** The messages that were not sent yet: [{id, conversation, message_body, error?}, …]. */
+  /**
+   * The messages that were not sent yet: [{id, conversation, message_body, error?}, …]. Each is an
+   * item of localStorage, so that tabs do not overwrite each other.
+   */
   outbox(user = this.user) {
     const prefix = this.storageKey(user?.user_id, "outbox", "");
     const ids = Object.keys(localStorage).filter((id) => id.startsWith(prefix));
@@ -127,8 +128,6 @@ export class Client extends Session {
   #deliverAll() {
     new Set(this.outbox().map((entry) => entry.conversation)).forEach((id) => this.deliver(id));
   }
-
-  // --- Polling, while the page is shown
 
   /** Polls the inbox; see the event `inbox`. */
   followInbox() {

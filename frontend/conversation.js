@@ -97,8 +97,6 @@ export class ConversationView {
     });
   }
 
-  // --- Messages
-
   #showMessages() {
     if (!this.#room || !this.#client.user) return;
     const scroller = find("#scroller");
@@ -204,8 +202,6 @@ export class ConversationView {
       this.#marked = ""; // for the next time
     }
   }
-
-  // --- Scrolling
 
   get #isAtBottom() {
     const { scrollHeight, scrollTop, clientHeight } = find("#scroller");

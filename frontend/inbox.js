@@ -144,8 +144,6 @@ export class Inbox extends EventTarget {
       find("#failed").replaceChildren(...(link ? [link] : []));
   }
 
-  // --- Search
-
   async #searchSoon() {
     this.#search.abort();
     this.#search = new AbortController();

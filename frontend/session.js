@@ -105,8 +105,6 @@ export class Session extends EventTarget {
     this.wake();
   }
 
-  // --- Requests
-
   /**
    * Sends a request as the signed-in person and returns the JSON of the response.
    *

@@ -92,6 +92,16 @@ def bash(script, variables, folder):
     )
 
 
+@pytest.mark.once
+def test_the_readme_lists_every_variable():
+    code = (settings.BASE_DIR / "messaging_app" / "settings.py").read_text()
+    read = re.findall(r'\b(?:env\.\w+|environ\.get|read_\w+)\(\s*"(\w+)"', code)
+    names = [
+        row.split("|")[1] for row in section(README, "Configuration").splitlines() if "|" in row
+    ]
+    assert set(re.findall(r"`(\w+)`", str(names))) == set(read)
+
+
 def walk_through():
     """The commands of each step in curl and in HTTPie, and the response that the README shows."""
     in_curl = section(README, "A first conversation")
