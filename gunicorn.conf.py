@@ -25,7 +25,7 @@ timeout = 60
 graceful_timeout = 30
 # PostgreSQL ends a statement, or an idle transaction, after 30 seconds. After about six seconds it
 # closes the connections of a machine that has disappeared, so that its locks are released.
-# messaging_app/databases.py adds PGOPTIONS to each connection.
+# messaging_app/conf/databases.py adds PGOPTIONS to each connection.
 POSTGRES_TIMEOUTS = (
     "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c tcp_user_timeout=5s "
     "-c tcp_keepalives_idle=3 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2 "

@@ -13,8 +13,8 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, UntypedTo
 from rest_framework_simplejwt.utils import datetime_from_epoch, get_md5_hash_password
 
 from chats.clock import lock
-from chats.fields import PasswordField, StringField
 from chats.models import User
+from chats.rest.fields import PasswordField, StringField
 from chats.statements import get_user
 
 EXAMPLE_ACCESS = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoiYWNjZXNzIn0.c2lnbmF0dXJl"

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 
 from chats.models import Conversation, Message, Participation, User
-from chats.search import SEARCH_MAX_CHARACTERS
+from chats.rest.search import SEARCH_MAX_CHARACTERS
 
 FULL_NAME = Concat("first_name", Value(" "), "last_name")
 ORDERINGS = [("sent_at", "oldest first"), ("-sent_at", "newest first")]

@@ -7,9 +7,11 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework_nested.routers import NestedSimpleRouter, SimpleRouter
 
 from chats import views
+from chats.accounts import tokens
+from chats.accounts.views import UserViewSet
 
 router = SimpleRouter(use_regex_path=False)
-router.register("users", views.UserViewSet, "user")
+router.register("users", UserViewSet, "user")
 router.register("conversations", views.ConversationViewSet, "conversation")
 
 conversation_router = NestedSimpleRouter(
@@ -23,10 +25,10 @@ message_router.register("messages", views.MessageViewSet, "message")
 no_store = cache_control(no_store=True)
 
 urlpatterns = [
-    path("token/", no_store(views.TokenObtainPairView.as_view()), name="token-obtain"),
-    path("token/refresh/", no_store(views.TokenRefreshView.as_view()), name="token-refresh"),
-    path("token/verify/", views.TokenVerifyView.as_view(), name="token-verify"),
-    path("token/blacklist/", views.TokenBlacklistView.as_view(), name="token-blacklist"),
+    path("token/", no_store(tokens.TokenObtainPairView.as_view()), name="token-obtain"),
+    path("token/refresh/", no_store(tokens.TokenRefreshView.as_view()), name="token-refresh"),
+    path("token/verify/", tokens.TokenVerifyView.as_view(), name="token-verify"),
+    path("token/blacklist/", tokens.TokenBlacklistView.as_view(), name="token-blacklist"),
     *router.urls,
     *conversation_router.urls,
     *message_router.urls,

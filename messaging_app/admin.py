@@ -7,10 +7,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from chats.accounts.password_forms import OwnPasswordForm, PasswordNotReplaced
 from chats.models import User
-from chats.password_forms import OwnPasswordForm, PasswordNotReplaced
-from chats.search import limited_admin_search
-from chats.throttling import SignInThrottle
+from chats.rest.search import limited_admin_search
+from chats.rest.throttling import SignInThrottle
 
 
 class AutocompleteView(AutocompleteJsonView):

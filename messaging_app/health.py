@@ -7,7 +7,7 @@ from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from messaging_app.cache import RedisCache
+from messaging_app.backends.cache import RedisCache
 from messaging_app.middleware import RETRY_AFTER_SECONDS
 
 OK = "ok"

@@ -9,10 +9,10 @@ from csp.constants import NONE, SELF
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from messaging_app import env
-from messaging_app.databases import READABLE, read_database, read_replica
-from messaging_app.log import LOGGING  # noqa: F401
-from messaging_app.spectacular import SPECTACULAR_SETTINGS
+from messaging_app.conf import env
+from messaging_app.conf.databases import READABLE, read_database, read_replica
+from messaging_app.conf.log import LOGGING  # noqa: F401
+from messaging_app.conf.spectacular import SPECTACULAR_SETTINGS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -115,7 +115,7 @@ LOCAL_CACHES = {
     for alias, entries in CACHE_ENTRIES.items()
 }
 REDIS = {
-    "BACKEND": "messaging_app.cache.RedisCache",
+    "BACKEND": "messaging_app.backends.cache.RedisCache",
     "OPTIONS": {
         "socket_connect_timeout": 1,
         "socket_timeout": 1,
@@ -133,7 +133,7 @@ for alias, local_cache in LOCAL_CACHES.items():
 
 AUTH_USER_MODEL = "chats.User"
 # Only one: with a second, the time of a sign-in would reveal which accounts have the other hash.
-PASSWORD_HASHERS = ["messaging_app.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["messaging_app.backends.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -172,10 +172,10 @@ TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0, 0, 100)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["chats.auth.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["chats.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["chats.parsers.JSONParser"],
-    "DEFAULT_FILTER_BACKENDS": ["chats.query_parameters.QueryParameterBackend"],
-    "DEFAULT_THROTTLE_CLASSES": ["chats.throttling.UserThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["chats.rest.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["chats.rest.parsers.JSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["chats.rest.filters.QueryParameterBackend"],
+    "DEFAULT_THROTTLE_CLASSES": ["chats.rest.throttling.UserThrottle"],
     "DEFAULT_THROTTLE_RATES": {
         "sign_in": env.rate("THROTTLE_SIGN_IN", "10/min"),
         "register": env.rate("THROTTLE_REGISTER", "20/hour"),
@@ -185,12 +185,12 @@ REST_FRAMEWORK = {
         "refresh": env.rate("THROTTLE_REFRESH", "60/min"),
     },
     "NUM_PROXIES": TRUSTED_PROXIES,
-    "EXCEPTION_HANDLER": "chats.exceptions.exception_handler",
-    "DEFAULT_SCHEMA_CLASS": "chats.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "chats.rest.exceptions.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "chats.rest.openapi.AutoSchema",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
-    "TEST_REQUEST_RENDERER_CLASSES": ["chats.renderers.JSONRenderer"],
+    "TEST_REQUEST_RENDERER_CLASSES": ["chats.rest.renderers.JSONRenderer"],
 }
 
 API_REQUEST_MAX_BYTES = 1024 * 1024

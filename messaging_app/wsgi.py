@@ -2,7 +2,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from messaging_app.postgres.base import Connection
+from messaging_app.backends.postgres.base import Connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "messaging_app.settings")
 

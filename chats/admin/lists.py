@@ -8,7 +8,7 @@ from django.db import models
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
-from chats.search import SEARCH_MAX_CHARACTERS, limited_admin_search
+from chats.rest.search import SEARCH_MAX_CHARACTERS, limited_admin_search
 
 FILTER_CONDITIONS = {"exact", "isnull", "gte", "lt"}
 

@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from chats import services
+from chats.accounts.password_forms import PasswordNotReplaced, UserPasswordForm
 from chats.admin.conversations import shorten_participants
 from chats.admin.forms import ChangedFieldsMixin
 from chats.admin.lists import LargeTableAdmin
@@ -20,7 +21,6 @@ from chats.admin.rights import is_protected_from, may_view
 from chats.admin.user_forms import ERASED, UserChangeForm, UserCreationForm
 from chats.clock import lock
 from chats.models import Conversation, Message, User
-from chats.password_forms import PasswordNotReplaced, UserPasswordForm
 
 NEWEST_CONVERSATIONS = 20
 PASSWORD_NOT_SET = "Somebody else has just changed this user. The password was not set."  # noqa: S105

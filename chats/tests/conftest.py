@@ -44,7 +44,7 @@ def _redis_of_this_process(worker_id):
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
     """pytest-django would put a file per process where SQLite's test database is in memory."""
     for database in settings.DATABASES.values():
-        if database["ENGINE"] == "messaging_app.sqlite":
+        if database["ENGINE"] == "messaging_app.backends.sqlite":
             database.setdefault("TEST", {})["NAME"] = None
 
 

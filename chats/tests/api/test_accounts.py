@@ -16,9 +16,9 @@ from django.db.models.signals import m2m_changed
 from django.utils.http import urlsafe_base64_encode
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from chats.accounts.password_reset import MAIL
+from chats.accounts.serializers import ProfileSerializer
 from chats.models import Conversation, User
-from chats.password_reset import MAIL
-from chats.serializers import ProfileSerializer
 from chats.services import erase, leave, send, start
 from chats.tests.conftest import PASSWORD, deactivate
 from chats.tests.support.expected import (
@@ -614,7 +614,7 @@ class TestEraseByTheApi:
     @pytest.fixture
     def many(self, alice, bob, monkeypatch):
         """Alice's conversations, of which two are left in a transaction."""
-        monkeypatch.setattr("chats.models.users.CONVERSATIONS_PER_TRANSACTION", 2)
+        monkeypatch.setattr("chats.models.CONVERSATIONS_PER_TRANSACTION", 2)
         return [start(alice, {bob.pk})[0] for _ in range(self.CONVERSATIONS)]
 
     @pytest.mark.usefixtures("many")

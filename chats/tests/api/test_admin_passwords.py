@@ -7,11 +7,11 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from chats.accounts.password_forms import PasswordNotReplaced
 from chats.models import User
-from chats.password_forms import PasswordNotReplaced
 from chats.services import erase
 from chats.tests.conftest import PASSWORD
-from messaging_app.hashers import Argon2PasswordHasher
+from messaging_app.backends.hashers import Argon2PasswordHasher
 
 NEW = "another long password"
 SET = {"password1": NEW, "password2": NEW, "usable_password": "true"}

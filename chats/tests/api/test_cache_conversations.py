@@ -5,11 +5,10 @@ from django.conf import settings
 from django.core.cache import caches
 from django.db import connection
 
-from chats.caching import MAX_BYTES
+from chats.caching import MAX_BYTES, attach_detail
 from chats.models import Conversation, Participation
 from chats.services import add_participant, delete, edit, rename, send, start
 from chats.statements import get_conversation
-from chats.summaries import attach_detail
 from chats.tests.support.expected import NOT_FOUND
 
 CONVERSATIONS = "/api/conversations/"

@@ -3,8 +3,7 @@ from uuid import uuid4
 import pytest
 
 from chats.models import MAX_PARTICIPANTS, Conversation, Participation
-from chats.services import leave, send, start, start_distinct
-from chats.services.conversations import DISTINCT_IDS_PER_QUERY
+from chats.services import DISTINCT_IDS_PER_QUERY, leave, send, start, start_distinct
 from chats.tests.support.expected import (
     NOT_FOUND,
     full_conversation,

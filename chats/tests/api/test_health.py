@@ -6,8 +6,8 @@ from django.conf import settings
 from django.db import InternalError, OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from messaging_app.backends.postgres import base
 from messaging_app.middleware import ErrorMiddleware
-from messaging_app.postgres import base
 
 
 @pytest.mark.django_db

@@ -455,7 +455,7 @@ def test_a_caller_who_was_deleted_meanwhile_is_told_so(api, carol, monkeypatch):
         User.objects.filter(pk=user.pk).delete()
         erase(user)
 
-    monkeypatch.setattr("chats.views.users.erase", delete_first)
+    monkeypatch.setattr("chats.accounts.views.erase", delete_first)
     response = api(carol).delete("/api/users/me/", {"current_password": PASSWORD})
     assert (response.status_code, response.json()) == (
         401,

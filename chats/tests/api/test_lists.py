@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from chats.models import Conversation, Message, Participation
-from chats.query_parameters import MEANINGS, simplify
+from chats.rest.filters import MEANINGS, simplify
 from chats.services import delete, edit, send, start
 from chats.tests.support.conformance import get_document
 

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 
 from chats.tests.support.conformance import get_document, get_operations
-from messaging_app.spectacular import METHODS
+from messaging_app.conf.spectacular import METHODS
 
 README = settings.BASE_DIR / "README.md"
 

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.throttling import SimpleRateThrottle
 
 from chats.models import Message, User
-from chats.search import SEARCHES_AT_ONCE, limited_concurrency, limited_search_time
+from chats.rest.search import SEARCHES_AT_ONCE, limited_concurrency, limited_search_time
 from chats.services import send
 from chats.tests.support.expected import page, public_profile
 
@@ -85,7 +85,7 @@ def test_has_1_to_100_characters(api, alice, path, text, error):
 def test_one_that_takes_too_long_ends(api, alice, path, monkeypatch):
     client = api(alice)
     text = {"search": "a" * 99 + "b"}
-    monkeypatch.setattr("chats.search.SEARCH_MAX_SECONDS", 0.05)
+    monkeypatch.setattr("chats.rest.search.SEARCH_MAX_SECONDS", 0.05)
     response = client.get(path, text)
     assert (response.status_code, response.json()) == (400, {"search": [TOO_LONG]})
     # The same connection goes on, without the limit.
@@ -150,19 +150,19 @@ class TestAdmin:
     @pytest.mark.usefixtures("long_history")
     @pytest.mark.parametrize("method", ["get", "head", "options"])
     def test_one_that_takes_too_long_ends(self, root, monkeypatch, method):
-        monkeypatch.setattr("chats.search.SEARCH_MAX_SECONDS", 0.05)
+        monkeypatch.setattr("chats.rest.search.SEARCH_MAX_SECONDS", 0.05)
         path = "/admin/chats/message/"
         response = getattr(root, method)(f"{path}?q={'a' * 99}b")
         assert response.status_code == 400
         assert response.content == (b"" if method == "head" else self.TOO_LONG)
         # The list itself is limited too, and takes longer on a busy machine.
-        monkeypatch.setattr("chats.search.SEARCH_MAX_SECONDS", 60)
+        monkeypatch.setattr("chats.rest.search.SEARCH_MAX_SECONDS", 60)
         assert root.get(path).status_code == 200
 
     def test_the_search_for_users_to_add_ends_too(self, root, monkeypatch):
         names = {"first_name": "a" * 150, "last_name": "b" * 150}
         User.objects.bulk_create(User(email=f"{n}@example.com", **names) for n in range(5_000))
-        monkeypatch.setattr("chats.search.SEARCH_MAX_SECONDS", 0.001)
+        monkeypatch.setattr("chats.rest.search.SEARCH_MAX_SECONDS", 0.001)
         query = "app_label=chats&model_name=conversation&field_name=participants&term=nobody"
         assert root.get(f"/admin/autocomplete/?{query}").content == self.TOO_LONG
 
@@ -182,7 +182,7 @@ def test_a_person_in_many_conversations_has_few_flat_lists_at_once(
     nested = f"{CONVERSATIONS}{message.conversation_id}/messages/"
     with limited_concurrency(alice.pk), limited_concurrency(alice.pk):
         assert api(alice).get(MESSAGES).status_code == 200
-        monkeypatch.setattr("chats.views.messages.MANY_CONVERSATIONS", 0)
+        monkeypatch.setattr("chats.views.MANY_CONVERSATIONS", 0)
         # From the cache.
         assert api(alice).get(MESSAGES).status_code == 200
         assert api(alice).get(MESSAGES, {"sender": alice.pk}).status_code == 429

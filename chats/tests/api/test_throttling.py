@@ -9,8 +9,8 @@ from django.core.cache import cache, caches
 from rest_framework.settings import api_settings
 from rest_framework.test import APIRequestFactory
 
+from chats.rest.throttling import Count, RateThrottle, RegistrationThrottle, get_network
 from chats.tests.conftest import PASSWORD
-from chats.throttling import Count, RateThrottle, RegistrationThrottle, get_network
 
 WRONG = {"email": "alice@example.com", "password": "wrong"}
 

@@ -10,10 +10,10 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
+from chats.accounts.serializers import ProfileSerializer
 from chats.auth import SessionToken, TokenObtainSerializer, TokenRefreshSerializer
 from chats.management.commands import flushexpiredtokens
 from chats.models import User
-from chats.serializers import ProfileSerializer
 from chats.services import erase
 from chats.tests.conftest import PASSWORD, deactivate
 from chats.tests.support.expected import NO_ACTIVE_ACCOUNT, own_profile

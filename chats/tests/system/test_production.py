@@ -33,8 +33,8 @@ from chats.tests.support.servers import (
     request,
 )
 from chats.tests.support.services import PostgresServer, RedisServer
-from messaging_app.databases import read_database
-from messaging_app.postgres.base import DatabaseWrapper
+from messaging_app.backends.postgres.base import DatabaseWrapper
+from messaging_app.conf.databases import read_database
 
 
 @pytest.mark.once

@@ -38,7 +38,7 @@ def url(tmp_path):
 @pytest.fixture
 def connect(tmp_path):
     """`connect()` is a connection as the program has it, to the same file each time."""
-    database = {"ENGINE": "messaging_app.sqlite", "NAME": tmp_path / "db.sqlite3"}
+    database = {"ENGINE": "messaging_app.backends.sqlite", "NAME": tmp_path / "db.sqlite3"}
     connections = []
 
     def connect(timeout=60):

@@ -7,22 +7,22 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from chats.auth import UserNotFound
-from chats.filters import UserFilter
-from chats.models import Conversation, User
-from chats.pagination import UserPagination
-from chats.search import SearchListModelMixin
-from chats.serializers import (
+from chats.accounts.serializers import (
     CurrentPasswordSerializer,
     PasswordResetConfirmSerializer,
     PasswordResetSerializer,
     ProfileSerializer,
-    PublicProfileSerializer,
     RegistrationSerializer,
     SetPasswordSerializer,
 )
+from chats.auth import UserNotFound
+from chats.filters import UserFilter
+from chats.models import Conversation, User
+from chats.pagination import UserPagination
+from chats.rest.search import SearchListModelMixin
+from chats.rest.throttling import PasswordResetThrottle, RegistrationThrottle
+from chats.serializers import PublicProfileSerializer
 from chats.services import erase
-from chats.throttling import PasswordResetThrottle, RegistrationThrottle
 
 # The Authorization header is ignored.
 OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]}

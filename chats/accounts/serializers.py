@@ -9,10 +9,11 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
+from chats.accounts.password_reset import PasswordResetForm
 from chats.auth import UserInactive
-from chats.fields import EmailField, PasswordField, StringField
-from chats.models import EMAIL_TAKEN, PUBLIC_PROFILE, User
-from chats.password_reset import PasswordResetForm
+from chats.models import EMAIL_TAKEN, User
+from chats.rest.fields import EmailField, PasswordField, StringField
+from chats.serializers import ANN
 
 NOT_CURRENT = "This is not your current password."
 DEAD_LINK = "The link was used or has expired: ask for a new one."
@@ -30,32 +31,8 @@ NOT_CHANGEABLE = {
     "password": "This cannot be changed here. Use POST /api/users/set_password/.",
 }
 
-# The users in the examples of the API's description.
-ANN = {
-    "user_id": "d698be02-99eb-4b94-824a-604aac30543a",
-    "first_name": "Ann",
-    "last_name": "Adams",
-    "role": "guest",
-}
-BEN = {
-    "user_id": "bc71790b-222e-4804-ba48-70e160f0f5d3",
-    "first_name": "Ben",
-    "last_name": "Bell",
-    "role": "guest",
-}
 EXAMPLE_PASSWORD = "tide over the moor"  # noqa: S105
 EXAMPLE_NEW_PASSWORD = "moor under the tide"  # noqa: S105
-
-
-@extend_schema_serializer(examples=[OpenApiExample("Ben", BEN)])
-class PublicProfileSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = User
-        fields = PUBLIC_PROFILE
-        read_only_fields = fields
-
-    def to_representation(self, user):
-        return serialize_user(user)
 
 
 @extend_schema_serializer(
@@ -238,13 +215,3 @@ def check_strength(field, password, user):
         validate_password(password, user)
     except DjangoValidationError as error:
         raise serializers.ValidationError({field: error.messages}) from error
-
-
-def serialize_user(user):
-    """The public profile."""
-    return {
-        "user_id": str(user.user_id),
-        "first_name": user.first_name,
-        "last_name": user.last_name,
-        "role": user.role,
-    }

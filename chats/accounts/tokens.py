@@ -4,7 +4,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework_simplejwt import views
 
 from chats.auth import TokenPairSerializer
-from chats.throttling import RefreshThrottle, SignInThrottle
+from chats.rest.throttling import RefreshThrottle, SignInThrottle
 
 EMPTY = OpenApiResponse(
     {"type": "object", "maxProperties": 0}, examples=[OpenApiExample("Empty", {})]

@@ -12,9 +12,9 @@ from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
 from drf_spectacular.plumbing import get_doc
 from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
 
-from chats.exceptions import INSTRUCTIONS, IdempotencyKeyConflict, MessageConflict
-from chats.idempotency import KEY_PARAMETER
 from chats.permissions import IsSenderOrReadOnly
+from chats.rest.exceptions import INSTRUCTIONS, IdempotencyKeyConflict, MessageConflict
+from chats.rest.idempotency import KEY_PARAMETER
 from messaging_app.middleware import LENGTH_REQUIRED, TOO_LARGE, UNAVAILABLE
 
 ETAG = '"1f0d5c2b8e7a4936b1c2d3e4f5a69788"'

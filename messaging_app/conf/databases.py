@@ -9,10 +9,10 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import make_conninfo
 
-from messaging_app import env
+from messaging_app.conf import env
 
 SQLITE = {
-    "ENGINE": "messaging_app.sqlite",
+    "ENGINE": "messaging_app.backends.sqlite",
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {
@@ -24,7 +24,7 @@ SQLITE = {
     },
 }
 POSTGRES = {
-    "ENGINE": "messaging_app.postgres",
+    "ENGINE": "messaging_app.backends.postgres",
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
 }

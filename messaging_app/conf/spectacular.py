@@ -32,8 +32,8 @@ and a 431 for headers that are too long. Both are in HTML.
     "SERVE_AUTHENTICATION": [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "chats.openapi.add_components",
-        "messaging_app.spectacular.sort_methods",
+        "chats.rest.openapi.add_components",
+        "messaging_app.conf.spectacular.sort_methods",
     ],
 }
 METHODS = ["get", "post", "patch", "delete"]

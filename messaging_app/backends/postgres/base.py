@@ -4,7 +4,7 @@ import psycopg
 from django.conf import settings
 from django.db.backends.postgresql import base
 
-from messaging_app.databases import STANDBY, WRITABLE
+from messaging_app.conf.databases import STANDBY, WRITABLE
 
 HEALTHY_SECONDS = 1
 # For the response to a health check.

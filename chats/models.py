@@ -1,0 +1,376 @@
+import uuid
+
+from django.conf import settings
+from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.db import models, transaction
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.functional import cached_property
+
+from chats.clock import batched, lock, move_clocks
+from chats.validators import validate_one_line, validate_phone_number, validate_plain_address
+
+ERASED_EMAIL_ENDING = "@erased.invalid"
+EMAIL_TAKEN = "A user with this e-mail address already exists."
+# What people see of each other. Lists read only these fields: whole rows make a page of messages a
+# tenth slower.
+PUBLIC_PROFILE = ["user_id", "first_name", "last_name", "role"]
+# Leaving this many keeps SQLite's other writers waiting for some 50 ms.
+CONVERSATIONS_PER_TRANSACTION = 500
+MAX_PARTICIPANTS = 256
+TITLE_MAX_CHARACTERS = 100
+# A change of one of these fields moves the clock.
+SHOWN_TO_PARTICIPANTS = {"title"}
+
+
+class UserQuerySet(models.QuerySet):
+    def active(self):
+        return self.filter(is_active=True)
+
+    def public(self):
+        """Reads only the PUBLIC_PROFILE fields."""
+        return self.only(*PUBLIC_PROFILE)
+
+    def contacts_of(self, user):
+        """The others with whom the user shares a conversation."""
+        shared = Participation.objects.filter(conversation__in=Conversation.objects.for_user(user))
+        return self.filter(pk__in=shared.values("user")).exclude(pk=user.pk)
+
+    def missing_ids(self, user_ids):
+        """Ids that do not belong to an active user, as a set. One query."""
+        found = self.active().filter(pk__in=user_ids).values_list("pk", flat=True)
+        return set(user_ids).difference(found)
+
+    def delete(self):
+        with transaction.atomic():
+            lock(self)
+            move_clocks(Conversation.objects.filter(participants__in=self))
+            return super().delete()
+
+    delete.alters_data = True
+    delete.queryset_only = True
+
+
+class UserManager(BaseUserManager):
+    def create_user(self, email, password=None, **fields):
+        """Raises ValidationError for an e-mail address, name or phone number that a form would
+        refuse, except for an empty one, and IntegrityError for an address that is taken."""
+        user = self.model(email=email, **fields)
+        for name in ("email", "first_name", "last_name", "phone_number"):
+            user._meta.get_field(name).run_validators(getattr(user, name))
+        # Hashed before the transaction: SQLite lets nobody else write during one.
+        user.set_password(password)
+        with transaction.atomic(using=self._db):
+            user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email, password=None, **fields):
+        staff = {"role": self.model.Role.ADMIN, "is_staff": True, "is_superuser": True}
+        return self.create_user(email, password, **staff, **fields)
+
+    def get_by_natural_key(self, email):
+        return self.get(email=email.lower())
+
+
+class User(AbstractUser):
+    class Role(models.TextChoices):
+        GUEST = "guest"
+        HOST = "host"
+        ADMIN = "admin"
+
+    user_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    username = None
+    date_joined = None
+    email = models.EmailField(
+        unique=True,
+        validators=[validate_plain_address],
+        error_messages={"unique": EMAIL_TAKEN},
+    )
+    first_name = models.CharField(max_length=150, validators=[validate_one_line])
+    last_name = models.CharField(max_length=150, validators=[validate_one_line])
+    phone_number = models.CharField(max_length=16, blank=True, validators=[validate_phone_number])
+    role = models.CharField(max_length=5, choices=Role, default=Role.GUEST)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = UserManager.from_queryset(UserQuerySet)()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = ["first_name", "last_name"]
+
+    class Meta:
+        # The order of a conversation's participants.
+        ordering = ["user_id"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"), name="user_email_any_case", violation_error_message=EMAIL_TAKEN
+            ),
+        ]
+
+    def __str__(self):
+        return self.email
+
+    def save(self, *args, **kwargs):
+        self.email = self.email.lower()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args, **kwargs):
+        if not self.sent_messages.exists():
+            self.leave_conversations()
+        with transaction.atomic():
+            lock(User.objects.filter(pk=self.pk))
+            move_clocks(Conversation.objects.for_user(self))
+            return super().delete(*args, **kwargs)
+
+    delete.alters_data = True
+
+    def leave_conversations(self):
+        """Leave all conversations, CONVERSATIONS_PER_TRANSACTION at a time. Return their keys.
+
+        Others write between two of these transactions.
+        """
+        keys = list(self.conversations.values_list("pk", flat=True))
+        for chunk in batched(keys, CONVERSATIONS_PER_TRANSACTION):
+            self.conversations.remove(*chunk)
+        return keys
+
+    def check_password(self, raw_password):
+        """Upgrades an outdated hash, as Django does, but overwrites no password that was changed in
+        the meantime."""
+        return check_password(raw_password, self.password, self.replace_password)
+
+    def replace_password(self, new_password):
+        """Write a new password and nothing else. None sets an unusable password.
+
+        Returns False, and writes nothing, if the password, `is_staff` or `is_superuser` was changed
+        after this user was read, or if the user is no longer active. Hashing is slow: call this
+        outside of transactions.
+        """
+        password = make_password(new_password)
+        unchanged = (
+            type(self)
+            .objects.active()
+            .filter(
+                pk=self.pk,
+                password=self.password,
+                is_staff=self.is_staff,
+                is_superuser=self.is_superuser,
+            )
+        )
+        with transaction.atomic():
+            if not unchanged.update(password=password):
+                return False
+        self.password = password
+        return True
+
+    replace_password.alters_data = True
+
+    @property
+    def is_erased(self):
+        return not self.is_active and self.email.endswith(ERASED_EMAIL_ENDING)
+
+
+def prefetch_participants(path="participants"):
+    """Prefetch each conversation's `participant_list`. Without `to_attr`, Django makes a queryset
+    for each conversation, which takes as long as reading a participant or two."""
+    return models.Prefetch(path, User.objects.public(), to_attr="participant_list")
+
+
+class ConversationQuerySet(models.QuerySet):
+    def for_user(self, user):
+        return self.filter(participants=user)
+
+    def as_seen_by(self, user):
+        """The user's conversations, annotated with their `read_at`."""
+        return self.for_user(user).annotate(read_at=models.F("participation__read_at"))
+
+    def latest_activity_first(self):
+        return self.order_by("-updated_at", "-conversation_id")
+
+    def delete(self):
+        with transaction.atomic():
+            lock(self)
+            return super().delete()
+
+    delete.alters_data = True
+    delete.queryset_only = True
+
+
+class Conversation(models.Model):
+    conversation_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    title = models.CharField(
+        max_length=TITLE_MAX_CHARACTERS, blank=True, validators=[validate_one_line]
+    )
+    participants = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, through="Participation", related_name="conversations"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # The clock: see chats/clock.py.
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ConversationQuerySet.as_manager()
+
+    # The participant for whom the row was read, if any.
+    seen_by = None
+
+    def __str__(self):
+        return str(self.conversation_id)
+
+    def save(self, *args, **kwargs):
+        """Never writes the clock of an existing row. SHOWN_TO_PARTICIPANTS move it."""
+        if self._state.adding:
+            kwargs["force_insert"] = True
+            return super().save(*args, **kwargs)
+        columns = {each.name for each in self._meta.concrete_fields if not each.primary_key}
+        fields = kwargs.pop("update_fields", None)
+        fields = (columns if fields is None else {*fields}) - {"updated_at"}
+        row = Conversation.objects.filter(pk=self.pk)
+        with transaction.atomic():
+            shown = fields & SHOWN_TO_PARTICIPANTS
+            before = lock(row) if shown else []
+            if any(getattr(each, name) != getattr(self, name) for each in before for name in shown):
+                move_clocks(row)
+            return super().save(*args, update_fields=fields, **kwargs)
+
+    def delete(self, *args, **kwargs):
+        with transaction.atomic():
+            lock(Conversation.objects.filter(pk=self.pk))
+            return super().delete(*args, **kwargs)
+
+    delete.alters_data = True
+
+    @cached_property
+    def participant_list(self):
+        """The participants with their public profiles, as they were when first asked for."""
+        return list(self.participants.public())
+
+    def has_participant(self, user):
+        return self.seen_by == user or user in self.participant_list
+
+
+class ParticipationQuerySet(models.QuerySet):
+    def bulk_create(self, objs, **kwargs):
+        """Ignores rows that exist. `participants.add()` looks for them before it has the lock."""
+        return super().bulk_create(objs, **kwargs | {"ignore_conflicts": True})
+
+
+class Participation(models.Model):
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE)
+    # No index of its own: the unique constraint's index begins with this column.
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False)
+    # Messages up to this moment are read. chats/clock.py sets it to the clock for newcomers.
+    read_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ParticipationQuerySet.as_manager()
+
+    class Meta:
+        db_table = "chats_conversation_participants"
+        constraints = [
+            # Serves the conversations of a user, and the check of a membership.
+            models.UniqueConstraint(fields=["user", "conversation"], name="participation_once"),
+        ]
+
+    def __str__(self):
+        return f"{self.user_id} in {self.conversation_id}"
+
+
+class MessageQuerySet(models.QuerySet):
+    def for_user(self, user):
+        return self.filter(conversation__participants=user)
+
+    def newest_first(self):
+        return self.order_by("-sent_at", "-message_id")
+
+    def oldest_first(self):
+        return self.order_by("sent_at", "message_id")
+
+    def last_changed_last(self):
+        return self.order_by("updated_at", "message_id")
+
+    def last_of(self, conversations):
+        """The last message of each, where there is one. One query of a few index entries for each,
+        however long the histories."""
+        newest = self.filter(conversation=models.OuterRef("pk")).newest_first()
+        rows = Conversation.objects.filter(pk__in=[each.pk for each in conversations])
+        keys = rows.values(last=models.Subquery(newest.values("pk")[:1]))
+        return self.filter(pk__in=keys).with_sender()
+
+    def with_sender(self):
+        """With what a response shows: the message and its sender's public profile."""
+        profile = [f"sender__{name}" for name in PUBLIC_PROFILE]
+        shown = self.only("conversation", "message_body", "sent_at", "updated_at", *profile)
+        return shown.select_related("sender")
+
+    def delete(self):
+        with transaction.atomic():
+            conversation_ids = set(self.order_by().values_list("conversation_id", flat=True))
+            move_clocks(Conversation.objects.filter(pk__in=conversation_ids))
+            # Without messages of conversations whose clock has not moved.
+            messages = self.filter(conversation__in=conversation_ids)
+            return super(MessageQuerySet, messages).delete()
+
+    delete.alters_data = True
+    delete.queryset_only = True
+
+
+class Message(models.Model):
+    message_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # People are erased, not deleted: what they wrote is part of others' history.
+    sender = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sent_messages"
+    )
+    # No index of its own: the unique constraint's index begins with this column.
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="messages", db_index=False
+    )
+    # Empty if the message was deleted, and only then.
+    message_body = models.TextField()
+    sent_at = models.DateTimeField(editable=False)
+    # The clock's value when the message was sent, edited or deleted.
+    updated_at = models.DateTimeField(editable=False)
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            # Serves the message list.
+            models.UniqueConstraint(
+                fields=["conversation", "sent_at"],
+                name="message_sent_at_once_a_conversation",
+            ),
+            # Serves those who follow the changes of a conversation.
+            models.UniqueConstraint(
+                fields=["conversation", "updated_at"],
+                name="message_updated_at_once_a_conversation",
+            ),
+        ]
+
+    def __str__(self):
+        return str(self.message_id)
+
+    def save(self, *args, **kwargs):
+        """Raises Conversation.DoesNotExist if there is no such conversation."""
+        with transaction.atomic():
+            before = Message.objects.filter(pk=self.pk).values_list("conversation_id", flat=True)
+            conversation_ids = {self.conversation_id, *before}
+            clocks = move_clocks(Conversation.objects.filter(pk__in=conversation_ids))
+            if self.conversation_id not in clocks:
+                raise Conversation.DoesNotExist
+            self.updated_at = clocks[self.conversation_id]
+            if self.conversation_id not in before:
+                self.sent_at = self.updated_at
+            if kwargs.get("update_fields") is not None:
+                kwargs["update_fields"] = {*kwargs["update_fields"], "updated_at"}
+            super().save(*args, **kwargs)
+
+    def delete(self, *args, **kwargs):
+        """Removes the row, as Django does. services.delete() leaves a mark in its place."""
+        with transaction.atomic():
+            move_clocks(Conversation.objects.filter(pk=self.conversation_id))
+            return super().delete(*args, **kwargs)
+
+    delete.alters_data = True
+
+    @property
+    def is_deleted(self):
+        return not self.message_body
