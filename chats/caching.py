@@ -2,8 +2,7 @@
 from the cache and to the caller alone.
 
 Every key holds the clocks of what the JSON shows, so that the next request sees every change. Only
-a name or role may be CACHE_SECONDS old, or MAX_LAG_SECONDS more with a replica. The views check
-membership before they read the cache.
+a name or role may be CACHE_SECONDS old. The views check membership before they read the cache.
 """
 
 import hashlib
@@ -16,7 +15,6 @@ from django.views.decorators.cache import cache_page
 
 from chats.models import Message, prefetch_participants
 from chats.pagination import MessagePagination
-from chats.replica import read_page, shows_clocks
 from chats.serializers import serialize_conversation, serialize_message
 from chats.statements import get_read_states
 
@@ -35,15 +33,15 @@ def get_flat_list_key(user, clocks):
     return hashlib.sha256(f"{user.pk} {clocks}".encode()).hexdigest()
 
 
-def cached_page(request, key_prefix, get_data):
-    """Django's `cache_page` around `get_data()`, which returns what the response shows.
+def cached_page(request, key_prefix, view):
+    """Django's `cache_page` around `view(request)`.
 
     The client is told to ask each time: a `max-age` would make it miss changes.
     """
 
-    def render(_):
+    def render(request):
         # Rendered here, so that its size is known and only its bytes are stored.
-        content = request.accepted_renderer.render(get_data())
+        content = request.accepted_renderer.render(view(request).data)
         response = HttpResponse(content, content_type=request.accepted_renderer.media_type)
         # `public` has cache_page store one page for all callers. Their membership was checked.
         is_small = len(content) <= MAX_BYTES["default"]
@@ -68,9 +66,7 @@ def get_shared_json(alias, conversations, render):
     }
     found = caches[alias].get_many(keys)
     if missing := {key: keys[key] for key in keys if key not in found}:
-        values = list(missing.values())
-        json = read_page(lambda: shows_clocks(values), lambda: render(values))
-        rendered = dict(zip(missing, json, strict=True))
+        rendered = dict(zip(missing, render(list(missing.values())), strict=True))
         small = {key: json for key, json in rendered.items() if len(json) <= MAX_BYTES[alias]}
         caches[alias].set_many(small, CACHE_SECONDS)
         found |= rendered

@@ -12,7 +12,6 @@ from uuid import UUID
 from django.db import connection
 
 from chats.models import Conversation, Participation, User
-from chats.replica import get_read_connection
 
 MAX_UNREAD_COUNT = 100
 # A participant's own messages and deleted ones are passed over. This bounds how many.
@@ -115,7 +114,7 @@ def get_clocks(user):
     """The number of the user's conversations, and a text that changes whenever one of their clocks
     does, or the user joins or leaves one."""
     statement = CLOCKS_OF_USER.format(concatenate=CONCATENATE[connection.vendor])
-    with get_read_connection().cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(statement, get_parameters(user.pk))
         return cursor.fetchone()
 

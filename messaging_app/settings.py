@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from messaging_app.conf import env
-from messaging_app.conf.databases import READABLE, read_database, read_replica
+from messaging_app.conf.databases import READABLE, read_database
 from messaging_app.conf.log import LOGGING  # noqa: F401
 from messaging_app.conf.spectacular import SPECTACULAR_SETTINGS
 
@@ -94,11 +94,6 @@ if DEBUG:
 SQLITE_URL = f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
 DATABASE_POOLER = env.boolean("DATABASE_POOLER")
 DATABASES = {"default": read_database("DATABASE_URL", SQLITE_URL, DATABASE_POOLER)}
-if os.environ.get("REPLICA_DATABASE_URL"):
-    DATABASES["replica"] = read_replica(
-        "REPLICA_DATABASE_URL", DATABASES["default"], DATABASE_POOLER
-    )
-    DATABASE_ROUTERS = ["chats.replica.Router"]
 if os.environ.get("SOURCE_DATABASE_URL"):
     # For `manage.py copy_database`.
     DATABASES["source"] = read_database("SOURCE_DATABASE_URL", roles=READABLE)

@@ -7,11 +7,9 @@ from threading import Lock
 from time import monotonic
 
 from django.core.exceptions import BadRequest
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.mixins import ListModelMixin
-
-from chats.replica import get_read_connection
 
 SEARCH_MAX_CHARACTERS = 100
 SEARCH_MAX_SECONDS = 2
@@ -74,10 +72,9 @@ def limited_concurrency(user_id):
 def limited_search_time():
     """Raises SearchTimeout if the queries in the block take more than SEARCH_MAX_SECONDS: together
     on SQLite, each of them on PostgreSQL."""
-    connection = get_read_connection()
     limit = limit_postgres if connection.vendor == "postgresql" else limit_sqlite
     try:
-        with limit(connection):
+        with limit():
             yield
     except OperationalError as error:
         cause = error.__cause__
@@ -99,15 +96,15 @@ def limited_admin_search():
 
 
 @contextmanager
-def limit_postgres(connection):
-    with transaction.atomic(using=connection.alias):
+def limit_postgres():
+    with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = '{SEARCH_MAX_SECONDS}s'")
         yield
 
 
 @contextmanager
-def limit_sqlite(connection):
+def limit_sqlite():
     connection.ensure_connection()
     deadline = monotonic() + SEARCH_MAX_SECONDS
     set_handler = connection.connection.set_progress_handler
