@@ -1,6 +1,7 @@
 from django.core.exceptions import SuspiciousOperation
 from django.http import Http404
 from rest_framework import exceptions, status, views
+from rest_framework.settings import api_settings
 
 from chats.models import Conversation, Message
 from chats.services import IdempotencyKeyReused, MessageDeleted
@@ -24,20 +25,24 @@ INSTRUCTIONS = {
     exceptions.NotAcceptable: "Responses are JSON: accept application/json or */*.",
     exceptions.UnsupportedMediaType: "Send JSON, with the Content-Type application/json.",
 }
+# The exceptions of the program and of Django, and the responses that they become.
+RESPONSES = {
+    Http404: lambda exc: exceptions.NotFound(),
+    Conversation.DoesNotExist: lambda exc: exceptions.NotFound(),
+    Message.DoesNotExist: lambda exc: exceptions.NotFound(),
+    IdempotencyKeyReused: lambda exc: IdempotencyKeyConflict(),
+    MessageDeleted: lambda exc: MessageConflict(),
+    SuspiciousOperation: lambda exc: exceptions.ParseError(str(exc)),
+}
 
 
 def exception_handler(exc, context):
     """DRF's response in one of two shapes: `{"detail": …}`, with the `code` on a 401, or
     `{"<field>": ["…", …]}`."""
-    if isinstance(exc, (Http404, Conversation.DoesNotExist, Message.DoesNotExist)):
-        exc = exceptions.NotFound()
-    elif isinstance(exc, IdempotencyKeyReused):
-        exc = IdempotencyKeyConflict()
-    elif isinstance(exc, MessageDeleted):
-        exc = MessageConflict()
-    elif isinstance(exc, SuspiciousOperation):
-        exc = exceptions.ParseError(str(exc))
-    elif isinstance(exc, exceptions.MethodNotAllowed):
+    for exception_class, get_response in RESPONSES.items():
+        if isinstance(exc, exception_class):
+            exc = get_response(exc)
+    if isinstance(exc, exceptions.MethodNotAllowed):
         exc.detail = f"{exc.detail} Allowed: {', '.join(context['view'].allowed_methods)}."
     elif type(exc) in INSTRUCTIONS:
         exc.detail = INSTRUCTIONS[type(exc)]
@@ -45,16 +50,22 @@ def exception_handler(exc, context):
     if response is None:
         return None
     if response.status_code == status.HTTP_401_UNAUTHORIZED:
-        # The detail of simplejwt's exceptions is a dictionary; that of DRF's is a string.
-        errors = exc.detail if isinstance(exc.detail, dict) else {"detail": exc.detail}
-        detail = errors["detail"]
-        response.data = {"detail": detail, "code": errors.get("code", detail.code)}
-        if "messages" in errors:
-            # simplejwt's detail for an access token says nothing that a client can act on.
-            response.data["detail"] = INVALID_ACCESS
+        response.data = describe_authentication_error(exc.detail)
     elif isinstance(exc, exceptions.ValidationError):
-        response.data = {field: flatten(errors) for field, errors in response.data.items()}
+        errors = exc.detail
+        if not isinstance(errors, dict):
+            errors = {api_settings.NON_FIELD_ERRORS_KEY: errors}
+        response.data = {field: flatten(errors) for field, errors in errors.items()}
     return response
+
+
+def describe_authentication_error(detail):
+    """`detail` is a string in DRF's exceptions, and a dictionary in simplejwt's."""
+    if not isinstance(detail, dict):
+        return {"detail": detail, "code": detail.code}
+    # simplejwt's text for an access token says nothing that a client can act on.
+    text = INVALID_ACCESS if "messages" in detail else detail["detail"]
+    return {"detail": text, "code": detail.get("code", detail["detail"].code)}
 
 
 def flatten(errors):
