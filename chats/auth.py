@@ -1,5 +1,7 @@
 """What differs from simplejwt."""
 
+from contextlib import contextmanager
+
 from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
@@ -88,7 +90,8 @@ class TokenRefreshSerializer(serializers.Serializer):
     refresh = StringField()
 
     def validate(self, attrs):
-        session = use_refresh_token(attrs["refresh"], replace_newest)
+        with accepted_session(attrs["refresh"]) as (session, token):
+            replace_newest(session, token)
         newest = SessionToken(session.token, verify=False)
         return {"access": str(newest.access_token), "refresh": session.token}
 
@@ -98,7 +101,8 @@ class TokenBlacklistSerializer(serializers.Serializer):
     refresh = StringField()
 
     def validate(self, attrs):
-        use_refresh_token(attrs["refresh"], end_session)
+        with accepted_session(attrs["refresh"]) as (session, _):
+            end_session(session)
         return {}
 
 
@@ -120,9 +124,9 @@ class TokenVerifySerializer(serializers.Serializer):
 class SessionToken(RefreshToken):
     """A refresh token that knows its session.
 
-    The row that simplejwt stores for the first token of a session stands for the session. It holds
-    the newest token. The session has ended when the row is blacklisted or deleted. `sid` is the id
-    of the first token, and `replaces` that of the previous one. A first token has neither.
+    A session is the OutstandingToken row of its first refresh token: `row.jti` is that token's id,
+    `row.token` the newest token. The session has ended when the row is blacklisted or deleted.
+    Later tokens carry `sid`, the id of the first token, and `replaces`, the id of the previous one.
     """
 
     # Access tokens do not get these claims.
@@ -133,11 +137,11 @@ class SessionToken(RefreshToken):
         jti = self.get("sid", self["jti"])
         sessions = OutstandingToken.objects.filter(jti=jti, blacklistedtoken=None).order_by()
         if lock:
-            # Also against flushexpiredtokens, which does not lock the user.
+            # flushexpiredtokens deletes the row without locking the user, so lock the row too.
             sessions = sessions.select_for_update(no_key=True, of=("self",))
-        for session in sessions:
-            return session
-        raise TokenError(BLACKLISTED)
+        if (session := sessions.first()) is None:
+            raise TokenError(BLACKLISTED)
+        return session
 
     def is_accepted(self, session):
         """The newest token is accepted, and the one that it replaced."""
@@ -145,24 +149,26 @@ class SessionToken(RefreshToken):
         return self["jti"] in (newest["jti"], newest.get("replaces"))
 
 
-def use_refresh_token(encoded, use):
-    """Lock the session, call `use(session, token)` and return the session.
+@contextmanager
+def accepted_session(encoded):
+    """Yields the locked session of a refresh token, and the token. Raises TokenError if the token
+    is not accepted.
 
-    Ends the session if the token is no longer accepted: the client that got its successor has used
-    that one, so this token was copied (RFC 9700, section 4.14.2).
+    Ends the session if the token was accepted once: its successor has been used already, so
+    somebody has a copy of it (RFC 9700, section 4.14.2).
     """
     token = SessionToken(encoded)
     user = JWTAuthentication().get_user(token)
     with transaction.atomic():
         lock_active(user)
         session = token.get_session(lock=True)
-        is_accepted = token.is_accepted(session)
-        action = use if is_accepted else end_session
-        action(session, token)
+        if is_accepted := token.is_accepted(session):
+            yield session, token
+        else:
+            end_session(session)
     # Outside the transaction, so that the end of the session is committed.
     if not is_accepted:
         raise TokenError(BLACKLISTED)
-    return session
 
 
 def replace_newest(session, token):
@@ -177,12 +183,12 @@ def replace_newest(session, token):
     session.save(update_fields=["token", "expires_at"])
 
 
-def end_session(session, token):
+def end_session(session):
     BlacklistedToken.objects.create(token=session)
 
 
 def lock_active(user):
-    """Lock the user, so that a session can refer to them. They may have been deactivated or deleted
-    since they were read."""
+    """Lock the user. Raises UserInactive if they were deactivated or deleted since they were
+    read."""
     if not lock(User.objects.active().filter(pk=user.pk)):
         raise UserInactive
