@@ -76,7 +76,7 @@ def prepare(count):
         batch_size=1_000,
     )
     for n in range(SENDERS):
-        start(people[f"sender{n}"], {people["other"].pk})
+        start({people["other"].pk}, actor=people[f"sender{n}"])
     return people
 
 
@@ -87,12 +87,12 @@ def send_until(n, begin, end, results):
 
     sender = User.objects.get(first_name=f"sender{n}")
     conversation = sender.conversations.get()
-    send(conversation, sender, "Hello")
+    send(conversation, "Hello", actor=sender)
     waits = []
     begin.wait()
     while not end.is_set():
         started = perf_counter()
-        send(conversation, sender, "Hello")
+        send(conversation, "Hello", actor=sender)
         waits.append(perf_counter() - started)
     results.put(waits)
 

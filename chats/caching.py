@@ -1,5 +1,4 @@
-"""What is stored under which key, and how much of it; what conversations show, to all participants
-from the cache and to the caller alone.
+"""What is cached under which key, and how much of it; what conversations show.
 
 Every key holds the clocks of what the JSON shows, so that the next request sees every change. Only
 a name or role may be CACHE_SECONDS old. The views check membership before they read the cache.
@@ -15,22 +14,29 @@ from django.views.decorators.cache import cache_page
 
 from chats.models import Message, prefetch_participants
 from chats.pagination import MessagePagination
-from chats.serializers import serialize_conversation, serialize_message
-from chats.statements import get_read_states
+from chats.serializers import (
+    JSON_FIELDS,
+    ConversationListSerializer,
+    ConversationSerializer,
+    serialize,
+)
+from chats.statements import ReadState, get_read_states
 
 CACHE_SECONDS = 60
-# What is larger is not stored. With as many entries as settings.CACHES allows in local memory, this
-# is at most 63 MiB a process.
+# Larger values are not stored. With the MAX_ENTRIES in settings.CACHES, local memory holds at most
+# 63 MiB per process.
 MAX_BYTES = {"default": 64 * 1024, "summaries": 4 * 1024}
+# A release with other fields does not read what this one has stored.
+JSON_VERSION = hashlib.sha256(repr(JSON_FIELDS).encode()).hexdigest()[:8]
 
 
 def get_conversation_key(conversation):
-    return conversation.updated_at.isoformat()
+    return f"{JSON_VERSION}.{conversation.updated_at.isoformat()}"
 
 
-def get_flat_list_key(user, clocks):
-    """`clocks` is the text of `get_clocks()`."""
-    return hashlib.sha256(f"{user.pk} {clocks}".encode()).hexdigest()
+def get_inbox_key(user, clocks):
+    key = f"{JSON_VERSION} {user.pk} {clocks.digest}"
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def cached_page(request, key_prefix, view):
@@ -43,7 +49,8 @@ def cached_page(request, key_prefix, view):
         # Rendered here, so that its size is known and only its bytes are stored.
         content = request.accepted_renderer.render(view(request).data)
         response = HttpResponse(content, content_type=request.accepted_renderer.media_type)
-        # `public` has cache_page store one page for all callers. Their membership was checked.
+        # `cache_page` stores a `public` response once for all callers, and a `private` one not at
+        # all. The view has checked membership.
         is_small = len(content) <= MAX_BYTES["default"]
         response.headers["Cache-Control"] = "public" if is_small else "private"
         return response
@@ -55,21 +62,23 @@ def cached_page(request, key_prefix, view):
     return response
 
 
-def get_shared_json(alias, conversations, render):
+def get_shared(alias, conversations, serialize):
     """What each conversation shows to all its participants, from the cache of this alias.
 
-    `render()` takes the conversations of which nothing is stored, and returns the JSON of each.
+    `serialize(conversations)` returns the JSON values of those that are not in the cache.
     """
     keys = {
-        f"{conversation.pk.hex}{get_conversation_key(conversation)}": conversation
+        f"{conversation.pk.hex}.{get_conversation_key(conversation)}": conversation
         for conversation in conversations
     }
-    found = caches[alias].get_many(keys)
+    stored = caches[alias].get_many(keys)
+    found = {key: orjson.loads(json) for key, json in stored.items()}
     if missing := {key: keys[key] for key in keys if key not in found}:
-        rendered = dict(zip(missing, render(list(missing.values())), strict=True))
+        values = dict(zip(missing, serialize(list(missing.values())), strict=True))
+        rendered = {key: orjson.dumps(value) for key, value in values.items()}
         small = {key: json for key, json in rendered.items() if len(json) <= MAX_BYTES[alias]}
         caches[alias].set_many(small, CACHE_SECONDS)
-        found |= rendered
+        found |= values
     return [found[key] for key in keys]
 
 
@@ -78,24 +87,22 @@ def attach_summaries(user, conversations):
 
     One query if some of them may be unread, and two more if some are not in the cache.
     """
-    summaries = get_shared_json("summaries", conversations, render_summaries)
-    # Whatever changes after `read_at` moves the clock.
-    changed = [each.pk for each in conversations if each.updated_at > each.read_at]
+    summaries = get_shared("summaries", conversations, serialize_summaries)
+    # If the clock is not past `read_at`, nothing can be unread.
+    changed = [row.pk for row in conversations if row.updated_at > row.read_at]
     states = get_read_states(user, changed) if changed else {}
     for conversation, summary in zip(conversations, summaries, strict=True):
-        conversation.shared_json = summary
-        _, conversation.unread_count = states.get(conversation.pk, (None, 0))
+        conversation.shared = summary
+        conversation.read_state = states.get(conversation.pk, ReadState(conversation.read_at, 0))
 
 
-def render_summaries(conversations):
+def serialize_summaries(conversations):
     prefetch_related_objects(conversations, prefetch_participants())
-    last_messages = {
-        message.conversation_id: message for message in Message.objects.last_of(conversations)
-    }
-    return [
-        orjson.dumps(serialize_conversation(conversation, last_messages.get(conversation.pk)))
-        for conversation in conversations
-    ]
+    last = {message.conversation_id: message for message in Message.objects.last_of(conversations)}
+    for conversation in conversations:
+        conversation.last_message = last.get(conversation.pk)
+    fields = ConversationListSerializer.Meta.shared_fields
+    return [serialize(conversation, fields) for conversation in conversations]
 
 
 def attach_detail(user, conversation):
@@ -103,28 +110,30 @@ def attach_detail(user, conversation):
 
     Raises Conversation.DoesNotExist if the user is not a participant any more.
     """
-    [conversation.shared_json] = get_shared_json("default", [conversation], render_details)
-    for state in get_read_states(user, [conversation.pk]).values():
-        conversation.read_at, conversation.unread_count = state
-        return
-    raise conversation.DoesNotExist
+    [conversation.shared] = get_shared("default", [conversation], serialize_details)
+    states = get_read_states(user, [conversation.pk])
+    if not states:
+        raise conversation.DoesNotExist
+    conversation.read_state = states[conversation.pk]
 
 
 def attach_detail_of_new(conversation):
     """Set what ConversationSerializer shows to the user who has just started it."""
-    conversation.shared_json = render_detail(conversation, [])
-    conversation.read_at, conversation.unread_count = conversation.updated_at, 0
+    conversation.shared = serialize_detail(conversation, [])
+    conversation.read_state = ReadState(conversation.updated_at, 0)
 
 
-def render_details(conversations):
-    """With the first page of messages. Two queries for each."""
+def serialize_details(conversations):
+    """Two queries for each."""
     page = slice(MessagePagination.page_size)
     return [
-        render_detail(each, each.messages.with_sender().newest_first()[page])
-        for each in conversations
+        serialize_detail(conversation, list(conversation.messages.as_shown().newest_first()[page]))
+        for conversation in conversations
     ]
 
 
-def render_detail(conversation, messages):
-    data = serialize_conversation(conversation, next(iter(messages), None))
-    return orjson.dumps(data | {"messages": [serialize_message(message) for message in messages]})
+def serialize_detail(conversation, messages):
+    """`messages` is the first page of its messages."""
+    conversation.first_page = messages
+    conversation.last_message = messages[0] if messages else None
+    return serialize(conversation, ConversationSerializer.Meta.shared_fields)

@@ -24,13 +24,6 @@ def lock(queryset):
     return list(queryset.select_for_update(no_key=True, of=("self",)).order_by("pk"))
 
 
-def lock_one(queryset):
-    """Lock the one row of a queryset and return it. Raises its model's DoesNotExist."""
-    for row in lock(queryset):
-        return row
-    raise queryset.model.DoesNotExist
-
-
 def get_next_value(updated_at, now):
     return max(now, updated_at + STEP)
 
@@ -38,28 +31,17 @@ def get_next_value(updated_at, now):
 def move_clocks(conversations):
     """Lock the conversations of a queryset and move their clocks.
 
-    Returns the new clock of each locked conversation by primary key, or {} if none moved. One that
-    no longer meets the queryset's conditions when it is locked is not moved: PostgreSQL looks at a
-    locked row again when its wait is over, but not at the rows joined to it. One query locks, and
-    one for every KEYS_PER_QUERY conversations moves the clocks.
+    Returns `{primary key: new clock}` of the locked conversations. The update filters a second
+    time, because after a wait for a lock PostgreSQL re-checks the locked row but not the rows
+    joined to it. One query takes the locks, and one per KEYS_PER_QUERY conversations moves the
+    clocks.
     """
     now = timezone.now()
     clocks = {row.pk: get_next_value(row.updated_at, now) for row in lock(conversations)}
-    moved = sum(
-        conversations.filter(pk__in=keys).update(updated_at=Greatest(now, F("updated_at") + STEP))
-        for keys in batched(clocks, KEYS_PER_QUERY)
-    )
-    return clocks if moved else {}
-
-
-def move_one_clock(conversations):
-    """Move the clock of the one conversation of a queryset and return it.
-
-    Raises Conversation.DoesNotExist if it no longer meets the queryset's conditions.
-    """
-    for clock in move_clocks(conversations).values():
-        return clock
-    raise conversations.model.DoesNotExist
+    for keys in batched(clocks, KEYS_PER_QUERY):
+        still_matching = conversations.filter(pk__in=keys)
+        still_matching.update(updated_at=Greatest(now, F("updated_at") + STEP))
+    return clocks
 
 
 def move_clocks_of_changed_conversations(instance, action, reverse, model, pk_set, **kwargs):
@@ -70,7 +52,7 @@ def move_clocks_of_changed_conversations(instance, action, reverse, model, pk_se
     if action not in {"pre_add", "pre_remove", "pre_clear"} or pk_set == set():
         return
     if action == "pre_add":
-        # So that nobody who is being erased or deleted is left behind as a participant.
+        # Waits for an erasure or deletion in progress, so that it also removes this participation.
         users = type(instance) if reverse else model
         lock(users.objects.filter(pk__in=[instance.pk] if reverse else pk_set))
     if not reverse:

@@ -13,10 +13,10 @@ from chats.validators import validate_one_line, validate_phone_number, validate_
 
 ERASED_EMAIL_ENDING = "@erased.invalid"
 EMAIL_TAKEN = "A user with this e-mail address already exists."
-# What people see of each other. Lists read only these fields: whole rows make a page of messages a
-# tenth slower.
+# The public profile. List queries load only these fields; loading whole user rows makes a page of
+# messages 10 % slower.
 PUBLIC_PROFILE = ["user_id", "first_name", "last_name", "role"]
-# Leaving this many keeps SQLite's other writers waiting for some 50 ms.
+# Leaving 500 conversations in one transaction blocks SQLite's other writers for about 50 ms.
 CONVERSATIONS_PER_TRANSACTION = 500
 MAX_PARTICIPANTS = 256
 TITLE_MAX_CHARACTERS = 100
@@ -54,8 +54,8 @@ class UserQuerySet(models.QuerySet):
 
 class UserManager(BaseUserManager):
     def create_user(self, email, password=None, **fields):
-        """Raises ValidationError for an e-mail address, name or phone number that a form would
-        refuse, except for an empty one, and IntegrityError for an address that is taken."""
+        """Raises ValidationError for an address, name or phone number that a form would refuse
+        (empty ones are allowed), and IntegrityError if the address is taken."""
         user = self.model(email=email, **fields)
         for name in ("email", "first_name", "last_name", "phone_number"):
             user._meta.get_field(name).run_validators(getattr(user, name))
@@ -147,15 +147,11 @@ class User(AbstractUser):
         outside of transactions.
         """
         password = make_password(new_password)
-        unchanged = (
-            type(self)
-            .objects.active()
-            .filter(
-                pk=self.pk,
-                password=self.password,
-                is_staff=self.is_staff,
-                is_superuser=self.is_superuser,
-            )
+        unchanged = User.objects.active().filter(
+            pk=self.pk,
+            password=self.password,
+            is_staff=self.is_staff,
+            is_superuser=self.is_superuser,
         )
         with transaction.atomic():
             if not unchanged.update(password=password):
@@ -167,12 +163,14 @@ class User(AbstractUser):
 
     @property
     def is_erased(self):
-        return not self.is_active and self.email.endswith(ERASED_EMAIL_ENDING)
+        """An address alone could have been registered by anybody."""
+        has_erased_address = self.email.endswith(ERASED_EMAIL_ENDING)
+        return has_erased_address and not self.is_active and not self.has_usable_password()
 
 
 def prefetch_participants(path="participants"):
-    """Prefetch each conversation's `participant_list`. Without `to_attr`, Django makes a queryset
-    for each conversation, which takes as long as reading a participant or two."""
+    """Prefetch each conversation's `participant_list`. Without `to_attr`, Django builds a queryset
+    per conversation, which costs as much as loading one or two participants."""
     return models.Prefetch(path, User.objects.public(), to_attr="participant_list")
 
 
@@ -210,26 +208,28 @@ class Conversation(models.Model):
 
     objects = ConversationQuerySet.as_manager()
 
-    # The participant for whom the row was read, if any.
+    # The user whose membership the loading query has checked. Set by `get_conversation()`.
     seen_by = None
 
     def __str__(self):
         return str(self.conversation_id)
 
     def save(self, *args, **kwargs):
-        """Never writes the clock of an existing row. SHOWN_TO_PARTICIPANTS move it."""
+        """Never writes `updated_at` of an existing row. Moves the clock if a field in
+        SHOWN_TO_PARTICIPANTS has changed."""
         if self._state.adding:
             kwargs["force_insert"] = True
             return super().save(*args, **kwargs)
-        columns = {each.name for each in self._meta.concrete_fields if not each.primary_key}
+        columns = {field.name for field in self._meta.concrete_fields if not field.primary_key}
         fields = kwargs.pop("update_fields", None)
         fields = (columns if fields is None else {*fields}) - {"updated_at"}
         row = Conversation.objects.filter(pk=self.pk)
         with transaction.atomic():
-            shown = fields & SHOWN_TO_PARTICIPANTS
-            before = lock(row) if shown else []
-            if any(getattr(each, name) != getattr(self, name) for each in before for name in shown):
-                move_clocks(row)
+            if shown := fields & SHOWN_TO_PARTICIPANTS:
+                stored = lock(row)
+                new = [getattr(self, name) for name in shown]
+                if stored and [getattr(stored[0], name) for name in shown] != new:
+                    move_clocks(row)
             return super().save(*args, update_fields=fields, **kwargs)
 
     def delete(self, *args, **kwargs):
@@ -250,7 +250,8 @@ class Conversation(models.Model):
 
 class ParticipationQuerySet(models.QuerySet):
     def bulk_create(self, objs, **kwargs):
-        """Ignores rows that exist. `participants.add()` looks for them before it has the lock."""
+        """Ignores rows that exist already: `participants.add()` checks for them before the lock is
+        taken."""
         return super().bulk_create(objs, **kwargs | {"ignore_conflicts": True})
 
 
@@ -288,15 +289,15 @@ class MessageQuerySet(models.QuerySet):
         return self.order_by("updated_at", "message_id")
 
     def last_of(self, conversations):
-        """The last message of each, where there is one. One query of a few index entries for each,
-        however long the histories."""
+        """The last message of each conversation that has one. One query, which reads a few index
+        entries per conversation."""
         newest = self.filter(conversation=models.OuterRef("pk")).newest_first()
-        rows = Conversation.objects.filter(pk__in=[each.pk for each in conversations])
+        rows = Conversation.objects.filter(pk__in=[row.pk for row in conversations])
         keys = rows.values(last=models.Subquery(newest.values("pk")[:1]))
-        return self.filter(pk__in=keys).with_sender()
+        return self.filter(pk__in=keys).as_shown()
 
-    def with_sender(self):
-        """With what a response shows: the message and its sender's public profile."""
+    def as_shown(self):
+        """Loads only what a response shows: the message and its sender's public profile."""
         profile = [f"sender__{name}" for name in PUBLIC_PROFILE]
         shown = self.only("conversation", "message_body", "sent_at", "updated_at", *profile)
         return shown.select_related("sender")
@@ -305,7 +306,8 @@ class MessageQuerySet(models.QuerySet):
         with transaction.atomic():
             conversation_ids = set(self.order_by().values_list("conversation_id", flat=True))
             move_clocks(Conversation.objects.filter(pk__in=conversation_ids))
-            # Without messages of conversations whose clock has not moved.
+            # Leave out messages that were moved to another conversation since: its clock was not
+            # moved.
             messages = self.filter(conversation__in=conversation_ids)
             return super(MessageQuerySet, messages).delete()
 
@@ -374,3 +376,7 @@ class Message(models.Model):
     @property
     def is_deleted(self):
         return not self.message_body
+
+    @property
+    def shown_body(self):
+        return None if self.is_deleted else self.message_body

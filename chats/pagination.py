@@ -80,8 +80,8 @@ class KeysetPagination(BasePagination):
         return replace_query_param(self.url, "cursor", cursor)
 
     def beyond(self, queryset, position):
-        """For fields a and b: a >= x and (a > x or a = x and b > y); the first condition is
-        the one that an index serves."""
+        """For fields a and b: a >= x and (a > x or a = x and b > y). The first condition is
+        redundant, and lets the database use the index."""
         descending = queryset.query.order_by[0].startswith("-")
         compare = "lt" if descending else "gt"
         condition = Q()
@@ -136,8 +136,14 @@ class ConversationPagination(KeysetPagination):
 
 
 class MessagePagination(KeysetPagination):
+    pass
+
+
+class InboxMessagePagination(MessagePagination):
+    """For the messages of all the caller's conversations."""
+
     def get_rows(self, queryset, count, view):
-        if "conversation_pk" in view.kwargs or "conversation" in view.request.query_params:
+        if "conversation" in view.request.query_params:
             return super().get_rows(queryset, count, view)
         return first_page_for(view.request.user, queryset, count)
 

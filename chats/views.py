@@ -1,7 +1,10 @@
+from contextlib import contextmanager
+
 from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import RetrieveModelMixin
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
@@ -13,11 +16,11 @@ from chats.caching import (
     attach_summaries,
     cached_page,
     get_conversation_key,
-    get_flat_list_key,
+    get_inbox_key,
 )
 from chats.filters import ConversationFilter, ConversationMessageFilter, MessageFilter
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, prefetch_participants
-from chats.pagination import ConversationPagination, MessagePagination
+from chats.pagination import ConversationPagination, InboxMessagePagination, MessagePagination
 from chats.permissions import IsParticipantOfConversation, IsSenderOrReadOnly
 from chats.rest.idempotency import (
     created_or_replayed,
@@ -26,6 +29,7 @@ from chats.rest.idempotency import (
 )
 from chats.rest.search import SearchListModelMixin
 from chats.serializers import (
+    NOT_YOURS,
     ConversationListSerializer,
     ConversationSerializer,
     MessageBodySerializer,
@@ -35,8 +39,21 @@ from chats.serializers import (
     NewParticipantSerializer,
     ReadStateSerializer,
     TitleSerializer,
+    describe_missing,
 )
-from chats.services import delete, leave
+from chats.services import (
+    ConversationFull,
+    UnknownUsers,
+    add_participant,
+    delete,
+    edit,
+    leave,
+    mark_as_read,
+    rename,
+    send,
+    start,
+    start_distinct,
+)
 from chats.statements import get_clocks, get_conversation
 
 
@@ -95,19 +112,20 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         same conversation. If you have left it since, the response is a 404. With other
         participants, the request starts another conversation. With `distinct`, the key changes
         nothing."""
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        user_ids = serializer.validated_data["participants"]
-        conversation = serializer.save(
-            creator=request.user, conversation_id=derive_conversation_id(request, user_ids)
-        )
-        if serializer.created:
+        data = self.validate(request)
+        user_ids, arguments = data["participants"], {"title": data.get("title", "")}
+        conversation_id = derive_conversation_id(request, user_ids)
+        if not data.get("distinct"):
+            arguments["conversation_id"] = conversation_id
+        create = start_distinct if data.get("distinct") else start
+        with errors_on("participants"):
+            conversation, is_new = create(user_ids, actor=request.user, **arguments)
+        if is_new:
             attach_detail_of_new(conversation)
         else:
             conversation = get_conversation(request.user, conversation.pk)
             attach_detail(request.user, conversation)
-        data = ConversationSerializer(conversation).data
-        return created_or_replayed(request, data, serializer.created)
+        return created_or_replayed(request, ConversationSerializer(conversation).data, is_new)
 
     @extend_schema(
         operation_id="rename_conversation",
@@ -116,9 +134,8 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     )
     def partial_update(self, request, *args, **kwargs):
         """Every participant can change the title. An empty string removes it."""
-        serializer = self.get_serializer(self.get_object(), data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save(by=request.user)
+        conversation = self.get_object()
+        rename(conversation, self.validate(request)["title"], actor=request.user)
         return self.respond(self.get_object())
 
     @extend_schema(
@@ -131,9 +148,10 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     )
     @action(detail=True, methods=["post"], serializer_class=NewParticipantSerializer)
     def add_participant(self, request, pk):
-        serializer = self.get_serializer(self.get_object(), data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save(by=request.user)
+        conversation = self.get_object()
+        user_id = self.validate(request)["user_id"]
+        with errors_on("user_id"):
+            add_participant(conversation, user_id, actor=request.user)
         return self.respond(self.get_object())
 
     @extend_schema(
@@ -144,7 +162,7 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     )
     @action(detail=True, methods=["post"])
     def leave(self, request, pk):
-        leave(self.get_object(), request.user)
+        leave(self.get_object(), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
@@ -155,14 +173,32 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     def read(self, request, pk):
         """Marks the messages up to `read_at` as read by you. `read_at` only moves forward, and not
         beyond the `updated_at` of the conversation. Nobody else can see it."""
-        serializer = self.get_serializer(self.get_object(), data=request.data)
+        conversation = self.get_object()
+        read_at = self.validate(request)["read_at"]
+        state = mark_as_read(conversation, read_at, actor=request.user)
+        return Response(self.get_serializer(state).data)
+
+    def validate(self, request):
+        """The body's data, validated."""
+        serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        serializer.save(user=request.user)
-        return Response(serializer.data)
+        return serializer.validated_data
 
     def respond(self, conversation):
         attach_detail(self.request.user, conversation)
         return Response(ConversationSerializer(conversation).data)
+
+
+@contextmanager
+def errors_on(field):
+    """Raises ValidationError on the field that names users who cannot take part."""
+    try:
+        yield
+    except UnknownUsers as error:
+        raise ValidationError({field: describe_missing(error.user_ids)}) from error
+    except ConversationFull as error:
+        message = f"The conversation has {MAX_PARTICIPANTS} participants; it is full."
+        raise ValidationError({field: [message]}) from error
 
 
 # A page of the flat list reads a few index entries in each conversation, which takes a second for
@@ -188,11 +224,11 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
     permission_classes = [IsAuthenticated, IsParticipantOfConversation, IsSenderOrReadOnly]
     serializer_class = MessageSerializer
     filterset_class = MessageFilter
-    pagination_class = MessagePagination
+    pagination_class = InboxMessagePagination
     lookup_value_converter = "uuid"
 
     def get_queryset(self):
-        messages = self.get_messages().with_sender().select_related("conversation")
+        messages = self.get_messages().as_shown().select_related("conversation")
         if self.action == "list":
             return messages.newest_first()
         return messages.prefetch_related(prefetch_participants("conversation__participants"))
@@ -210,43 +246,51 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     @property
     def is_expensive(self):
-        return self.clocks[0] > MANY_CONVERSATIONS
+        return self.clocks.count > MANY_CONVERSATIONS
 
     def get_list_key(self):
-        return get_flat_list_key(self.request.user, self.clocks[1])
+        return get_inbox_key(self.request.user, self.clocks)
 
     def list(self, request, *args, **kwargs):
         return cached_page(request, self.get_list_key(), super().list)
 
     @extend_schema(responses={200: MessageSerializer, 201: MessageSerializer, 422: None})
     def create(self, request, *args, **kwargs):
-        """The same as sending it to the message list of the conversation, which is named in the
-        body. A conversation in which you do not take part is a 400."""
+        """Sends a message to the conversation that the body names. Otherwise the same as
+        `POST /api/conversations/{id}/messages/`. A conversation in which you do not take part is a
+        400."""
+        data = self.validate(request)
+        try:
+            return self.send(data["conversation"], data["message_body"])
+        except Conversation.DoesNotExist as error:
+            # The caller was removed after the validation.
+            raise ValidationError({"conversation": [NOT_YOURS]}) from error
+
+    def validate(self, request):
+        """The body's data, validated."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return self.send(serializer, serializer.validated_data["conversation"])
+        return serializer.validated_data
 
-    def send(self, serializer, conversation):
-        serializer.save(
-            sender=self.request.user,
-            conversation=conversation,
-            message_id=derive_message_id(self.request, conversation),
+    def send(self, conversation, message_body):
+        message_id = derive_message_id(self.request, conversation)
+        message, is_new = send(
+            conversation, message_body, actor=self.request.user, message_id=message_id
         )
-        return created_or_replayed(self.request, serializer.data, serializer.created)
+        return created_or_replayed(self.request, MessageSerializer(message).data, is_new)
 
     @extend_schema(responses={200: MessageSerializer, 403: None, 409: None})
     def partial_update(self, request, *args, **kwargs):
         """Only the sender can edit a message. `updated_at` moves, unless the text is the same."""
-        serializer = self.get_serializer(self.get_object(), data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save(author=request.user)
-        return Response(serializer.data)
+        message = self.get_object()
+        message = edit(message, self.validate(request)["message_body"], actor=request.user)
+        return Response(MessageSerializer(message).data)
 
     @extend_schema(request=None, responses={204: None, 403: None})
     def destroy(self, request, *args, **kwargs):
         """Only the sender can delete a message. Its text is removed for good: `message_body` is
         `null` from then on, and `updated_at` moves. Deleting it again changes nothing."""
-        delete(self.get_object(), request.user)
+        delete(self.get_object(), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -272,11 +316,12 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
 )
 class ConversationMessageViewSet(MessageViewSet):
     filterset_class = ConversationMessageFilter
+    pagination_class = MessagePagination
     is_expensive = False
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
-        # The query of the others checks the membership.
+        # For these three actions, `get_queryset()` checks the membership.
         if self.action not in {"retrieve", "partial_update", "destroy"}:
             self.conversation = get_conversation(request.user, kwargs["conversation_pk"])
 
@@ -295,6 +340,4 @@ class ConversationMessageViewSet(MessageViewSet):
     def create(self, request, *args, **kwargs):
         """`message_body` is stored exactly as it is sent. It must contain something other than
         white space, and no NUL character."""
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        return self.send(serializer, self.conversation)
+        return self.send(self.conversation, self.validate(request)["message_body"])

@@ -63,8 +63,8 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
         with them."""
         caller = self.request.user
         if self.action == "retrieve":
-            # Its time grows with the caller's conversations only; that of contacts_of() grows with
-            # their participants too.
+            # This takes time in proportion to the caller's conversations; contacts_of() also to
+            # their participants.
             shared = Conversation.objects.for_user(caller).filter(participants=OuterRef("pk"))
             users = User.objects.filter(Q(pk=caller.pk) | Exists(shared))
         elif "email" in self.request.query_params:

@@ -2,15 +2,14 @@ from contextlib import suppress
 from datetime import UTC, datetime, time
 
 from django.contrib import admin
-from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import OuterRef, Subquery
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.text import Truncator
 
-from chats import services
 from chats.admin.lists import LargeTableAdmin, read_uuid
 from chats.admin.rights import may_view
 from chats.models import Conversation, Message, User
+from chats.services import delete_for_staff
 
 # What the list shows before staff search or filter.
 NEWEST_LISTED = 100
@@ -95,9 +94,9 @@ class MessageAdmin(LargeTableAdmin):
 
     def delete_model(self, request, obj):
         """Like `DELETE /api/messages/{id}/`: the row stays, without its text."""
-        # Unless the conversation was deleted meanwhile, and the message with it.
-        with suppress(ObjectDoesNotExist):
-            services.delete(obj)
+        # The conversation, and the message with it, may have been deleted meanwhile.
+        with suppress(Message.DoesNotExist):
+            delete_for_staff(obj)
 
     def delete_queryset(self, request, queryset):
         """One after the other, so that others can write in between."""

@@ -15,8 +15,9 @@ UNKNOWN_FIELD_MAX_CHARACTERS = 50
 
 
 class UnknownFieldsMixin:
-    """Where the field is required and missing, its error names the unknown fields of the body: one
-    of them may have been meant. Read-only fields, which responses have, are not among them."""
+    """If the field is missing, its error names up to three unknown fields of the body, in case one
+    of them was meant. Fields of the serializer's `response_fields` do not count as unknown: a
+    client may send back a response."""
 
     def fail(self, key, **kwargs):
         if key == "required" and (names := self.get_unknown_names()):
@@ -26,7 +27,8 @@ class UnknownFieldsMixin:
 
     def get_unknown_names(self):
         serializer = self.parent
-        unknown = (name for name in serializer.initial_data if name not in serializer.fields)
+        known = {*serializer.fields, *getattr(serializer, "response_fields", ())}
+        unknown = (name for name in serializer.initial_data if name not in known)
         return list(islice(unknown, UNKNOWN_FIELDS_MAX))
 
 

@@ -50,7 +50,7 @@ def derive_conversation_id(request, user_ids):
     """From caller, key and the set of participants. None without a key."""
     if (key := get_key(request)) is None:
         return None
-    # A key is printable, so that the line breaks tell it from the participants.
+    # A key contains no line break, so the separator is unambiguous.
     participants = " ".join(sorted(map(str, {request.user.pk, *user_ids})))
     return uuid.uuid5(CONVERSATION_NAMESPACE, f"{request.user.pk}\n{participants}\n{key}")
 

@@ -29,8 +29,8 @@ class SearchTimeout(Exception):
 
 
 class SearchListModelMixin(ListModelMixin):
-    """DRF's, with bounds on `?search=`. If a view set sets `is_expensive`, concurrent requests for
-    its list are limited too."""
+    """DRF's mixin, with limits on `?search=`. If a view set sets `is_expensive`, concurrent
+    requests for its list are limited too."""
 
     is_expensive = False
 

@@ -24,9 +24,8 @@ class RateThrottle(SimpleRateThrottle):
         """DRF's looks up a single rate; `get_limits()` returns several."""
 
     def get_limits(self, request, view):
-        """Returns (scope, name, times) for each count of the request. Requests with the same name
-        are counted together, and the limit is `times` the scope's rate.
-        """
+        """Returns a list of `(scope, name, factor)`. Requests with the same scope and name share a
+        count, whose limit is `factor` times the scope's rate."""
         raise NotImplementedError
 
     def get_ident(self, request):
@@ -34,10 +33,10 @@ class RateThrottle(SimpleRateThrottle):
 
     def allow_request(self, request, view):
         limits = []
-        for scope, name, times in self.get_limits(request, view):
+        for scope, name, factor in self.get_limits(request, view):
             num_requests, duration = self.parse_rate(self.THROTTLE_RATES[scope])
             if num_requests:
-                limits.append((Count(f"{scope} {name}", duration), times * num_requests))
+                limits.append((Count(f"{scope} {name}", duration), factor * num_requests))
         if spent := [count.end for count, limit in limits if count.value >= limit]:
             self.end = max(spent)
             return False
@@ -47,8 +46,8 @@ class RateThrottle(SimpleRateThrottle):
             increased.append(count)
             if count.value > limit:
                 # A racing request was counted since the value was read.
-                for each in increased:
-                    each.decrease()
+                for counted in increased:
+                    counted.decrease()
                 self.end = count.end
                 return False
         return True
@@ -72,8 +71,8 @@ class Count:
 
     @property
     def value_key(self):
-        # Named after its end and stored for longer, so that increasing it never revives a count
-        # that has just expired.
+        # The key contains the end of the period and is kept longer, so that `incr` cannot add to
+        # the count of the next period.
         return f"{self.key}.{self.end}"
 
     def increase(self):

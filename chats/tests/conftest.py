@@ -111,13 +111,13 @@ def mallory(make_user):
 
 @pytest.fixture
 def conversation(alice, bob):
-    conversation, _ = start(alice, {bob.pk})
+    conversation, _ = start({bob.pk}, actor=alice)
     return conversation
 
 
 @pytest.fixture
 def message(conversation, alice):
-    message, _ = send(conversation, alice, "Hello, Bob")
+    message, _ = send(conversation, "Hello, Bob", actor=alice)
     return message
 
 

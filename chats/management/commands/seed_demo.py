@@ -103,12 +103,12 @@ class Command(BaseCommand):
     def make_conversation(self, people, title, messages, unread_by):
         names = dict.fromkeys(name for name, _ in messages)
         creator, *others = (people[name] for name in names)
-        conversation, _ = start(creator, {user.pk for user in others}, title=title)
+        conversation, _ = start({user.pk for user in others}, actor=creator, title=title)
         for name, message_body in messages:
-            message, _ = send(conversation, people[name], message_body)
+            message, _ = send(conversation, message_body, actor=people[name])
         for name in names:
             if name not in unread_by:
-                mark_as_read(conversation, people[name], message.sent_at)
+                mark_as_read(conversation, message.sent_at, actor=people[name])
 
 
 def is_demo(user):

@@ -155,7 +155,7 @@ def test_a_malformed_id_is_not_found(api, alice, method, path):
 
 
 def test_a_message_is_found_in_its_own_conversation_only(api, alice, carol, message):
-    elsewhere, _ = start(alice, {carol.pk})
+    elsewhere, _ = start({carol.pk}, actor=alice)
     response = api(alice).get(f"/api/conversations/{elsewhere.pk}/messages/{message.pk}/")
     assert (response.status_code, response.json()) == (404, NOT_FOUND)
 

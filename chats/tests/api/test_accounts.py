@@ -615,7 +615,7 @@ class TestEraseByTheApi:
     def many(self, alice, bob, monkeypatch):
         """Alice's conversations, of which two are left in a transaction."""
         monkeypatch.setattr("chats.models.CONVERSATIONS_PER_TRANSACTION", 2)
-        return [start(alice, {bob.pk})[0] for _ in range(self.CONVERSATIONS)]
+        return [start({bob.pk}, actor=alice)[0] for _ in range(self.CONVERSATIONS)]
 
     @pytest.mark.usefixtures("many")
     @pytest.mark.django_db(transaction=True)
@@ -636,7 +636,7 @@ class TestEraseByTheApi:
     def test_moves_each_clock_once(self, alice, many):
         ahead = datetime(2099, 1, 1, tzinfo=UTC)
         Conversation.objects.update(updated_at=ahead)
-        send(many[0], alice, "Hello")
+        send(many[0], "Hello", actor=alice)
         many[0].participants.remove(alice)
         erase(alice)
         clocks = dict(Conversation.objects.values_list("pk", "updated_at"))
@@ -738,7 +738,7 @@ class TestPublicProfile:
         deactivate(bob)
         assert client.get("/api/users/").json() == page(public_profile(bob))
         assert client.get(path).json() == public_profile(bob)
-        leave(conversation, bob)
+        leave(conversation, actor=bob)
         assert client.get("/api/users/").json() == page()
         response = client.get(path)
         assert (response.status_code, response.json()) == (404, NOT_FOUND)

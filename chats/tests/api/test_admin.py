@@ -69,8 +69,8 @@ class TestPages:
         few = self.measure(staff, page, message)
         users = [make_user(f"Person{n}") for n in range(60)]
         for user in users:
-            send(start(message.sender, {user.pk})[0], user, "Hello")
-            send(message.conversation, message.sender, "Hello")
+            send(start({user.pk}, actor=message.sender)[0], "Hello", actor=user)
+            send(message.conversation, "Hello", actor=message.sender)
         assert self.measure(staff, page, message) == few
 
     def measure(self, client, page, message):
@@ -97,12 +97,12 @@ class TestMessages:
     def others(self, message, carol, conversation):
         """Carol's of yesterday, in the same conversation, and Bob's in another one."""
         conversation.participants.add(carol)
-        sent, _ = send(conversation, carol, "See you, Bob")
+        sent, _ = send(conversation, "See you, Bob", actor=carol)
         Message.objects.filter(pk=sent.pk).update(sent_at=sent.sent_at - timedelta(days=1))
         sent.refresh_from_db()
         bob = conversation.participants.get(first_name="Bob")
-        elsewhere, _ = start(bob, {carol.pk})
-        return sent, send(elsewhere, bob, "Hello, Carol")[0]
+        elsewhere, _ = start({carol.pk}, actor=bob)
+        return sent, send(elsewhere, "Hello, Carol", actor=bob)[0]
 
     @pytest.mark.parametrize(
         ("term", "expected"),
@@ -129,10 +129,10 @@ class TestMessages:
         assert {row.sender.first_name for row in response.context["cl"].result_list} == expected
 
     def test_before_a_search_the_newest_are_listed(self, staff, alice, bob):
-        conversations = [start(alice, {bob.pk})[0] for _ in range(4)]
+        conversations = [start({bob.pk}, actor=alice)[0] for _ in range(4)]
         for n in range(160):
             # The first has most of them, the last one none.
-            send(conversations[n % 8 if n % 8 < 3 else 0], alice, f"{n}")
+            send(conversations[n % 8 if n % 8 < 3 else 0], f"{n}", actor=alice)
         listed = staff.get("/admin/chats/message/?p=2").context["cl"].queryset
         assert list(listed[:100]) == list(Message.objects.newest_first()[:100])
         assert listed.count() < 160
@@ -144,13 +144,13 @@ class TestMessages:
 
     def test_a_conversation_shows_its_newest_20(self, staff, conversation, alice):
         for n in range(21):
-            send(conversation, alice, f"Number {n}.")
+            send(conversation, f"Number {n}.", actor=alice)
         page = staff.get(f"/admin/chats/conversation/{conversation.pk}/change/").content.decode()
         assert re.findall(r"Number \d+\.", page) == [f"Number {n}." for n in range(20, 0, -1)]
         assert f"/admin/chats/message/?q={conversation.pk}" in page
 
     def test_what_people_write_is_text(self, staff, conversation, alice):
-        send(conversation, alice, "<script>alert(1)</script>")
+        send(conversation, "<script>alert(1)</script>", actor=alice)
         for path in (f"conversation/{conversation.pk}/change/", "message/"):
             page = staff.get(f"/admin/chats/{path}").content.decode()
             assert "&lt;script&gt;alert(1)" in page
@@ -172,7 +172,7 @@ class TestMessages:
     def test_who_may_not_view_them_sees_no_word_of_them(self, staff, message, make_staff, alice):
         """Not where they were deleted either, and not by asking which ones there are."""
         conversation = message.conversation
-        deleted, _ = send(conversation, alice, "Hello once")
+        deleted, _ = send(conversation, "Hello once", actor=alice)
         staff.post(f"/admin/chats/message/{deleted.pk}/delete/", {"post": "yes"})
         path = f"/admin/chats/conversation/{conversation.pk}/change/"
         staff.post(path, {"participants": [alice.pk]})

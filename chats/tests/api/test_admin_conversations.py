@@ -20,17 +20,17 @@ def list_last_messages(client, parameters=None):
 
 class TestList:
     def test_it_shows_titles_and_last_messages(self, staff, conversation, alice, bob, carol):
-        start(bob, {carol.pk}, title="Nothing yet")
-        rename(conversation, alice, "The room in May")
-        send(conversation, alice, "Not the last one")
-        last, _ = send(conversation, bob, "<b>" + "x" * 200)
+        start({carol.pk}, actor=bob, title="Nothing yet")
+        rename(conversation, "The room in May", actor=alice)
+        send(conversation, "Not the last one", actor=alice)
+        last, _ = send(conversation, "<b>" + "x" * 200, actor=bob)
         assert list_last_messages(staff) == [f"Bob Test: <b>{'x' * 96}…", None]
         page = staff.get(PATH).content.decode()
         assert "The room in May" in page
         assert "Nothing yet" in page
         assert "Bob Test: &lt;b&gt;xxx" in page
         assert "Not the last one" not in page
-        delete(last)
+        delete(last, actor=bob)
         assert list_last_messages(staff) == ["Bob Test: Deleted", None]
 
     def test_it_takes_as_many_queries_with_50_rows_as_with_1(self, staff, alice, bob):
@@ -45,7 +45,7 @@ class TestList:
 
         for number in (1, 50):
             while Conversation.objects.count() < number:
-                send(start(alice, {bob.pk})[0], alice, "Hello")
+                send(start({bob.pk}, actor=alice)[0], "Hello", actor=alice)
             listed, queries, of_messages = measure(staff)
             assert (listed, of_messages) == (number, 1)
             if number == 1:
@@ -54,8 +54,8 @@ class TestList:
         assert list_last_messages(staff) == ["Alice Test: Hello"] * 50
 
     def test_who_may_not_view_messages_sees_titles_only(self, make_staff, conversation, alice):
-        rename(conversation, alice, "The room in May")
-        send(conversation, alice, "Hello")
+        rename(conversation, "The room in May", actor=alice)
+        send(conversation, "Hello", actor=alice)
         for codenames, is_shown in [
             (["view_conversation"], False),
             (["view_conversation", "view_message"], True),
@@ -76,8 +76,8 @@ class TestList:
         ],
     )
     def test_it_is_searched_by_title(self, staff, alice, bob, carol, term, expected):
-        start(alice, {bob.pk}, title="The room in May")
-        start(alice, {carol.pk}, title="Chairs")
+        start({bob.pk}, actor=alice, title="The room in May")
+        start({carol.pk}, actor=alice, title="Chairs")
         rows = staff.get(PATH, {"q": term}).context["cl"].result_list
         assert {row.title for row in rows} == expected
 
@@ -106,19 +106,19 @@ class TestTitle:
         assert after.participants.count() == 2
 
     def test_the_same_one_does_not(self, save, conversation, alice):
-        rename(conversation, alice, "Holiday")
+        rename(conversation, "Holiday", actor=alice)
         before = Conversation.objects.values().get()
         assert "changed successfully" in save(title="Holiday").content.decode()
         assert Conversation.objects.values().get() == before
 
     def test_what_staff_did_not_touch_is_not_written(self, save, conversation, alice, bob):
-        rename(conversation, alice, "Holiday")
+        rename(conversation, "Holiday", actor=alice)
         assert "changed successfully" in save(participants=[bob.pk]).content.decode()
         after = Conversation.objects.get()
         assert (after.title, list(after.participants.all())) == ("Holiday", [bob])
 
     def test_what_somebody_else_changed_too_is_refused(self, save, conversation, alice):
-        rename(conversation, alice, "Holiday")
+        rename(conversation, "Holiday", actor=alice)
         before = Conversation.objects.values().get()
         assert save(title="Work").context["adminform"].errors == {"title": [CHANGED]}
         assert Conversation.objects.values().get() == before
@@ -153,7 +153,7 @@ class TestTitle:
         assert row["unread_count"] == 0
 
     def test_who_may_only_view_conversations_changes_none(self, make_staff, conversation, alice):
-        rename(conversation, alice, "Holiday")
+        rename(conversation, "Holiday", actor=alice)
         client = make_staff("view_conversation")
         path = f"{PATH}{conversation.pk}/change/"
         assert "Holiday" in client.get(path).content.decode()

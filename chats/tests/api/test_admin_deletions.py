@@ -3,9 +3,8 @@
 import pytest
 from django.contrib.admin.models import DELETION, LogEntry
 
-from chats import services
 from chats.models import Conversation, Message
-from chats.services import send
+from chats.services import delete_for_staff, send
 
 PATH = "/admin/chats/message/"
 WHAT_STAYS = "A mark stays in its place"
@@ -30,14 +29,14 @@ def read_tables():
 
 @pytest.fixture
 def messages(conversation, alice, bob):
-    return [send(conversation, user, f"Secret {user.first_name}")[0] for user in (alice, bob)]
+    return [send(conversation, f"Secret {user.first_name}", actor=user)[0] for user in (alice, bob)]
 
 
 @pytest.mark.parametrize("delete", [delete_one, delete_selected])
 class TestBothWays:
     def test_the_row_stays_without_its_text(self, staff, api, alice, messages, delete):
         """Others see what they would see if its sender had deleted it."""
-        kept, _ = send(messages[0].conversation, alice, "To be kept")
+        kept, _ = send(messages[0].conversation, "To be kept", actor=alice)
         before = Conversation.objects.get().updated_at
         delete(staff, *messages)
         rows = {row.pk: row for row in Message.objects.all()}
@@ -70,13 +69,13 @@ class TestBothWays:
     def test_one_whose_conversation_was_deleted_meanwhile_is_gone(
         self, staff, messages, delete, monkeypatch
     ):
-        service = services.delete
-
         def delete_conversation_and_message(message):
             Conversation.objects.all().delete()
-            service(message)
+            delete_for_staff(message)
 
-        monkeypatch.setattr(services, "delete", delete_conversation_and_message)
+        monkeypatch.setattr(
+            "chats.admin.messages.delete_for_staff", delete_conversation_and_message
+        )
         delete(staff, messages[0])
         assert not Message.objects.exists()
 

@@ -204,7 +204,7 @@ class TestDeletion:
         return while_deleting
 
     def test_one_who_writes_meanwhile_is_not_deleted(self, staff, alice, bob, while_deleting):
-        while_deleting(lambda: send_message(start(bob, {alice.pk})[0], alice, "Hello"))
+        while_deleting(lambda: send_message(start({alice.pk}, actor=bob)[0], "Hello", actor=alice))
         path = f"/admin/chats/user/{alice.pk}/delete/"
         page = staff.post(path, {"post": "yes"}, follow=True).content.decode()
         assert "This user has just written a message. Erase them instead." in page

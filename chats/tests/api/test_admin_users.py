@@ -18,9 +18,9 @@ def get_path(user, page="change"):
 
 class TestConversations:
     def test_the_20_with_the_newest_activity_are_listed(self, staff, alice, bob, carol):
-        conversations = [start(alice, {bob.pk})[0] for _ in range(22)]
-        start(bob, {carol.pk})
-        send(conversations[0], bob, "Hello")
+        conversations = [start({bob.pk}, actor=alice)[0] for _ in range(22)]
+        start({carol.pk}, actor=bob)
+        send(conversations[0], "Hello", actor=bob)
         page = staff.get(get_path(alice)).content.decode()
         listed = re.findall("/admin/chats/conversation/([^/]+)/change/", page)
         newest = [conversations[0], *reversed(conversations[3:])]
@@ -29,7 +29,7 @@ class TestConversations:
         assert f"/admin/chats/conversation/?q={alice.pk}" in page
 
     def test_each_shows_its_participants_and_title(self, staff, alice, conversation):
-        rename(conversation, alice, "<The room>")
+        rename(conversation, "<The room>", actor=alice)
         page = staff.get(get_path(alice)).content.decode()
         people = ", ".join(user.get_full_name() for user in conversation.participants.all())
         assert f"{people}</a>: &lt;The room&gt;" in page
@@ -40,10 +40,10 @@ class TestConversations:
                 staff.get(get_path(alice))
             return len(queries)
 
-        start(alice, {bob.pk})
+        start({bob.pk}, actor=alice)
         few = measure()
         for _ in range(19):
-            start(alice, {bob.pk})
+            start({bob.pk}, actor=alice)
         assert measure() == few
 
     def test_one_who_has_none_has_none(self, staff, alice):

@@ -96,7 +96,7 @@ def test_a_send_is_seen_by_the_next_request(api, alice, bob, path, conversation,
 
 def test_a_deletion_is_seen_by_the_next_request(api, alice, path, message):
     for delete in (message.delete, lambda: Message.objects.all().delete()):
-        send(message.conversation, alice, "Another one")
+        send(message.conversation, "Another one", actor=alice)
         before = bodies(api(alice).get(path))
         delete()
         assert len(bodies(api(alice).get(path))) < len(before)
@@ -104,8 +104,8 @@ def test_a_deletion_is_seen_by_the_next_request(api, alice, path, message):
 
 def test_a_host_whose_clock_is_behind_is_seen_in_the_flat_list(api, alice, bob, conversation):
     """The newest clock stands still while another one moves behind it."""
-    ahead, _ = start(alice, {bob.pk})
-    send(ahead, alice, "Ahead")
+    ahead, _ = start({bob.pk}, actor=alice)
+    send(ahead, "Ahead", actor=alice)
     assert bodies(api(alice).get(MESSAGES)) == ["Ahead"]
     behind = Message(
         conversation=conversation,
@@ -123,7 +123,7 @@ def test_a_host_whose_clock_is_behind_is_seen_in_the_flat_list(api, alice, bob, 
 
 def test_each_query_has_its_own_page(api, alice, path, conversation):
     for body in ("1", "2"):
-        send(conversation, alice, body)
+        send(conversation, body, actor=alice)
     for _ in ("cold", "warm"):
         assert bodies(api(alice).get(path)) == ["2", "1"]
         assert bodies(api(alice).get(path, {"ordering": "sent_at"})) == ["1", "2"]
@@ -147,7 +147,7 @@ class TestHeaders:
             assert (response.status_code, response.content) == (304, b"")
             assert response.headers["ETag"] == etag
             assert response.headers["Cache-Control"] == "private, no-cache"
-        send(message.conversation, bob, "News")
+        send(message.conversation, "News", actor=bob)
         response = api(alice).get(path, HTTP_IF_NONE_MATCH=etag)
         assert bodies(response) == ["News", "Hello, Bob"]
 
@@ -182,7 +182,7 @@ def test_a_query_that_would_be_read_in_two_ways_is_refused(api, alice, path):
 class TestSize:
     def test_a_page_over_64_kib_is_not_stored(self, api, alice, path, conversation):
         for _ in range(7):
-            send(conversation, alice, "x" * 10_000)
+            send(conversation, "x" * 10_000, actor=alice)
         response = api(alice).get(path)
         assert len(response.content) > MAX_BYTES["default"]
         assert response.headers["Cache-Control"] == "private, no-cache"
@@ -192,7 +192,7 @@ class TestSize:
     @local_memory
     def test_an_entry_holds_the_bytes_once(self, api, alice, path, conversation):
         for _ in range(6):
-            send(conversation, alice, "x" * 10_000)
+            send(conversation, "x" * 10_000, actor=alice)
         size = len(api(alice).get(path).content)
         entries = [len(entry) for entry in cache._cache.values()]
         assert size < max(entries) < size + 2_000

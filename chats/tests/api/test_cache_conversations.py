@@ -46,11 +46,11 @@ def test_one_participant_gets_what_was_stored_for_another(show, alice, bob, mess
 @pytest.mark.parametrize(
     "change",
     [
-        lambda message, bob, carol: send(message.conversation, bob, "News"),
-        lambda message, bob, carol: edit(message, message.sender, "Edited"),
-        lambda message, bob, carol: delete(message),
-        lambda message, bob, carol: rename(message.conversation, bob, "Renamed"),
-        lambda message, bob, carol: add_participant(message.conversation, carol.pk, bob),
+        lambda message, bob, carol: send(message.conversation, "News", actor=bob),
+        lambda message, bob, carol: edit(message, "Edited", actor=message.sender),
+        lambda message, bob, carol: delete(message, actor=message.sender),
+        lambda message, bob, carol: rename(message.conversation, "Renamed", actor=bob),
+        lambda message, bob, carol: add_participant(message.conversation, carol.pk, actor=bob),
         lambda message, bob, carol: message.conversation.participants.remove(bob),
     ],
     ids=["send", "edit", "delete", "rename", "join", "leave"],
@@ -107,14 +107,14 @@ def test_a_poll_without_news_is_a_304(api, alice, bob, conversation, message):
 
 @local_memory
 def test_what_is_too_large_is_not_stored(api, alice, bob, conversation):
-    other, _ = start(alice, {bob.pk})
-    send(other, alice, "small")
-    send(conversation, alice, "x" * 10_000)
+    other, _ = start({bob.pk}, actor=alice)
+    send(other, "small", actor=alice)
+    send(conversation, "x" * 10_000, actor=alice)
     rows = api(alice).get(CONVERSATIONS).json()["results"]
     assert [row["last_message"]["message_body"] for row in rows] == ["x" * 10_000, "small"]
     assert len(caches["summaries"]._cache) == 1
     for _ in range(7):
-        send(conversation, alice, "x" * 10_000)
+        send(conversation, "x" * 10_000, actor=alice)
     for found in (conversation, other):
         response = api(alice).get(f"{CONVERSATIONS}{found.pk}/")
         assert (len(response.content) > MAX_BYTES["default"]) == (found == conversation)

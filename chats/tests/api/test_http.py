@@ -73,7 +73,7 @@ def fill(alice, bob, carol, conversation):
     """`fill(text)`: the text with ids and tokens instead of their names."""
     values = {
         "conversation": conversation.pk,
-        "message": send_message(conversation, alice, "Hello")[0].pk,
+        "message": send_message(conversation, "Hello", actor=alice)[0].pk,
         "bob": bob.pk,
         "carol": carol.pk,
         "refresh": RefreshToken.for_user(alice),

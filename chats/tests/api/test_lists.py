@@ -76,10 +76,10 @@ class TestPages:
         """Imported data: the same moments in many conversations."""
         messages = []
         for n in range(30):
-            conversation, _ = start(alice, {bob.pk})
+            conversation, _ = start({bob.pk}, actor=alice)
             moments = [START + timedelta(seconds=s) for s in range(n % 4)]
             messages += import_messages(conversation, alice, moments)
-        hidden, _ = start(mallory, {bob.pk})
+        hidden, _ = start({bob.pk}, actor=mallory)
         import_messages(hidden, mallory, [START + timedelta(seconds=1)])
         messages.sort(key=lambda m: (m.sent_at, m.pk), reverse=ordering == "-sent_at")
         pages = walk(api(alice), MESSAGES, "message_id", page_size=page_size, ordering=ordering)
@@ -116,13 +116,13 @@ def test_a_page_that_was_deleted_leads_on(api, alice, conversation, import_messa
 
 
 def test_messages_sent_while_paging_do_not_shift_the_pages(api, alice, conversation):
-    sent = [str(send(conversation, alice, f"{n}")[0].pk) for n in range(9)]
+    sent = [str(send(conversation, f"{n}", actor=alice)[0].pk) for n in range(9)]
     client = api(alice)
     path = f"{CONVERSATIONS}{conversation.pk}/messages/"
     response = client.get(path, {"page_size": 2}).json()
     seen = [row["message_id"] for row in response["results"]]
     while response["next"]:
-        send(conversation, alice, "In between")
+        send(conversation, "In between", actor=alice)
         response = client.get(response["next"]).json()
         seen += [row["message_id"] for row in response["results"]]
     assert seen == sent[::-1]
@@ -144,7 +144,7 @@ def test_a_conversation_with_many_at_one_moment_ends(api, alice, bob):
 
 def test_contacts_come_by_user_id_in_pages(api, alice, make_user):
     others = [make_user(f"User{n}") for n in range(7)]
-    start(alice, {user.pk for user in others})
+    start({user.pk for user in others}, actor=alice)
     pages = walk(api(alice), "/api/users/", "user_id", page_size=3)
     assert flat(pages) == sorted(str(user.pk) for user in others)
 
@@ -185,21 +185,21 @@ class TestMessageFilters:
         return bodies
 
     def test_by_sender(self, bodies, alice, bob, conversation):
-        send(conversation, alice, "From Alice")
-        send(conversation, bob, "From Bob")
+        send(conversation, "From Alice", actor=alice)
+        send(conversation, "From Bob", actor=bob)
         assert bodies(sender=bob.pk) == ["From Bob"]
         assert bodies(sender=uuid4()) == []
 
     def test_by_conversation(self, bodies, alice, bob, mallory, conversation):
-        send(conversation, alice, "Here")
-        hidden, _ = start(mallory, {bob.pk})
-        send(hidden, mallory, "Hidden")
+        send(conversation, "Here", actor=alice)
+        hidden, _ = start({bob.pk}, actor=mallory)
+        send(hidden, "Hidden", actor=mallory)
         assert bodies(conversation=conversation.pk) == ["Here"]
         assert bodies(conversation=hidden.pk) == []
         assert bodies(conversation=uuid4()) == []
 
     def test_by_time_both_ends_exclusive(self, bodies, alice, conversation):
-        one, two, three = (send(conversation, alice, body)[0] for body in ["1", "2", "3"])
+        one, two, three = (send(conversation, body, actor=alice)[0] for body in ["1", "2", "3"])
         assert bodies(sent_at_after=one.sent_at.isoformat()) == ["3", "2"]
         assert bodies(sent_at_before=three.sent_at.isoformat()) == ["2", "1"]
         between = {"sent_at_after": one.sent_at, "sent_at_before": three.sent_at}
@@ -210,7 +210,7 @@ class TestMessageFilters:
 
     def test_in_either_order(self, bodies, alice, conversation):
         for body in ["1", "2"]:
-            send(conversation, alice, body)
+            send(conversation, body, actor=alice)
         assert bodies(ordering="sent_at") == ["1", "2"]
         assert bodies(ordering="-sent_at") == bodies() == ["2", "1"]
 
@@ -296,14 +296,14 @@ class TestFollowing:
         return follow
 
     def test_shows_each_change_in_its_order(self, follow, alice, bob, conversation):
-        first, second, third = (send(conversation, alice, f"{n}")[0] for n in range(3))
+        first, second, third = (send(conversation, f"{n}", actor=alice)[0] for n in range(3))
         bodies, seen = follow("2020-01-01T00:00:00Z")
         assert bodies == ["0", "1", "2"]
-        edit(second, alice, "1, edited")
-        delete(first, alice)
-        send(conversation, bob, "3")
-        edit(third, alice, "2, edited")
-        edit(second, alice, "1, edited twice")
+        edit(second, "1, edited", actor=alice)
+        delete(first, actor=alice)
+        send(conversation, "3", actor=bob)
+        edit(third, "2, edited", actor=alice)
+        edit(second, "1, edited twice", actor=alice)
         bodies, seen = follow(seen)
         assert bodies == [None, "3", "2, edited", "1, edited twice"]
         assert follow(seen) == ([], seen)
@@ -357,8 +357,8 @@ class TestConversationFilters:
         return {row["conversation_id"] for row in response.json()["results"]}
 
     def test_by_participants_all_of_them(self, api, alice, bob, carol, mallory):
-        two, three = (start(alice, ids)[0] for ids in ({bob.pk}, {bob.pk, carol.pk}))
-        start(bob, {carol.pk})
+        two, three = (start(ids, actor=alice)[0] for ids in ({bob.pk}, {bob.pk, carol.pk}))
+        start({carol.pk}, actor=bob)
         client = api(alice)
         assert self.ids(client, participants=bob.pk) == {str(two.pk), str(three.pk)}
         assert self.ids(client, participants=[bob.pk, carol.pk]) == {str(three.pk)}
@@ -366,7 +366,7 @@ class TestConversationFilters:
         assert self.ids(client, participants=mallory.pk) == set()
 
     def test_by_time_both_ends_exclusive(self, api, alice, bob):
-        one, two = (start(alice, {bob.pk})[0] for _ in range(2))
+        one, two = (start({bob.pk}, actor=alice)[0] for _ in range(2))
         client = api(alice)
         assert self.ids(client, created_at_after=one.created_at.isoformat()) == {str(two.pk)}
         assert self.ids(client, created_at_before=two.created_at.isoformat()) == {str(one.pk)}
@@ -508,7 +508,7 @@ class TestDeletedMeanwhile:
 
     def test_a_page_is_not_taken_for_the_last(self, api, alice, conversation, delete_newest_after):
         for n in range(30):
-            send(conversation, alice, f"{n}")
+            send(conversation, f"{n}", actor=alice)
         client = api(alice)
         with delete_newest_after('"last_at"'):
             response = client.get(MESSAGES, {"page_size": 10})
@@ -519,7 +519,7 @@ class TestDeletedMeanwhile:
 
     def test_there_is_still_a_last_message(self, api, alice, conversation, delete_newest_after):
         for body in ("1", "2"):
-            send(conversation, alice, body)
+            send(conversation, body, actor=alice)
         client = api(alice)
         with delete_newest_after('"updated_at" DESC'):
             response = client.get(CONVERSATIONS)
@@ -540,7 +540,7 @@ def test_what_narrows_a_list_does_not_narrow_one_object(api, alice, mallory, mes
 class TestCursor:
     def test_of_another_list_is_refused(self, api, alice, bob):
         for _ in range(2):
-            start(alice, {bob.pk})
+            start({bob.pk}, actor=alice)
         client = api(alice)
         following = client.get(CONVERSATIONS, {"page_size": 1}).json()["next"]
         [cursor] = parse_qs(urlsplit(following).query)["cursor"]
@@ -549,7 +549,7 @@ class TestCursor:
 
     def test_that_was_tampered_with_is_refused(self, api, alice, bob):
         for _ in range(2):
-            start(alice, {bob.pk})
+            start({bob.pk}, actor=alice)
         client = api(alice)
         following = client.get(CONVERSATIONS, {"page_size": 1}).json()["next"]
         [cursor] = parse_qs(urlsplit(following).query)["cursor"]

@@ -145,7 +145,7 @@ class TestEdit:
         assert row["sent_at"] == timestamp(message.sent_at)
 
     def test_a_deleted_one_is_a_409(self, api, alice, message_path, message):
-        delete(message, alice)
+        delete(message, actor=alice)
         response = api(alice).patch(message_path, {"message_body": "Back again"})
         assert (response.status_code, response.json()) == (
             409,
@@ -197,14 +197,14 @@ class TestWhoMayChangeAMessage:
         assert Message.objects.get().message_body == message.message_body
 
     def test_not_a_sender_who_has_left(self, api, alice, message_path, message, method):
-        leave(message.conversation, alice)
+        leave(message.conversation, actor=alice)
         response = getattr(api(alice), method)(message_path, {"message_body": "Bye"})
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
         assert Message.objects.get().message_body == message.message_body
 
 
 def test_a_message_with_the_same_text_as_a_deleted_one_is_not_deleted(api, alice, path, message):
-    send(message.conversation, alice, message.message_body)
-    delete(message, alice)
+    send(message.conversation, message.message_body, actor=alice)
+    delete(message, actor=alice)
     bodies = [row["message_body"] for row in api(alice).get(path).json()["results"]]
     assert bodies == ["Hello, Bob", None]

@@ -45,7 +45,7 @@ class TestMessage:
         assert Message.objects.get().message_body == "Once"
 
     def test_the_key_is_the_senders_and_the_conversations_own(self, api, alice, bob, carol, path):
-        elsewhere, _ = start(alice, {carol.pk})
+        elsewhere, _ = start({carol.pk}, actor=alice)
         for user, url in [
             (alice, path),
             (bob, path),
@@ -69,14 +69,14 @@ class TestMessage:
         self, api, alice, path, message_body
     ):
         api(alice).post(path, {"message_body": "Once"}, **KEY)
-        edit(Message.objects.get(), alice, "Edited")
+        edit(Message.objects.get(), "Edited", actor=alice)
         again = api(alice).post(path, {"message_body": message_body}, **KEY)
         assert (again.status_code, again.json()) == (200, message_json(Message.objects.get()))
         assert again.json()["message_body"] == "Edited"
 
     def test_a_late_repeat_does_not_bring_a_deleted_one_back(self, api, alice, path):
         api(alice).post(path, {"message_body": "Once"}, **KEY)
-        delete(Message.objects.get(), alice)
+        delete(Message.objects.get(), actor=alice)
         again = api(alice).post(path, {"message_body": "Once"}, **KEY)
         assert (again.status_code, again.json()["message_body"]) == (200, None)
         assert Message.objects.get().message_body == ""
@@ -108,8 +108,8 @@ class TestConversation:
         body = {"participants": [str(bob.pk)]}
         api(alice).post(CONVERSATIONS, body, **KEY)
         conversation = Conversation.objects.get()
-        send(conversation, bob, "Hello")
-        add_participant(conversation, carol.pk, by=bob)
+        send(conversation, "Hello", actor=bob)
+        add_participant(conversation, carol.pk, actor=bob)
         bob.is_active = False
         bob.save()
         again = api(alice).post(CONVERSATIONS, body, **KEY)

@@ -35,9 +35,9 @@ def rows(request):
 def grown(rows, alice, bob, make_user):
     """A conversation with this many messages and, beside Alice, participants."""
     others = {bob.pk} | {make_user(f"User{n}").pk for n in range(rows - 1)}
-    conversation, _ = start(alice, others)
+    conversation, _ = start(others, actor=alice)
     for n in range(rows):
-        send(conversation, [alice, bob][n % 2], f"{n}")
+        send(conversation, f"{n}", actor=[alice, bob][n % 2])
     return conversation
 
 
@@ -45,8 +45,8 @@ def grown(rows, alice, bob, make_user):
 def many(grown, rows, alice, bob):
     """Alice has this many conversations, with a message each."""
     for _ in range(rows - 1):
-        conversation, _ = start(alice, {bob.pk})
-        send(conversation, bob, "Hello")
+        conversation, _ = start({bob.pk}, actor=alice)
+        send(conversation, "Hello", actor=bob)
     return grown
 
 
@@ -54,7 +54,7 @@ def many(grown, rows, alice, bob):
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="about prepared statements")
 def test_a_column_is_added_while_statements_are_prepared(api, alice, bob, conversation):
     """By another process, which migrates."""
-    send(conversation, bob, "Hello")
+    send(conversation, "Hello", actor=bob)
     detail = f"{CONVERSATIONS}{conversation.pk}/"
     paths = [CONVERSATIONS, detail, f"{detail}messages/", MESSAGES]
     tables = ["user", "conversation", "conversation_participants", "message"]
@@ -107,7 +107,7 @@ def test_conversation_list_after_one_change(api, alice, bob, many):
     client = api(alice)
     path = f"{CONVERSATIONS}?page_size=100"
     client.get(path)
-    send(many, bob, "News")
+    send(many, "News", actor=bob)
     # Caller, conversations, participants, last message with its sender, unread messages.
     with CaptureQueriesContext(connection) as context:
         client.get(path)

@@ -68,8 +68,8 @@ def import_messages(conversation, sender, count, message_body="Hello"):
 class TestUnreadCount:
     def test_counts_what_others_wrote_since(self, states, read, alice, bob, conversation):
         assert unread(states(bob)) == 0
-        messages = [send(conversation, alice, f"{n}")[0] for n in range(3)]
-        send(conversation, bob, "Mine")
+        messages = [send(conversation, f"{n}", actor=alice)[0] for n in range(3)]
+        send(conversation, "Mine", actor=bob)
         assert (unread(states(alice)), unread(states(bob))) == (1, 3)
         response = read(bob, messages[0].sent_at)
         assert (response.status_code, response.json()) == (
@@ -80,9 +80,9 @@ class TestUnreadCount:
         assert unread(states(alice)) == 1
 
     def test_passes_over_deleted_ones(self, states, alice, bob, conversation):
-        first, _ = send(conversation, alice, "One")
-        send(conversation, alice, "Two")
-        delete(first, alice)
+        first, _ = send(conversation, "One", actor=alice)
+        send(conversation, "Two", actor=alice)
+        delete(first, actor=alice)
         assert unread(states(bob)) == 1
 
     def test_ends_at_a_hundred(self, states, alice, bob, conversation):
@@ -97,7 +97,7 @@ class TestUnreadCount:
         assert unread(states(bob)) == 1
 
     def test_is_fresh_after_an_edit_and_a_deletion(self, api, states, alice, bob, conversation):
-        message, _ = send(conversation, alice, "One")
+        message, _ = send(conversation, "One", actor=alice)
         url = f"/api/messages/{message.pk}/"
         api(alice).patch(url, {"message_body": "Two"})
         assert unread(states(bob)) == 1
@@ -107,7 +107,7 @@ class TestUnreadCount:
 
 class TestMarking:
     def test_only_moves_forward(self, read, alice, bob, conversation):
-        first, second = (send(conversation, alice, body)[0] for body in ("One", "Two"))
+        first, second = (send(conversation, body, actor=alice)[0] for body in ("One", "Two"))
         assert read(bob, second.sent_at).json()["unread_count"] == 0
         response = read(bob, first.sent_at)
         assert (response.status_code, response.json()) == (
@@ -117,9 +117,9 @@ class TestMarking:
 
     @pytest.mark.parametrize("moment", [FAR_AHEAD, "9999-12-31T23:59:59.999999Z"])
     def test_goes_no_further_than_the_clock(self, read, states, alice, bob, conversation, moment):
-        message, _ = send(conversation, alice, "One")
+        message, _ = send(conversation, "One", actor=alice)
         assert read(bob, moment).json()["read_at"] == timestamp(message.sent_at)
-        send(conversation, alice, "Two")
+        send(conversation, "Two", actor=alice)
         assert unread(states(bob)) == 1
 
     def test_nobody_else_can_see_it(self, api, read, states, path, alice, bob, message):
@@ -166,11 +166,11 @@ class TestBeginning:
         conversation = message.conversation
         if clock:
             Conversation.objects.update(updated_at=clock)
-            send(conversation, alice, "Ahead")
-        add_participant(conversation, carol.pk, by=alice)
+            send(conversation, "Ahead", actor=alice)
+        add_participant(conversation, carol.pk, actor=alice)
         conversation.refresh_from_db()
         assert states(carol) == {"read_at": timestamp(conversation.updated_at), "unread_count": 0}
-        send(conversation, alice, "Hello, Carol")
+        send(conversation, "Hello, Carol", actor=alice)
         assert unread(states(carol)) == 1
 
     @pytest.mark.parametrize("end", ["conversation", "user"])

@@ -25,7 +25,7 @@ def path(request, conversation):
 @pytest.fixture
 def long_history(conversation, alice):
     """Messages whose search for `a…ab` takes SQLite and PostgreSQL a second or two."""
-    start = send(conversation, alice, "Hello")[0].sent_at.replace(year=2020)
+    start = send(conversation, "Hello", actor=alice)[0].sent_at.replace(year=2020)
     body = "a" * 10_000
     Message.objects.bulk_create(
         Message(
@@ -46,7 +46,7 @@ def test_literal_text_in_any_ascii_case(api, alice, conversation, path):
         return [row["message_body"] for row in response.json()["results"]]
 
     for body in ["100% sure", "100 percent", "under_score", "back\\slash", "a  b ", "ÄRGER"]:
-        send(conversation, alice, body)
+        send(conversation, body, actor=alice)
     assert search("% SURE") == ["100% sure"]
     assert search("r_s") == ["under_score"]
     assert search("k\\s") == ["back\\slash"]
@@ -168,7 +168,7 @@ class TestAdmin:
 
     @pytest.mark.parametrize("across", ["0", "1"])
     def test_an_action_is_on_what_is_selected_and_searches_nothing(self, root, message, across):
-        kept, _ = send(message.conversation, message.sender, "Hello again")
+        kept, _ = send(message.conversation, "Hello again", actor=message.sender)
         body = {"action": "delete_selected", "_selected_action": message.pk, "post": "yes"}
         with CaptureQueriesContext(connection) as queries:
             root.post("/admin/chats/message/?q=hello", body | {"select_across": across})

@@ -88,9 +88,9 @@ GO_ON = """
 from chats.models import User
 from chats.services import mark_as_read, send, start
 alice, bob = User.objects.order_by("pk")[:2]
-conversation, _ = start(alice, {bob.pk}, title="After")
-message, _ = send(conversation, alice, "After")
-assert mark_as_read(conversation, bob, message.sent_at) == (message.sent_at, 0)
+conversation, _ = start({bob.pk}, actor=alice, title="After")
+message, _ = send(conversation, "After", actor=alice)
+assert mark_as_read(conversation, message.sent_at, actor=bob) == (message.sent_at, 0)
 """
 
 
