@@ -11,12 +11,12 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from chats.caching import (
-    attach_detail,
-    attach_detail_of_new,
-    attach_summaries,
     cached_page,
     get_conversation_key,
+    get_detail,
+    get_detail_of_new,
     get_inbox_key,
+    get_summaries,
 )
 from chats.filters import ConversationFilter, ConversationMessageFilter, MessageFilter
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, prefetch_participants
@@ -90,9 +90,7 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         return Conversation.objects.as_seen_by(self.request.user).latest_activity_first()
 
     def paginate_queryset(self, queryset):
-        conversations = super().paginate_queryset(queryset)
-        attach_summaries(self.request.user, conversations)
-        return conversations
+        return get_summaries(self.request.user, super().paginate_queryset(queryset))
 
     def get_object(self):
         conversation = get_conversation(self.request.user, self.kwargs["pk"])
@@ -134,11 +132,10 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
                     user_ids, actor=request.user, title=title, conversation_id=conversation_id
                 )
         if is_new:
-            attach_detail_of_new(conversation)
+            shown = get_detail_of_new(conversation)
         else:
-            conversation = get_conversation(request.user, conversation.pk)
-            attach_detail(request.user, conversation)
-        return created_or_replayed(request, ConversationSerializer(conversation).data, is_new)
+            shown = get_detail(request.user, get_conversation(request.user, conversation.pk))
+        return created_or_replayed(request, ConversationSerializer(shown).data, is_new)
 
     @extend_schema(
         operation_id="rename_conversation",
@@ -194,8 +191,8 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         return Response(ReadStateSerializer(state).data)
 
     def respond(self, conversation):
-        attach_detail(self.request.user, conversation)
-        return Response(ConversationSerializer(conversation).data)
+        shown = get_detail(self.request.user, conversation)
+        return Response(ConversationSerializer(shown).data)
 
 
 @extend_schema_view(
@@ -234,7 +231,7 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     @property
     def is_expensive(self):
-        return self.clocks.count > MANY_CONVERSATIONS
+        return self.clocks.conversations > MANY_CONVERSATIONS
 
     def get_list_key(self):
         return get_inbox_key(self.request.user, self.clocks)
