@@ -6,7 +6,6 @@ from urllib.parse import unquote
 
 import dj_database_url
 import psycopg
-from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import make_conninfo
 
 from messaging_app.conf import env
@@ -39,10 +38,6 @@ POSTGRES_OPTIONS = {
     "server_side_binding": True,
     "prepare_threshold": 1,
 }
-# Shorter, because a page can be read from the primary instead.
-REPLICA_OPTIONS = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
-# For a statement. A search ends by itself before that.
-REPLICA_MAX_SECONDS = 3
 # Compiling a statement of some thousand keys took PostgreSQL longer than running it.
 POSTGRES_SESSION = "-c jit=off"
 POSTGRES_PORT = 5432
@@ -78,18 +73,6 @@ def read_database(name, default="", is_pooled=False, roles=WRITABLE):
     session = options.get("options", os.environ.get("PGOPTIONS", ""))
     options["options"] = f"{POSTGRES_SESSION} {session}"
     return settings | POSTGRES | {"OPTIONS": options}
-
-
-def read_replica(name, primary, is_pooled):
-    """The settings for a standby of the database with the settings `primary`."""
-    replica = read_database(name, is_pooled=is_pooled, roles=STANDBY)
-    if not replica["ENGINE"] == primary["ENGINE"] == POSTGRES["ENGINE"]:
-        message = (
-            f"{name} must be a standby of DATABASE_URL, and both must be of the form postgres://…"
-        )
-        raise ImproperlyConfigured(message)
-    options = replica["OPTIONS"] | REPLICA_OPTIONS
-    return replica | {"OPTIONS": options, "MAX_SECONDS": REPLICA_MAX_SECONDS}
 
 
 def parse_database(value, roles):

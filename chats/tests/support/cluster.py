@@ -133,7 +133,6 @@ class Cluster:
             CheckedSession,
             self.network.add_machine(),
             CACHE_URL=self.redis.url,
-            REPLICA_DATABASE_URL=self.url,
             DATABASE_POOLER="1" if self.poolers else "0",
             TRUSTED_PROXIES="1",
             ALLOWED_HOSTS="*",

@@ -121,18 +121,6 @@ def load(monkeypatch):
             {"DATABASE_URL": "postgres://a/c?target_session_attrs=writable"},
             "DATABASE_URL is not of the form",
         ),
-        (
-            {
-                "DATABASE_URL": "postgres://a/b",
-                "REPLICA_DATABASE_URL": "postgres://a/b?target_session_attrs=primary",
-            },
-            "REPLICA_DATABASE_URL is not of the form",
-        ),
-        ({"REPLICA_DATABASE_URL": "postgres://a/b"}, "must be a standby of DATABASE_URL"),
-        (
-            {"DATABASE_URL": "postgres://a/b", "REPLICA_DATABASE_URL": "sqlite:///file"},
-            "must be a standby of DATABASE_URL",
-        ),
         ({"CACHE_URL": "redis://password@a"}, "CACHE_URL is not of the form redis://"),
         ({"CACHE_URL": "redis://:pass;word@a"}, "CACHE_URL is not of the form redis://"),
         ({"CACHE_URL": "redis://a:65536"}, "CACHE_URL is not of the form redis://"),
@@ -255,17 +243,6 @@ def test_a_production_environment_passes_the_deployment_check():
         (
             {"DATABASE_URL": "postgres://a,b/c?target_session_attrs=primary"},
             {"DATABASES.default.OPTIONS.target_session_attrs": "primary"},
-        ),
-        (
-            {
-                "DATABASE_URL": "postgres://a,b/c",
-                "REPLICA_DATABASE_URL": "postgres://a,b/c",
-            },
-            {
-                "DATABASES.replica.HOST": "a,b",
-                "DATABASES.replica.OPTIONS.target_session_attrs": "standby",
-                "DATABASES.replica.OPTIONS.connect_timeout": 2,
-            },
         ),
         (
             {"DATABASE_URL": "postgres://a/b?options=-c%20a%3Db", "PGOPTIONS": "-c c=d"},
