@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from messaging_app.conf import env
-from messaging_app.conf.databases import READABLE, read_database
+from messaging_app.conf.databases import read_database
 from messaging_app.conf.log import LOGGING  # noqa: F401
 from messaging_app.conf.spectacular import SPECTACULAR_SETTINGS
 
@@ -96,7 +96,7 @@ DATABASE_POOLER = env.boolean("DATABASE_POOLER")
 DATABASES = {"default": read_database("DATABASE_URL", SQLITE_URL, DATABASE_POOLER)}
 if os.environ.get("SOURCE_DATABASE_URL"):
     # For `manage.py copy_database`.
-    DATABASES["source"] = read_database("SOURCE_DATABASE_URL", roles=READABLE)
+    DATABASES["source"] = read_database("SOURCE_DATABASE_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Entries in local memory: chats.caching.MAX_BYTES says how large they are.
