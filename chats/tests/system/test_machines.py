@@ -34,17 +34,10 @@ WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 logger = logging.getLogger(__name__)
 
 
-# Without and with PgBouncer in front of each PostgreSQL.
-with_and_without_poolers = pytest.mark.parametrize(
-    "running_cluster", ["direct", "pooled"], indirect=True, scope="module"
-)
-
-
-@pytest.fixture(scope="module", params=["direct"])
-def running_cluster(tmp_path_factory, django_db_blocker, request):
-    is_pooled = request.param == "pooled"
+@pytest.fixture(scope="module")
+def running_cluster(tmp_path_factory, django_db_blocker):
     with django_db_blocker.unblock():
-        cluster = Cluster(tmp_path_factory.mktemp("cluster"), is_pooled)
+        cluster = Cluster(tmp_path_factory.mktemp("cluster"))
     yield cluster
     cluster.remove()
 
@@ -167,7 +160,6 @@ def traffic(people, path, has_keys=True):
     )
 
 
-@with_and_without_poolers
 @pytest.mark.parametrize("how", ["killed", "unplugged"])
 def test_the_standby_takes_over(cluster, people, path, how):
     with traffic(people, path) as running:
@@ -181,7 +173,6 @@ def test_the_standby_takes_over(cluster, people, path, how):
     assert running.get_longest_gap() < MAX_SECONDS_WITHOUT_WRITES[how]
 
 
-@with_and_without_poolers
 @pytest.mark.parametrize("how", ["killed", "unplugged"])
 def test_a_web_machine_is_lost(cluster, people, path, how):
     """The load balancer repeats what has an Idempotency-Key."""
