@@ -160,7 +160,8 @@ def traffic(people, path, has_keys=True):
     )
 
 
-@pytest.mark.parametrize("how", ["killed", "unplugged"])
+# The first one loses the first host of the URL, which each new connection then waits for.
+@pytest.mark.parametrize("how", ["unplugged", "killed"])
 def test_the_standby_takes_over(cluster, people, path, how):
     with traffic(people, path) as running:
         if how == "killed":
