@@ -154,8 +154,8 @@ def accepted_session(encoded):
     """Yields the locked session of a refresh token, and the token. Raises TokenError if the token
     is not accepted.
 
-    Ends the session if the token was accepted once: its successor has been used already, so
-    somebody has a copy of it (RFC 9700, section 4.14.2).
+    An older token of the session has been copied, because its successor was used already. It ends
+    the session (RFC 9700, section 4.14.2).
     """
     token = SessionToken(encoded)
     user = JWTAuthentication().get_user(token)

@@ -1,4 +1,4 @@
-"""What is cached under which key, and how much of it; what conversations show.
+"""The caches: keys, sizes, and what conversations show.
 
 Every key holds the clocks of what the JSON shows, so that the next request sees every change. Only
 a name or role may be CACHE_SECONDS old. The views check membership before they read the cache.
@@ -72,11 +72,11 @@ def cached_page(
 def get_shared(
     alias: str,
     conversations: list[Conversation],
-    serialize: Callable[[list[Conversation]], list[dict]],
+    serialize_rows: Callable[[list[Conversation]], list[dict]],
 ) -> list[dict]:
     """What each conversation shows to all its participants, from the cache of this alias.
 
-    `serialize(conversations)` returns the JSON values of those that are not in the cache.
+    `serialize_rows(conversations)` returns the JSON values of those that are not in the cache.
     """
     keys = {
         f"{conversation.pk.hex}.{get_conversation_key(conversation)}": conversation
@@ -85,7 +85,7 @@ def get_shared(
     stored = caches[alias].get_many(keys)
     found = {key: orjson.loads(json) for key, json in stored.items()}
     if missing := {key: keys[key] for key in keys if key not in found}:
-        values = dict(zip(missing, serialize(list(missing.values())), strict=True))
+        values = dict(zip(missing, serialize_rows(list(missing.values())), strict=True))
         rendered = {key: orjson.dumps(value) for key, value in values.items()}
         small = {key: json for key, json in rendered.items() if len(json) <= MAX_BYTES[alias]}
         caches[alias].set_many(small, CACHE_SECONDS)

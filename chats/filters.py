@@ -202,9 +202,10 @@ class ConversationMessageFilter(MessageFilter):
 
     def filter_queryset(self, queryset):
         follows = self.form.cleaned_data.get("ordering") == "updated_at"
-        if follows and "updated_at_after" not in self.filters:
+        is_bounded = self.form.cleaned_data.get("updated_at_after") is not None
+        if follows and not is_bounded:
             raise ValidationError({"ordering": ["updated_at requires updated_at_after."]})
-        if "updated_at_after" in self.filters and not follows:
+        if is_bounded and not follows:
             message = "updated_at_after requires ordering=updated_at."
             raise ValidationError({"updated_at_after": [message]})
         return super().filter_queryset(queryset)

@@ -61,6 +61,7 @@ class UserManager(BaseUserManager):
             user._meta.get_field(name).run_validators(getattr(user, name))
         # Hashed before the transaction: SQLite lets nobody else write during one.
         user.set_password(password)
+        # Only transactions wait in SQLite's queue of writers.
         with transaction.atomic(using=self._db):
             user.save(using=self._db)
         return user
@@ -135,8 +136,8 @@ class User(AbstractUser):
         return keys
 
     def check_password(self, raw_password):
-        """Upgrades an outdated hash, as Django does, but overwrites no password that was changed in
-        the meantime."""
+        """Upgrades an outdated hash, as Django does, but does not overwrite a password that was
+        changed in the meantime."""
         return check_password(raw_password, self.password, self.replace_password)
 
     def replace_password(self, new_password):
@@ -153,6 +154,7 @@ class User(AbstractUser):
             is_staff=self.is_staff,
             is_superuser=self.is_superuser,
         )
+        # Only transactions wait in SQLite's queue of writers.
         with transaction.atomic():
             if not unchanged.update(password=password):
                 return False
@@ -163,7 +165,8 @@ class User(AbstractUser):
 
     @property
     def is_erased(self):
-        """An address alone could have been registered by anybody."""
+        """True after `services.erase()`. The address alone proves nothing: before it was refused,
+        anybody could register such an address."""
         has_erased_address = self.email.endswith(ERASED_EMAIL_ENDING)
         return has_erased_address and not self.is_active and not self.has_usable_password()
 
@@ -179,7 +182,8 @@ class ConversationQuerySet(models.QuerySet):
         return self.filter(participants=user)
 
     def as_seen_by(self, user):
-        """The user's conversations, annotated with their `read_at`."""
+        """The user's conversations, annotated with their `read_at`, which comes from the join of
+        `for_user()`."""
         return self.for_user(user).annotate(read_at=models.F("participation__read_at"))
 
     def latest_activity_first(self):
@@ -208,8 +212,8 @@ class Conversation(models.Model):
 
     objects = ConversationQuerySet.as_manager()
 
-    # The user whose membership the loading query has checked. Set by `get_conversation()`.
-    seen_by = None
+    # The participant for whom `get_conversation()` loaded this row.
+    loaded_for = None
 
     def __str__(self):
         return str(self.conversation_id)
@@ -218,6 +222,7 @@ class Conversation(models.Model):
         """Never writes `updated_at` of an existing row. Moves the clock if a field in
         SHOWN_TO_PARTICIPANTS has changed."""
         if self._state.adding:
+            # Never overwrites a conversation that has the same id.
             kwargs["force_insert"] = True
             return super().save(*args, **kwargs)
         columns = {field.name for field in self._meta.concrete_fields if not field.primary_key}
@@ -245,13 +250,13 @@ class Conversation(models.Model):
         return list(self.participants.public())
 
     def has_participant(self, user):
-        return self.seen_by == user or user in self.participant_list
+        return self.loaded_for == user or user in self.participant_list
 
 
 class ParticipationQuerySet(models.QuerySet):
     def bulk_create(self, objs, **kwargs):
-        """Ignores rows that exist already: `participants.add()` checks for them before the lock is
-        taken."""
+        """Ignores rows that exist already. `participants.add()` looks for them before it has the
+        lock, so one may have been added since."""
         return super().bulk_create(objs, **kwargs | {"ignore_conflicts": True})
 
 
@@ -359,10 +364,12 @@ class Message(models.Model):
             if self.conversation_id not in clocks:
                 raise Conversation.DoesNotExist
             self.updated_at = clocks[self.conversation_id]
+            changed = {"updated_at"}
             if self.conversation_id not in before:
                 self.sent_at = self.updated_at
+                changed.add("sent_at")
             if kwargs.get("update_fields") is not None:
-                kwargs["update_fields"] = {*kwargs["update_fields"], "updated_at"}
+                kwargs["update_fields"] = changed.union(kwargs["update_fields"])
             super().save(*args, **kwargs)
 
     def delete(self, *args, **kwargs):

@@ -85,10 +85,12 @@ class KeysetPagination(BasePagination):
         redundant, and lets the database use the index."""
         descending = queryset.query.order_by[0].startswith("-")
         compare = "lt" if descending else "gt"
-        condition = Q()
-        for field, value in reversed(list(zip(self.fields, position, strict=True))):
-            further = Q((f"{field.name}__{compare}", value))
-            condition = further | Q((field.name, value)) & condition if condition else further
+        *fields, last = zip(self.fields, position, strict=True)
+        condition = Q((f"{last[0].name}__{compare}", last[1]))
+        for field, value in reversed(fields):
+            condition = Q((f"{field.name}__{compare}", value)) | (
+                Q((field.name, value)) & condition
+            )
         return Q((f"{self.fields[0].name}__{compare}e", position[0])) & condition
 
     def get_paginated_response(self, data):
@@ -128,10 +130,6 @@ class KeysetPagination(BasePagination):
         ]
 
 
-class UserPagination(KeysetPagination):
-    pass
-
-
 class ConversationPagination(KeysetPagination):
     pass
 
@@ -146,7 +144,7 @@ class InboxMessagePagination(MessagePagination):
     def get_rows(self, queryset, count, view):
         if "conversation" in view.request.query_params:
             return super().get_rows(queryset, count, view)
-        return first_page_for(view.request.user, queryset, count)
+        return get_first_rows(view.request.user, queryset, count)
 
 
 def in_opposite_order(queryset):
@@ -155,13 +153,14 @@ def in_opposite_order(queryset):
     return queryset.order_by(*(name[1:] if name[0] == "-" else f"-{name}" for name in names))
 
 
-def first_page_for(user, messages, count):
+def get_first_rows(user, messages, count):
     """A list of the first `count` of the user's messages, in the order of the queryset.
 
-    The database would read and sort all messages of the user to find them. Only the `count`
-    conversations whose first message ranks highest can contribute, and nothing ranked below the
-    `count`-th message of any of them. The first query finds both bounds; the second reads between
-    them. Both read a few index entries in each of the user's conversations.
+    The database would read and sort all messages of the user to find them. But they come from at
+    most `count` conversations: those whose first messages come first. If one of these has `count`
+    messages itself, nothing after the last of these can be among them. The first query finds both
+    bounds, and the second reads between them. Both read a few index entries in each of the user's
+    conversations.
     """
     descending = messages.query.order_by[0].startswith("-")
     of_conversation = messages.filter(conversation=OuterRef("pk"))

@@ -1,10 +1,11 @@
 """The shape of the JSON and the validation of input.
 
-`serialize()` reads rows past DRF's fields, which take six times as long for 20 messages.
+`serialize()` bypasses DRF's fields, which take six times as long for 20 messages.
 """
 
 from collections.abc import Callable
 from datetime import datetime
+from types import NoneType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -42,8 +43,8 @@ def serialize(row, fields, **given):
 
 
 def to_json(value):
-    convert = CONVERTERS.get(type(value))
-    return convert(value) if convert else value
+    """Raises KeyError for a type that nobody has thought of."""
+    return CONVERTERS[type(value)](value)
 
 
 def serialize_user(user):
@@ -60,6 +61,9 @@ def serialize_moment(moment):
 
 
 CONVERTERS: dict[type, Callable] = {
+    str: str,
+    NoneType: lambda value: None,
+    User.Role: str,
     UUID: str,
     datetime: serialize_moment,
     User: serialize_user,

@@ -86,9 +86,9 @@ def start_distinct(
 ) -> tuple[Conversation, bool]:
     """Like start(), but returns the distinct conversation of exactly these users if there is one.
 
-    The ids of the distinct conversations that these users have started follow each other, from one
-    that is derived from the users. So the database itself refuses a second conversation, and a
-    query of the newest DISTINCT_EXAMINED finds the next id, however often somebody has left.
+    The first id is a UUIDv5 of the participants, and each further conversation takes the last id
+    plus one. So the primary key refuses a duplicate. Only the newest DISTINCT_EXAMINED are searched
+    for one that still has exactly these participants, however often somebody has left.
     """
     everybody = {actor.pk, *user_ids}
     first = uuid.uuid5(DISTINCT_NAMESPACE, f"{' '.join(sorted(map(str, everybody)))} 0")
@@ -157,16 +157,17 @@ def leave(conversation: Conversation, *, actor: User) -> None:
 def mark_as_read(conversation: Conversation, read_at: datetime, *, actor: User) -> ReadState:
     """Everything up to `read_at`, or to the clock if that is earlier, is read by `actor`.
 
-    Only moves forward. Returns the ReadState. Raises Conversation.DoesNotExist if `actor` is not a
-    participant.
+    The stored `read_at` never moves back. Returns the ReadState. Raises Conversation.DoesNotExist
+    if `actor` is not a participant.
     """
     clock = Conversation.objects.filter(pk=conversation.pk).values("updated_at")
-    reached = Least(Value(read_at), Subquery(clock))
-    unread = Participation.objects.filter(
-        conversation=conversation, user=actor, read_at__lt=reached
+    new_read_at = Least(Value(read_at), Subquery(clock))
+    behind = Participation.objects.filter(
+        conversation=conversation, user=actor, read_at__lt=new_read_at
     )
+    # Only transactions wait in SQLite's queue of writers.
     with transaction.atomic():
-        unread.update(read_at=reached)
+        behind.update(read_at=new_read_at)
     states = get_read_states(actor, [conversation.pk])
     if not states:
         raise Conversation.DoesNotExist
@@ -250,14 +251,26 @@ def rewrite(message: Message, message_body: str, clock: datetime) -> None:
     Message.objects.filter(pk=message.pk).update(message_body=message_body, updated_at=clock)
 
 
-def erase(user: User, among: QuerySet[User] | None = None) -> None:
+def change_profile(user: User, **fields: str) -> User:
+    """Writes only these fields: staff may be changing the others. Returns the user as stored now.
+
+    Raises User.DoesNotExist if the user was deactivated or deleted since they were read.
+    """
+    active = User.objects.active().filter(pk=user.pk)
+    # Only transactions wait in SQLite's queue of writers.
+    with transaction.atomic():
+        active.update(**fields)
+    return active.get()
+
+
+def erase(user: User, allowed_users: QuerySet[User] | None = None) -> None:
     """Erase the person: remove them from all conversations, clear their personal data and free
     their address. Their messages stay, with this row as the sender.
 
-    Raises User.DoesNotExist if the row was deleted, or is not in the queryset `among`. Leaves all
+    Raises User.DoesNotExist if the row was deleted, or is not in `allowed_users`. Leaves all
     conversations first, so that an interrupted erasure can be repeated.
     """
-    row = (User.objects if among is None else among).filter(pk=user.pk)
+    row = (User.objects if allowed_users is None else allowed_users).filter(pk=user.pk)
     if not row.exists():
         raise User.DoesNotExist
     left = user.leave_conversations()

@@ -8,8 +8,8 @@
 | read states of 20 conversations | 0.35                                |
 | clocks of 16,000 conversations  | 0.1                                 |
 
-Each is compiled once, from `for_user()` where it reads the caller's rows: who takes part is
-written there alone.
+All but the read states are compiled once from a queryset. Who takes part is written in
+`for_user()` alone.
 """
 
 from collections.abc import Collection
@@ -47,7 +47,7 @@ def compile_conversation(lock: bool) -> str:
 
 
 @cache
-def compile_move() -> str:
+def compile_clock_update() -> str:
     conversations = Conversation.objects.for_user(ANY_KEY).filter(pk=ANY_KEY).values("pk")
     return f"""
         UPDATE chats_conversation SET updated_at = %s
@@ -89,15 +89,15 @@ class ReadState(NamedTuple):
 
 
 class Clocks(NamedTuple):
-    """Those of all conversations of a user."""
+    """The clocks of a user's conversations: their number, and a digest."""
 
-    conversations: int
+    number: int
     # Changes whenever one of the clocks does, or the user joins or leaves a conversation.
     digest: str
 
 
 def get_sql(queryset: QuerySet) -> str:
-    """With a placeholder for each key, in the order of the filters."""
+    """The SQL of the queryset, with a placeholder for each key in the order of the filters."""
     sql, _ = queryset.query.sql_with_params()
     return sql
 
@@ -118,7 +118,7 @@ def get_conversation(user: User, conversation_id: UUID, lock: bool = False) -> C
     """
     sql = compile_conversation(lock)
     conversation = get_one(Conversation, sql, user.pk, conversation_id)
-    conversation.seen_by = user
+    conversation.loaded_for = user
     return conversation
 
 
@@ -132,14 +132,14 @@ def get_one(model: Any, sql: str, *keys: UUID) -> Any:
 def move_clock(conversation: Conversation, user: User) -> datetime:
     """Move the clock of a locked conversation and return it.
 
-    Checks the membership again, now that the row is locked: when a wait for a lock is over,
-    PostgreSQL reads the locked row again, but not the rows joined to it. Raises
+    Checks the membership again, now that the row is locked: after waiting for a lock, PostgreSQL
+    reads the locked row again, but not joined rows such as the participation. Raises
     Conversation.DoesNotExist.
     """
     updated_at = get_next_value(conversation.updated_at, timezone.now())
     clock = Conversation._meta.get_field("updated_at").get_db_prep_value(updated_at, connection)
     with connection.cursor() as cursor:
-        cursor.execute(compile_move(), [clock, *get_parameters(user.pk, conversation.pk)])
+        cursor.execute(compile_clock_update(), [clock, *get_parameters(user.pk, conversation.pk)])
         if not cursor.rowcount:
             raise Conversation.DoesNotExist
     return updated_at
@@ -161,4 +161,5 @@ def get_read_states(user: User, conversation_ids: Collection[UUID]) -> dict[UUID
 def get_clocks(user: User) -> Clocks:
     with connection.cursor() as cursor:
         cursor.execute(compile_clocks(), get_parameters(user.pk))
-        return Clocks(*cursor.fetchone())
+        number, digest = cursor.fetchone()
+        return Clocks(number, digest or "")

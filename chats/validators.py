@@ -22,7 +22,7 @@ def validate_one_line(text: str) -> None:
     """For names and titles, which are shown on one line."""
     characters = text.translate(WITHOUT_JOINERS)
     categories = [category(character) for character in characters if character not in FILLERS]
-    is_visible = any(name[0] in VISIBLE_CATEGORIES for name in categories)
+    is_visible = any(code[0] in VISIBLE_CATEGORIES for code in categories)
     if not is_visible or not REFUSED_CATEGORIES.isdisjoint(categories):
         raise ValidationError("Enter one line of text, without control or invisible characters.")
 

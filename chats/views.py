@@ -10,6 +10,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from chats import services
 from chats.caching import (
     cached_page,
     get_conversation_key,
@@ -23,6 +24,7 @@ from chats.models import MAX_PARTICIPANTS, Conversation, Message, prefetch_parti
 from chats.pagination import ConversationPagination, InboxMessagePagination, MessagePagination
 from chats.permissions import IsParticipantOfConversation, IsSenderOrReadOnly
 from chats.rest.exceptions import IdempotencyKeyConflict, MessageConflict
+from chats.rest.generics import read_body
 from chats.rest.idempotency import (
     created_or_replayed,
     derive_conversation_id,
@@ -43,19 +45,6 @@ from chats.serializers import (
     TitleSerializer,
     describe_missing,
 )
-from chats.services import (
-    ConversationFull,
-    UnknownUsers,
-    add_participant,
-    delete,
-    edit,
-    leave,
-    mark_as_read,
-    rename,
-    send,
-    start,
-    start_distinct,
-)
 from chats.statements import get_clocks, get_conversation
 
 LEFT = describe_error(
@@ -66,7 +55,7 @@ DELETED = describe_error("The message was deleted.", MessageConflict.default_det
 KEY_REUSED = describe_error(
     "The key was used for another body.", IdempotencyKeyConflict.default_detail
 )
-# A page of the flat list reads a few index entries in each conversation, which takes a second for
+# `GET /api/messages/` reads a few index entries in each conversation, which takes a second for
 # 16,000.
 MANY_CONVERSATIONS = 1_000
 
@@ -126,9 +115,11 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         conversation_id = derive_conversation_id(request, user_ids)
         with errors_on("participants"):
             if data.get("distinct"):
-                conversation, is_new = start_distinct(user_ids, actor=request.user, title=title)
+                conversation, is_new = services.start_distinct(
+                    user_ids, actor=request.user, title=title
+                )
             else:
-                conversation, is_new = start(
+                conversation, is_new = services.start(
                     user_ids, actor=request.user, title=title, conversation_id=conversation_id
                 )
         if is_new:
@@ -147,7 +138,7 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         """Every participant can change the title. An empty string removes it."""
         conversation = self.get_object()
         title = read_body(request, TitleSerializer)["title"]
-        rename(conversation, title, actor=request.user)
+        services.rename(conversation, title, actor=request.user)
         return self.respond(self.get_object())
 
     @extend_schema(
@@ -163,7 +154,7 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         conversation = self.get_object()
         user_id = read_body(request, NewParticipantSerializer)["user_id"]
         with errors_on("user_id"):
-            add_participant(conversation, user_id, actor=request.user)
+            services.add_participant(conversation, user_id, actor=request.user)
         return self.respond(self.get_object())
 
     @extend_schema(
@@ -174,7 +165,7 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     )
     @action(detail=True, methods=["post"])
     def leave(self, request, pk):
-        leave(self.get_object(), actor=request.user)
+        services.leave(self.get_object(), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
@@ -187,7 +178,7 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         beyond the `updated_at` of the conversation. Nobody else can see it."""
         conversation = self.get_object()
         read_at = read_body(request, ReadStateSerializer)["read_at"]
-        state = mark_as_read(conversation, read_at, actor=request.user)
+        state = services.mark_as_read(conversation, read_at, actor=request.user)
         return Response(ReadStateSerializer(state).data)
 
     def respond(self, conversation):
@@ -217,10 +208,11 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
     lookup_value_converter = "uuid"
 
     def get_queryset(self):
-        messages = self.get_messages().as_shown().select_related("conversation")
+        messages = self.get_messages().as_shown()
         if self.action == "list":
             return messages.newest_first()
-        return messages.prefetch_related(prefetch_participants("conversation__participants"))
+        participants = prefetch_participants("conversation__participants")
+        return messages.select_related("conversation").prefetch_related(participants)
 
     def get_messages(self):
         return Message.objects.for_user(self.request.user)
@@ -231,7 +223,7 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     @property
     def is_expensive(self):
-        return self.clocks.conversations > MANY_CONVERSATIONS
+        return self.clocks.number > MANY_CONVERSATIONS
 
     def get_list_key(self):
         return get_inbox_key(self.request.user, self.clocks)
@@ -256,7 +248,7 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     def send(self, conversation, message_body):
         message_id = derive_message_id(self.request, conversation)
-        message, is_new = send(
+        message, is_new = services.send(
             conversation, message_body, actor=self.request.user, message_id=message_id
         )
         return created_or_replayed(self.request, MessageSerializer(message).data, is_new)
@@ -269,14 +261,14 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
         """Only the sender can edit a message. `updated_at` moves, unless the text is the same."""
         message = self.get_object()
         message_body = read_body(request, MessageBodySerializer)["message_body"]
-        message = edit(message, message_body, actor=request.user)
+        message = services.edit(message, message_body, actor=request.user)
         return Response(MessageSerializer(message).data)
 
     @extend_schema(request=None, responses={204: None, 403: NOT_SENDER})
     def destroy(self, request, *args, **kwargs):
         """Only the sender can delete a message. Its text is removed for good: `message_body` is
         `null` from then on, and `updated_at` moves. Deleting it again changes nothing."""
-        delete(self.get_object(), actor=request.user)
+        services.delete(self.get_object(), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -330,20 +322,13 @@ class ConversationMessageViewSet(MessageViewSet):
         return self.send(self.conversation, message_body)
 
 
-def read_body(request, serializer_class):
-    """The validated data of the body."""
-    serializer = serializer_class(data=request.data, context={"request": request})
-    serializer.is_valid(raise_exception=True)
-    return serializer.validated_data
-
-
 @contextmanager
 def errors_on(field):
     """Raises ValidationError on the field that names users who cannot take part."""
     try:
         yield
-    except UnknownUsers as error:
+    except services.UnknownUsers as error:
         raise ValidationError({field: describe_missing(error.user_ids)}) from error
-    except ConversationFull as error:
+    except services.ConversationFull as error:
         message = f"The conversation has {MAX_PARTICIPANTS} participants; it is full."
         raise ValidationError({field: [message]}) from error

@@ -78,9 +78,7 @@ TEMPLATES = [
     },
 ]
 
-LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
-USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_ALLOW_ALL_ORIGINS = False
@@ -144,8 +142,6 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("REFRESH_TOKEN_DAYS", 14, 1, 3_650)),
     # In seconds: another machine's clock may be ahead.
     "LEEWAY": 10,
-    "ROTATE_REFRESH_TOKENS": True,
-    "BLACKLIST_AFTER_ROTATION": True,
     # A token says which password it was issued under; another password ends it.
     "CHECK_REVOKE_TOKEN": True,
     "USER_ID_FIELD": "user_id",

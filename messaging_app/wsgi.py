@@ -7,7 +7,8 @@ from messaging_app.backends.postgres.base import Connection
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "messaging_app.settings")
 
 django_application = get_wsgi_application()
-# Unless it hangs, PostgreSQL has ended a statement before (gunicorn.conf.py).
+# PostgreSQL itself ends statements after 30 seconds (gunicorn.conf.py). This limit is for a server
+# that hangs.
 Connection.max_seconds = 35
 
 

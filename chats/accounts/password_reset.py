@@ -18,10 +18,14 @@ class PasswordResetForm(forms.PasswordResetForm):
     def send_mail(self, *args, **kwargs):
         MAIL.submit(super().send_mail, *args, **kwargs)
 
-    def save(self, request):
-        super().save(
-            request=request,
-            subject_template_name="chats/password_reset_subject.txt",
-            email_template_name="chats/password_reset_email.txt",
-            extra_email_context={"page": settings.PASSWORD_RESET_URL},
-        )
+
+def mail_reset_link(request, email):
+    """Mails a link to the user with this address, if there is one. Returns at once."""
+    form = PasswordResetForm({"email": email})
+    form.is_valid()
+    form.save(
+        request=request,
+        subject_template_name="chats/password_reset_subject.txt",
+        email_template_name="chats/password_reset_email.txt",
+        extra_email_context={"page": settings.PASSWORD_RESET_URL},
+    )

@@ -3,14 +3,12 @@ from uuid import UUID
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import IntegrityError, models, transaction
+from django.db import models
 from django.utils.http import urlsafe_base64_decode
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
-from chats.accounts.password_reset import PasswordResetForm
-from chats.auth import UserInactive
 from chats.models import EMAIL_TAKEN, User
 from chats.rest.fields import EmailField, PasswordField, StringField
 from chats.serializers import ANN
@@ -82,15 +80,6 @@ class ProfileSerializer(serializers.ModelSerializer):
             raise serializers.ValidationError(refused)
         return validated_data
 
-    def update(self, user, validated_data):
-        """Writes only the fields that were sent: staff may be changing the others."""
-        active = User.objects.active().filter(pk=user.pk)
-        with transaction.atomic():
-            active.update(**validated_data)
-        if (updated := active.first()) is None:
-            raise UserInactive
-        return updated
-
 
 @extend_schema_serializer(
     examples=[
@@ -122,13 +111,6 @@ class RegistrationSerializer(ProfileSerializer):
         check_strength("password", attrs["password"], User(**person))
         return attrs
 
-    def create(self, validated_data):
-        try:
-            return User.objects.create_user(**validated_data)
-        except IntegrityError as error:
-            # Somebody else registered the address after it was validated.
-            raise serializers.ValidationError({"email": [EMAIL_TAKEN]}) from error
-
 
 @extend_schema_serializer(
     examples=[OpenApiExample("Password", {"current_password": EXAMPLE_PASSWORD})]
@@ -157,19 +139,10 @@ class SetPasswordSerializer(CurrentPasswordSerializer):
         check_strength("new_password", attrs["new_password"], self.context["request"].user)
         return attrs
 
-    def save(self):
-        if not self.context["request"].user.replace_password(self.validated_data["new_password"]):
-            raise serializers.ValidationError({"current_password": [NOT_CURRENT]})
-
 
 @extend_schema_serializer(examples=[OpenApiExample("Address", {"email": "ann@example.com"})])
 class PasswordResetSerializer(serializers.Serializer):
     email = EmailField(max_length=254)
-
-    def save(self):
-        form = PasswordResetForm(self.validated_data)
-        form.is_valid()
-        form.save(self.context["request"])
 
 
 @extend_schema_serializer(
@@ -190,11 +163,12 @@ class PasswordResetConfirmSerializer(serializers.Serializer):
     new_password = PasswordField(help_text=STRENGTH)
 
     def validate(self, attrs):
-        self.user = self.get_user(attrs["uid"])
-        if self.user is None or not default_token_generator.check_token(self.user, attrs["token"]):
+        """Adds the `user` whom the link is for."""
+        user = self.get_user(attrs["uid"])
+        if user is None or not default_token_generator.check_token(user, attrs["token"]):
             raise serializers.ValidationError({"token": [DEAD_LINK]})
-        check_strength("new_password", attrs["new_password"], self.user)
-        return attrs
+        check_strength("new_password", attrs["new_password"], user)
+        return attrs | {"user": user}
 
     def get_user(self, uid):
         try:
@@ -202,10 +176,6 @@ class PasswordResetConfirmSerializer(serializers.Serializer):
         except ValueError:
             return None
         return User.objects.active().filter(pk=user_id).first()
-
-    def save(self):
-        if not self.user.replace_password(self.validated_data["new_password"]):
-            raise serializers.ValidationError({"token": [DEAD_LINK]})
 
 
 def check_strength(field, password, user):

@@ -1,13 +1,18 @@
+from django.db import IntegrityError
 from django.db.models import Exists, OuterRef, Q
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.mixins import CreateModelMixin, RetrieveModelMixin
+from rest_framework.exceptions import ValidationError
+from rest_framework.mixins import RetrieveModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from chats.accounts.password_reset import mail_reset_link
 from chats.accounts.serializers import (
+    DEAD_LINK,
+    NOT_CURRENT,
     CurrentPasswordSerializer,
     PasswordResetConfirmSerializer,
     PasswordResetSerializer,
@@ -15,28 +20,21 @@ from chats.accounts.serializers import (
     RegistrationSerializer,
     SetPasswordSerializer,
 )
-from chats.auth import UserNotFound
+from chats.auth import UserInactive, UserNotFound
 from chats.filters import UserFilter
-from chats.models import Conversation, User
-from chats.pagination import UserPagination
+from chats.models import EMAIL_TAKEN, Conversation, User
+from chats.pagination import KeysetPagination
+from chats.rest.generics import read_body
 from chats.rest.search import SearchListModelMixin
 from chats.rest.throttling import PasswordResetThrottle, RegistrationThrottle
 from chats.serializers import PublicProfileSerializer
-from chats.services import erase
+from chats.services import change_profile, erase
 
 # The Authorization header is ignored.
 OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
 
 @extend_schema_view(
-    create=extend_schema(
-        operation_id="register",
-        summary="Register",
-        description="Creates a user with the role `guest`; staff set other roles. The e-mail "
-        "address is stored in lower case and must be new. White space around names is removed.",
-        responses={201: ProfileSerializer, 429: None},
-        auth=[],
-    ),
     list=extend_schema(
         operation_id="list_users",
         summary="List the users you share a conversation with",
@@ -51,11 +49,11 @@ OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]
         "with. For anybody else the response is a 404.",
     ),
 )
-class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
+class UserViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
     queryset = User.objects.none()
-    serializer_class = RegistrationSerializer
+    serializer_class = PublicProfileSerializer
     filterset_class = UserFilter
-    pagination_class = UserPagination
+    pagination_class = KeysetPagination
     lookup_value_converter = "uuid"
 
     def get_queryset(self):
@@ -63,8 +61,7 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
         with them."""
         caller = self.request.user
         if self.action == "retrieve":
-            # This takes time in proportion to the caller's conversations; contacts_of() also to
-            # their participants.
+            # Cheaper than contacts_of(), which reads every participant of these conversations.
             shared = Conversation.objects.for_user(caller).filter(participants=OuterRef("pk"))
             users = User.objects.filter(Q(pk=caller.pk) | Exists(shared))
         elif "email" in self.request.query_params:
@@ -85,9 +82,23 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
     def get_throttles(self):
         return [RegistrationThrottle()] if self.action == "create" else super().get_throttles()
 
-    def get_serializer_class(self):
-        is_public = self.action in {"list", "retrieve"}
-        return PublicProfileSerializer if is_public else self.serializer_class
+    @extend_schema(
+        operation_id="register",
+        summary="Register",
+        request=RegistrationSerializer,
+        responses={201: ProfileSerializer, 429: None},
+        auth=[],
+    )
+    def create(self, request, *args, **kwargs):
+        """Creates a user with the role `guest`; staff set other roles. The e-mail address is stored
+        in lower case and must be new. White space around names is removed."""
+        data = read_body(request, RegistrationSerializer)
+        try:
+            user = User.objects.create_user(**data)
+        except IntegrityError as error:
+            # Somebody else registered the address after it was validated.
+            raise ValidationError({"email": [EMAIL_TAKEN]}) from error
+        return Response(ProfileSerializer(user).data, status.HTTP_201_CREATED)
 
     @extend_schema(operation_id="get_profile", summary="Retrieve your profile")
     @action(detail=False, serializer_class=ProfileSerializer)
@@ -100,10 +111,12 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
         """Changes your name or phone number. `user_id`, `email`, `role`, `created_at` and
         `password` are a 400 on that field, which says whether and where it can be changed. Any
         other field is ignored."""
-        serializer = self.get_serializer(request.user, data=request.data, partial=True)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(serializer.data)
+        data = read_body(request, ProfileSerializer, instance=request.user, partial=True)
+        try:
+            user = change_profile(request.user, **data)
+        except User.DoesNotExist as error:
+            raise UserInactive from error
+        return Response(ProfileSerializer(user).data)
 
     @extend_schema(
         operation_id="erase_profile",
@@ -115,8 +128,7 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
     def erase_me(self, request):
         """Removes you from every conversation and makes your e-mail address available again. Your
         messages remain, with “Deleted user” as their sender."""
-        serializer = CurrentPasswordSerializer(data=request.data, context={"request": request})
-        serializer.is_valid(raise_exception=True)
+        read_body(request, CurrentPasswordSerializer)
         try:
             erase(request.user)
         except User.DoesNotExist as error:
@@ -129,7 +141,10 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
     @action(detail=False, methods=["post"], serializer_class=SetPasswordSerializer)
     def set_password(self, request):
         """Invalidates every token that was issued before. Sign in again to get new tokens."""
-        return self.save_without_content(request)
+        data = read_body(request, SetPasswordSerializer)
+        if not request.user.replace_password(data["new_password"]):
+            raise ValidationError({"current_password": [NOT_CURRENT]})
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
         operation_id="reset_password",
@@ -147,7 +162,8 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
     def reset_password(self, request):
         """Sends an e-mail with a link, which ends when the user signs in. The response is the same
         whether or not a user has this address."""
-        return self.save_without_content(request)
+        mail_reset_link(request, read_body(request, PasswordResetSerializer)["email"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
         operation_id="confirm_password_reset",
@@ -164,10 +180,7 @@ class UserViewSet(CreateModelMixin, SearchListModelMixin, RetrieveModelMixin, Ge
     )
     def reset_password_confirm(self, request):
         """Sets a new password with the `uid` and `token` of the link, which works once."""
-        return self.save_without_content(request)
-
-    def save_without_content(self, request):
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
+        data = read_body(request, PasswordResetConfirmSerializer)
+        if not data["user"].replace_password(data["new_password"]):
+            raise ValidationError({"token": [DEAD_LINK]})
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -29,7 +29,7 @@ class ConversationForm(ChangedFieldsForm):
             self.fields["participants"].label_from_instance = User.get_full_name
 
     def clean(self):
-        """Locks users before the conversation, as everywhere."""
+        """Locks users before the conversation: see clock.lock()."""
         if "participants" not in self.cleaned_data:
             return
         added = self.get_added("participants")

@@ -83,9 +83,9 @@ class ChangedFieldsForm(forms.ModelForm):
             name = self.instance._meta.verbose_name
             raise ValidationError(ENDED.format(name, "deleted")) from error
         staff = self.request.user
-        rank = {name: getattr(staff, name) for name in ("is_active", "is_staff", "is_superuser")}
-        if not User.objects.filter(pk=staff.pk, **rank).exists():
-            # The request was allowed before somebody else had the lock.
+        rights = {name: getattr(staff, name) for name in ("is_active", "is_staff", "is_superuser")}
+        if not User.objects.filter(pk=staff.pk, **rights).exists():
+            # The staff member lost their rights while this request waited for the lock.
             raise ValidationError(DISMISSED)
 
     def get_shown(self, name):

@@ -4,7 +4,6 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest, ValidationError
 from django.core.paginator import Paginator
-from django.db import models
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
@@ -78,8 +77,10 @@ class LargeTableAdmin(admin.ModelAdmin):
 
     def with_id(self, queryset, pk):
         """The rows with this id in the first of the `id_fields` that has any."""
-        matching = (queryset.filter(**{name: pk}) for name in self.id_fields)
-        return next(filter(models.QuerySet.exists, matching), queryset.none())
+        for name in self.id_fields:
+            if (found := queryset.filter(**{name: pk})).exists():
+                return found
+        return queryset.none()
 
 
 def read_uuid(text):

@@ -218,14 +218,20 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
 
     def may_erase(self, request, user):
         may_delete = self.has_delete_permission(request, user)
-        return may_delete and user != request.user and not user.is_erased
+        return may_delete and self.may_change(request, user)
+
+    def may_change(self, request, user):
+        is_ones_own = user == request.user
+        return not (is_ones_own or user.is_erased or is_protected_from(user, request.user))
 
     def keep_changeable(self, request, users):
         """The users whom the staff member may change, without the staff member."""
         kept, left_out = [], []
         for user in users:
-            may_act = user != request.user and not is_protected_from(user, request.user)
-            (kept if may_act else left_out).append(user)
+            if self.may_change(request, user):
+                kept.append(user)
+            else:
+                left_out.append(user)
         if left_out:
             text = f"Left as they were: {', '.join(map(str, left_out))}."
             self.message_user(request, text, messages.WARNING)

@@ -25,24 +25,24 @@ INSTRUCTIONS = {
     exceptions.NotAcceptable: "Responses are JSON: accept application/json or */*.",
     exceptions.UnsupportedMediaType: "Send JSON, with the Content-Type application/json.",
 }
-# The exceptions of the program and of Django, and the responses that they become.
-RESPONSES = {
-    Http404: lambda exc: exceptions.NotFound(),
-    Conversation.DoesNotExist: lambda exc: exceptions.NotFound(),
-    Message.DoesNotExist: lambda exc: exceptions.NotFound(),
-    IdempotencyKeyReused: lambda exc: IdempotencyKeyConflict(),
-    MessageDeleted: lambda exc: MessageConflict(),
-    SuspiciousOperation: lambda exc: exceptions.ParseError(str(exc)),
+# What the exceptions of the program and of Django become.
+API_EXCEPTIONS = {
+    Http404: exceptions.NotFound,
+    Conversation.DoesNotExist: exceptions.NotFound,
+    Message.DoesNotExist: exceptions.NotFound,
+    IdempotencyKeyReused: IdempotencyKeyConflict,
+    MessageDeleted: MessageConflict,
 }
 
 
 def exception_handler(exc, context):
     """DRF's response in one of two shapes: `{"detail": …}`, with the `code` on a 401, or
     `{"<field>": ["…", …]}`."""
-    for exception_class, get_response in RESPONSES.items():
-        if isinstance(exc, exception_class):
-            exc = get_response(exc)
-    if isinstance(exc, exceptions.MethodNotAllowed):
+    if type(exc) in API_EXCEPTIONS:
+        exc = API_EXCEPTIONS[type(exc)]()
+    elif isinstance(exc, SuspiciousOperation):
+        exc = exceptions.ParseError(str(exc))
+    elif isinstance(exc, exceptions.MethodNotAllowed):
         allowed = ", ".join(context["view"].allowed_methods)
         exc.detail = exceptions.ErrorDetail(f"{exc.detail} Allowed: {allowed}.")
     elif type(exc) in INSTRUCTIONS:
@@ -56,7 +56,7 @@ def exception_handler(exc, context):
         errors = exc.detail
         if not isinstance(errors, dict):
             errors = {api_settings.NON_FIELD_ERRORS_KEY: errors}
-        response.data = {field: flatten(errors) for field, errors in errors.items()}
+        response.data = {field: flatten(messages) for field, messages in errors.items()}
     return response
 
 

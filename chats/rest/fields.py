@@ -1,4 +1,4 @@
-"""Fields that refuse JSON values of another type."""
+"""Serializer fields that accept only the right JSON type."""
 
 from itertools import islice
 

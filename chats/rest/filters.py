@@ -10,7 +10,7 @@ from chats.filters import SearchFilter
 
 # Maps parameters of this API to the names that other APIs use for them. The error suggests the
 # first parameter of the tuple that the list supports. Case and punctuation do not matter:
-# `per_page` stands for `perPage`, `per-page` and `per[page]` too.
+# `per_page` also matches `perPage`, `per-page` and `per[page]`.
 MEANINGS = {
     ("cursor",): """
         marker next next_cursor next_page offset page page_number page_token skip start_index
@@ -44,7 +44,6 @@ MEANINGS = {
         """,
     ("updated_at_after", "sent_at_after"): "changed_since modified_since updated_since",
 }
-ONE_CONVERSATION = {"updated_at_after"}
 
 
 def simplify(name):
@@ -90,7 +89,7 @@ class QueryParameterBackend(DjangoFilterBackend):
 
 def get_hint(name, known):
     """What to use instead of a parameter that is not among the `known` ones."""
-    if name in ONE_CONVERSATION and "sent_at_after" in known:
+    if name == "updated_at_after" and "sent_at_after" in known:
         return "only the list of one conversation has it, /api/conversations/{id}/messages/"
     for parameter in SAME_MEANING.get(simplify(name), ()):
         if parameter == "cursor":

@@ -44,14 +44,14 @@ def get_key(request: Request) -> str | None:
 
 
 def derive_message_id(request: Request, conversation: Conversation) -> uuid.UUID | None:
-    """From caller, conversation and key. None without a key."""
+    """A UUIDv5 of the caller, the conversation and the key. None without the header."""
     if (key := get_key(request)) is None:
         return None
     return uuid.uuid5(MESSAGE_NAMESPACE, f"{request.user.pk}\n{conversation.pk}\n{key}")
 
 
 def derive_conversation_id(request: Request, user_ids: Iterable[uuid.UUID]) -> uuid.UUID | None:
-    """From caller, key and the set of participants. None without a key."""
+    """A UUIDv5 of the caller, the participants and the key. None without the header."""
     if (key := get_key(request)) is None:
         return None
     # A key contains no line break, so the separator is unambiguous.

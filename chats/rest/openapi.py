@@ -1,7 +1,7 @@
 """What drf-spectacular cannot derive: shared errors and headers, and where they apply.
 
-Endpoints declare which errors they return. Those that they declare as in `401: None` are described
-here.
+Endpoints declare which errors they return. One declared as in `401: None` gets its description from
+RESPONSES.
 """
 
 import re

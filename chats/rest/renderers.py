@@ -1,4 +1,5 @@
 import orjson
+from django.utils.functional import Promise
 from rest_framework.renderers import BaseRenderer
 
 
@@ -10,5 +11,11 @@ class JSONRenderer(BaseRenderer):
     charset = None
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
-        # `str` for texts that Django translates lazily.
-        return b"" if data is None else orjson.dumps(data, default=str)
+        return b"" if data is None else orjson.dumps(data, default=evaluate)
+
+
+def evaluate(value):
+    """The text of what Django translates lazily."""
+    if not isinstance(value, Promise):
+        raise TypeError
+    return str(value)

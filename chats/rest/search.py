@@ -1,4 +1,4 @@
-"""What a search may cost: its length, its time, and how many a person has running."""
+"""Limits on searches: their length, their time, and how many a user runs at once."""
 
 import sqlite3
 from collections import Counter

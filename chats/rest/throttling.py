@@ -13,7 +13,7 @@ from rest_framework.throttling import SimpleRateThrottle
 
 IPV6_PREFIX = 64
 
-# Django's, where the admin throttles its sign-in.
+# DRF's request, or Django's when the admin's sign-in is throttled.
 AnyRequest = Request | HttpRequest
 
 
@@ -27,14 +27,13 @@ class Limit(NamedTuple):
 
 
 class RateThrottle(SimpleRateThrottle):
-    """A throttle that concurrent requests cannot pass uncounted, and in which a refused request
-    changes no count.
+    """Counts concurrent requests correctly, and does not count a refused one.
 
     A subclass implements `get_limits()`. A rate of None disables its scope.
     """
 
     def __init__(self) -> None:
-        """DRF's looks up a single rate; `get_limits()` returns several."""
+        """Does not call DRF's `__init__()`, which looks up a single rate."""
 
     def get_limits(self, request: AnyRequest, view: Any) -> list[Limit]:
         raise NotImplementedError
@@ -49,14 +48,16 @@ class RateThrottle(SimpleRateThrottle):
             if num_requests and duration:
                 count = Count(f"{limit.scope} {limit.name}", duration)
                 limits.append((count, limit.factor * num_requests))
-        if spent := [count.end for count, most in limits if count.value >= most]:
-            self.end = max(spent)
+        if exhausted := [
+            count.end for count, max_requests in limits if count.value >= max_requests
+        ]:
+            self.end = max(exhausted)
             return False
         increased = []
-        for count, most in limits:
+        for count, max_requests in limits:
             count.increase()
             increased.append(count)
-            if count.value > most:
+            if count.value > max_requests:
                 # A racing request was counted since the value was read.
                 for counted in increased:
                     counted.decrease()

@@ -12,7 +12,7 @@ RETRY_SECONDS = 5
 logger = logging.getLogger("django.cache")
 
 
-def or_locally(name: str) -> Callable:
+def with_fallback(name: str) -> Callable:
     """A method that calls Redis, or the local cache while Redis is unavailable."""
 
     def method(self: "RedisCache", *args: Any, **kwargs: Any) -> Any:
@@ -34,7 +34,7 @@ class RedisCache(redis.RedisCache):
     The parameter `LOCAL` is the alias of that cache. Redis is tried again after RETRY_SECONDS.
     """
 
-    # By server, for all threads: once one of them has failed, none tries again until then.
+    # By server: until when no thread uses it, because one of them got an error.
     retry_at: dict[str, float] = {}
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
@@ -45,17 +45,17 @@ class RedisCache(redis.RedisCache):
     def is_unavailable(self) -> bool:
         return time.monotonic() < RedisCache.retry_at.get(self.server, 0)
 
-    add = or_locally("add")
-    get = or_locally("get")
-    set = or_locally("set")
-    touch = or_locally("touch")
-    delete = or_locally("delete")
-    incr = or_locally("incr")
-    has_key = or_locally("has_key")
-    get_many = or_locally("get_many")
-    set_many = or_locally("set_many")
-    delete_many = or_locally("delete_many")
-    clear = or_locally("clear")
+    add = with_fallback("add")
+    get = with_fallback("get")
+    set = with_fallback("set")
+    touch = with_fallback("touch")
+    delete = with_fallback("delete")
+    incr = with_fallback("incr")
+    has_key = with_fallback("has_key")
+    get_many = with_fallback("get_many")
+    set_many = with_fallback("set_many")
+    delete_many = with_fallback("delete_many")
+    clear = with_fallback("clear")
 
     def works(self) -> bool:
         """Whether Redis stores a value, tried now or in the last RETRY_SECONDS."""

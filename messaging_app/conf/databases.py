@@ -88,7 +88,7 @@ def parse_database(value: str) -> dict[str, Any]:
         "PORT": options.pop("port", ""),
         "OPTIONS": options,
     }
-    # Part of a password that is not percent-encoded, which libpq's errors would quote.
+    # An @ here is part of a password that is not percent-encoded. libpq's errors would print it.
     env.check("@" not in settings["HOST"] + settings["NAME"])
     env.check(re.fullmatch(r"[\d,]*", settings["PORT"]))
     return POSTGRES | settings

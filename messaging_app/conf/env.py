@@ -169,7 +169,7 @@ def parse_mail_address(value: str) -> str:
 
 
 def parse_mail(value: str) -> dict[str, Any]:
-    if not value.startswith(("console:", "file:///")):
+    if value != "console:":
         url = check_url(value, "smtp", "submission")
         # dj_email_url ignores any other value, and the password would be sent without TLS.
         check(url.query in {"", "tls=true", "ssl=true"})

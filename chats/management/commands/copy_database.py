@@ -7,6 +7,8 @@ from django.db import connection, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 from tqdm import tqdm
 
+from chats.clock import batched
+
 SOURCE = "source"
 BATCH = 1_000
 # Made by `migrate`.
@@ -31,6 +33,10 @@ class Command(BaseCommand):
             model for model in apps.get_models(include_auto_created=True) if model._meta.managed
         ]
         with transaction.atomic(SOURCE), transaction.atomic():
+            if connections[SOURCE].vendor == "postgresql":
+                # All tables are read as they are now, while others go on writing.
+                with connections[SOURCE].cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             for model in models:
                 if model not in MADE_ALREADY and model._base_manager.exists():
                     raise CommandError(f"The database to copy to has {names(model)} already.")
@@ -47,14 +53,10 @@ class Command(BaseCommand):
         total = rows.count()
         fields = model._meta.concrete_fields
         with tqdm(total=total, desc=names(model), unit=" rows") as bar:
-            batch = []
-            for row in rows.iterator(BATCH):
-                batch.append(row)
-                if len(batch) == min(BATCH, total - bar.n):
-                    # bulk_create() would set the times that Django sets when it adds a row.
-                    model._base_manager._insert(batch, fields, using=connection.alias, raw=True)
-                    bar.update(len(batch))
-                    batch = []
+            for batch in batched(rows.iterator(BATCH), BATCH):
+                # bulk_create() would set the times that Django sets when it adds a row.
+                model._base_manager._insert(batch, fields, using=connection.alias, raw=True)
+                bar.update(len(batch))
         if (copied := model._base_manager.count()) != total:
             raise CommandError(f"Of {total} {names(model)}, {copied} arrived; nothing is changed.")
 

@@ -10,11 +10,10 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
-from chats.accounts.serializers import ProfileSerializer
 from chats.auth import SessionToken, TokenObtainSerializer, TokenRefreshSerializer
 from chats.management.commands import flushexpiredtokens
 from chats.models import User
-from chats.services import erase
+from chats.services import change_profile, erase
 from chats.tests.conftest import PASSWORD, deactivate
 from chats.tests.support.expected import NO_ACTIVE_ACCOUNT, own_profile
 
@@ -299,10 +298,8 @@ class TestDeadAccount:
         """It ends after the request read it."""
         read_before = User.objects.get(pk=carol.pk)
         end(carol)
-        serializer = ProfileSerializer(read_before, {"first_name": "Back"}, partial=True)
-        serializer.is_valid(raise_exception=True)
-        with pytest.raises(AuthenticationFailed):
-            serializer.save()
+        with pytest.raises(User.DoesNotExist):
+            change_profile(read_before, first_name="Back")
         assert not User.objects.filter(first_name="Back").exists()
 
 

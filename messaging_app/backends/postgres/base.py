@@ -12,7 +12,8 @@ HEALTH_CHECK_SECONDS = 5
 class Connection(psycopg.Connection):
     """Closes itself and raises OperationalError if the server does not respond in time.
 
-    Only this notices a server that hangs: its kernel still acknowledges what arrives.
+    TCP's timeouts do not detect a server that hangs, because its kernel still sends
+    acknowledgements.
     """
 
     # For each statement. None is no limit.

@@ -57,7 +57,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 class Queue:
     def __init__(self, path: str) -> None:
         self.path = path
-        self.is_given_up = self.is_entered = False
+        self.has_timed_out = self.is_acquired = False
         self.mutex = Lock()
 
     def enter(self, seconds: float) -> None:
@@ -74,19 +74,19 @@ class Queue:
 
     def wait(self, seconds: float) -> None:
         # In a thread, because flock() has no timeout.
-        waiting = Thread(target=self.wait_for_ever, daemon=True)
+        waiting = Thread(target=self.acquire, daemon=True)
         waiting.start()
         waiting.join(seconds)
         with self.mutex:
-            if not self.is_entered:
-                self.is_given_up = True
+            if not self.is_acquired:
+                self.has_timed_out = True
                 raise OperationalError("Timed out in the queue of writers.")
 
-    def wait_for_ever(self) -> None:
+    def acquire(self) -> None:
         fcntl.flock(self.file, fcntl.LOCK_EX)
         with self.mutex:
-            self.is_entered = True
-            if self.is_given_up:
+            self.is_acquired = True
+            if self.has_timed_out:
                 self.leave()
 
     def leave(self) -> None:
