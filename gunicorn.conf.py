@@ -12,8 +12,8 @@ from collections import defaultdict
 from gunicorn import glogging
 from gunicorn.sock import close_sockets, create_sockets
 
-# For 2 cores, of which a process uses one. While a thread waits for the database, Redis or a slow
-# client, the others work. Each thread has its own database connection.
+# Three processes for two cores: a process uses one core at most. While a thread waits for the
+# database, Redis or a slow client, the others work. Each thread has its own database connection.
 workers = 3
 worker_class = "gthread"
 threads = 4
@@ -42,7 +42,8 @@ control_socket_disable = True
 
 accesslog = "-"
 
-# gunicorn reads less than this of a body that the program left unread, and keeps the connection.
+# If the program leaves a body unread, gunicorn reads the rest and keeps the connection, provided
+# that the body is shorter than this.
 DRAINED_BODY_BYTES = 64 * 1024
 # The most that is read of a body whose connection is going to be closed.
 CLOSING_BODY_BYTES = 16 * 1024 * 1024

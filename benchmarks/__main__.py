@@ -23,16 +23,11 @@ SEND_ROUNDS, SEND_FACTOR = 5, 15
 POSTGRES = "postgres://postgres@127.0.0.1:5432/benchmarks"
 
 
-def get_parser(name, description):
-    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=description)
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--postgres", default=POSTGRES, help="the URL of that database")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    return parser
-
-
-def main():
-    parser = get_parser("benchmarks", __doc__)
     parser.add_argument("--seconds", type=float, default=0.3, help="how long each load lasts")
     parser.add_argument(
         "--only", nargs="+", default=[""], help="measure only operations whose names contain these"

@@ -30,25 +30,18 @@ def environment(database_url):
 
 
 class Server:
-    def __init__(self, database_url, shared_socket=False):
-        """With `shared_socket` the workers accept from one socket, whatever the configuration."""
+    def __init__(self, database_url):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
-            self.url = f"http://127.0.0.1:{self.port}"
-            bind, inherited = f"127.0.0.1:{self.port}", ()
-            if shared_socket:
-                bind, inherited = f"fd://{listener.fileno()}", [listener.fileno()]
-            else:
-                listener.close()
-            command = ["-m", "gunicorn", "messaging_app.wsgi", "--bind", bind]
-            command += ["--workers", str(WORKERS), "--access-logfile", os.devnull]
-            self.process = subprocess.Popen(
-                [sys.executable, *command, "--log-level", "warning"],
-                cwd=BASE_DIR,
-                env=environment(database_url),
-                pass_fds=inherited,
-                start_new_session=True,
-            )
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = ["-m", "gunicorn", "messaging_app.wsgi", "--bind", f"127.0.0.1:{self.port}"]
+        command += ["--workers", str(WORKERS), "--access-logfile", os.devnull]
+        self.process = subprocess.Popen(
+            [sys.executable, *command, "--log-level", "warning"],
+            cwd=BASE_DIR,
+            env=environment(database_url),
+            start_new_session=True,
+        )
         while True:
             with contextlib.suppress(OSError), urlopen(f"{self.url}/healthz") as response:
                 if response.status == 200:

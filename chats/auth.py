@@ -43,7 +43,7 @@ class PasswordChanged(AuthenticationFailed):
 
 class JWTAuthentication(authentication.JWTAuthentication):
     def get_user(self, validated_token):
-        """Like simplejwt's, but with the query in statements.py."""
+        """Loads the user with a compiled statement. The checks are simplejwt's."""
         try:
             user = get_user(validated_token[api_settings.USER_ID_CLAIM])
         except (KeyError, ValueError, User.DoesNotExist) as error:

@@ -5,22 +5,27 @@ a name or role may be CACHE_SECONDS old. The views check membership before they 
 """
 
 import hashlib
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 from django.core.cache import caches
 from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 from django.views.decorators.cache import cache_page
+from rest_framework.request import Request
+from rest_framework.response import Response
 
-from chats.models import Message, prefetch_participants
+from chats.models import Conversation, Message, User, prefetch_participants
 from chats.pagination import MessagePagination
 from chats.serializers import (
     JSON_FIELDS,
     ConversationListSerializer,
     ConversationSerializer,
+    ShownConversation,
     serialize,
 )
-from chats.statements import ReadState, get_read_states
+from chats.statements import Clocks, ReadState, get_read_states
 
 CACHE_SECONDS = 60
 # Larger values are not stored. With the MAX_ENTRIES in settings.CACHES, local memory holds at most
@@ -30,22 +35,24 @@ MAX_BYTES = {"default": 64 * 1024, "summaries": 4 * 1024}
 JSON_VERSION = hashlib.sha256(repr(JSON_FIELDS).encode()).hexdigest()[:8]
 
 
-def get_conversation_key(conversation):
+def get_conversation_key(conversation: Conversation) -> str:
     return f"{JSON_VERSION}.{conversation.updated_at.isoformat()}"
 
 
-def get_inbox_key(user, clocks):
+def get_inbox_key(user: User, clocks: Clocks) -> str:
     key = f"{JSON_VERSION} {user.pk} {clocks.digest}"
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def cached_page(request, key_prefix, view):
+def cached_page(
+    request: Request, key_prefix: str, view: Callable[[Request], Response]
+) -> HttpResponse:
     """Django's `cache_page` around `view(request)`.
 
     The client is told to ask each time: a `max-age` would make it miss changes.
     """
 
-    def render(request):
+    def render(request: Request) -> HttpResponse:
         # Rendered here, so that its size is known and only its bytes are stored.
         content = request.accepted_renderer.render(view(request).data)
         response = HttpResponse(content, content_type=request.accepted_renderer.media_type)
@@ -62,7 +69,11 @@ def cached_page(request, key_prefix, view):
     return response
 
 
-def get_shared(alias, conversations, serialize):
+def get_shared(
+    alias: str,
+    conversations: list[Conversation],
+    serialize: Callable[[list[Conversation]], list[dict]],
+) -> list[dict]:
     """What each conversation shows to all its participants, from the cache of this alias.
 
     `serialize(conversations)` returns the JSON values of those that are not in the cache.
@@ -82,8 +93,8 @@ def get_shared(alias, conversations, serialize):
     return [found[key] for key in keys]
 
 
-def attach_summaries(user, conversations):
-    """Set what ConversationListSerializer shows. Needs `read_at`.
+def get_summaries(user: User, conversations: list[Any]) -> list[ShownConversation]:
+    """What ConversationListSerializer shows of rows with `read_at`.
 
     One query if some of them may be unread, and two more if some are not in the cache.
     """
@@ -91,49 +102,48 @@ def attach_summaries(user, conversations):
     # If the clock is not past `read_at`, nothing can be unread.
     changed = [row.pk for row in conversations if row.updated_at > row.read_at]
     states = get_read_states(user, changed) if changed else {}
-    for conversation, summary in zip(conversations, summaries, strict=True):
-        conversation.shared = summary
-        conversation.read_state = states.get(conversation.pk, ReadState(conversation.read_at, 0))
-
-
-def serialize_summaries(conversations):
-    prefetch_related_objects(conversations, prefetch_participants())
-    last = {message.conversation_id: message for message in Message.objects.last_of(conversations)}
-    for conversation in conversations:
-        conversation.last_message = last.get(conversation.pk)
-    fields = ConversationListSerializer.Meta.shared_fields
-    return [serialize(conversation, fields) for conversation in conversations]
-
-
-def attach_detail(user, conversation):
-    """Set what ConversationSerializer shows. One query, and two more if it is not in the cache.
-
-    Raises Conversation.DoesNotExist if the user is not a participant any more.
-    """
-    [conversation.shared] = get_shared("default", [conversation], serialize_details)
-    states = get_read_states(user, [conversation.pk])
-    if not states:
-        raise conversation.DoesNotExist
-    conversation.read_state = states[conversation.pk]
-
-
-def attach_detail_of_new(conversation):
-    """Set what ConversationSerializer shows to the user who has just started it."""
-    conversation.shared = serialize_detail(conversation, [])
-    conversation.read_state = ReadState(conversation.updated_at, 0)
-
-
-def serialize_details(conversations):
-    """Two queries for each."""
-    page = slice(MessagePagination.page_size)
     return [
-        serialize_detail(conversation, list(conversation.messages.as_shown().newest_first()[page]))
-        for conversation in conversations
+        ShownConversation(summary, states.get(row.pk, ReadState(row.read_at, 0)))
+        for row, summary in zip(conversations, summaries, strict=True)
     ]
 
 
-def serialize_detail(conversation, messages):
+def serialize_summaries(conversations: list[Conversation]) -> list[dict]:
+    prefetch_related_objects(conversations, prefetch_participants())
+    last = {message.conversation_id: message for message in Message.objects.last_of(conversations)}
+    fields = ConversationListSerializer.Meta.shared_fields
+    return [serialize(row, fields, last_message=last.get(row.pk)) for row in conversations]
+
+
+def get_detail(user: User, conversation: Conversation) -> ShownConversation:
+    """What ConversationSerializer shows. One query, and two more if it is not in the cache.
+
+    Raises Conversation.DoesNotExist if the user is not a participant any more.
+    """
+    [shared] = get_shared("default", [conversation], serialize_details)
+    states = get_read_states(user, [conversation.pk])
+    if not states:
+        raise Conversation.DoesNotExist
+    return ShownConversation(shared, states[conversation.pk])
+
+
+def get_detail_of_new(conversation: Conversation) -> ShownConversation:
+    """What ConversationSerializer shows to the user who has just started it."""
+    shared = serialize_detail(conversation, [])
+    return ShownConversation(shared, ReadState(conversation.updated_at, 0))
+
+
+def serialize_details(conversations: list[Conversation]) -> list[dict]:
+    """Two queries for each."""
+    page = slice(MessagePagination.page_size)
+    return [
+        serialize_detail(row, list(row.messages.as_shown().newest_first()[page]))
+        for row in conversations
+    ]
+
+
+def serialize_detail(conversation: Conversation, messages: list[Message]) -> dict:
     """`messages` is the first page of its messages."""
-    conversation.first_page = messages
-    conversation.last_message = messages[0] if messages else None
-    return serialize(conversation, ConversationSerializer.Meta.shared_fields)
+    fields = ConversationSerializer.Meta.shared_fields
+    last_message = messages[0] if messages else None
+    return serialize(conversation, fields, last_message=last_message, messages=messages)

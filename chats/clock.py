@@ -4,10 +4,12 @@ A change first locks the conversation, then moves its clock, then writes, in one
 order of clock values is the order of commits.
 """
 
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -16,7 +18,7 @@ STEP = timedelta(microseconds=1)
 KEYS_PER_QUERY = 500
 
 
-def lock(queryset):
+def lock(queryset: QuerySet) -> list:
     """Lock the rows in the order of their keys, and return them. One query.
 
     Lock users before existing conversations.
@@ -24,11 +26,11 @@ def lock(queryset):
     return list(queryset.select_for_update(no_key=True, of=("self",)).order_by("pk"))
 
 
-def get_next_value(updated_at, now):
+def get_next_value(updated_at: datetime, now: datetime) -> datetime:
     return max(now, updated_at + STEP)
 
 
-def move_clocks(conversations):
+def move_clocks(conversations: QuerySet) -> dict:
     """Lock the conversations of a queryset and move their clocks.
 
     Returns `{primary key: new clock}` of the locked conversations. The update filters a second
@@ -44,7 +46,9 @@ def move_clocks(conversations):
     return clocks
 
 
-def move_clocks_of_changed_conversations(instance, action, reverse, model, pk_set, **kwargs):
+def move_clocks_of_changed_conversations(
+    instance: Any, action: str, reverse: bool, model: Any, pk_set: set | None, **kwargs: Any
+) -> None:
     """Receives `m2m_changed` before participants are added or removed.
 
     `pk_set` is None on a clear, and empty if all users to add are participants already.
@@ -63,7 +67,9 @@ def move_clocks_of_changed_conversations(instance, action, reverse, model, pk_se
         move_clocks(model.objects.filter(pk__in=pk_set))
 
 
-def mark_as_read_by_newcomers(instance, action, reverse, model, pk_set, **kwargs):
+def mark_as_read_by_newcomers(
+    instance: Any, action: str, reverse: bool, model: Any, pk_set: Any, **kwargs: Any
+) -> None:
     """Receives `m2m_changed`: participants who were just added have read everything."""
     if action == "post_add":
         conversations = model if reverse else type(instance)
@@ -74,7 +80,7 @@ def mark_as_read_by_newcomers(instance, action, reverse, model, pk_set, **kwargs
         added.update(read_at=Subquery(clock))
 
 
-def batched(values, size):
+def batched(values: Iterable, size: int) -> Iterator[list]:
     """Lists of at most `size` of the values."""
     values = iter(values)
     return iter(lambda: list(islice(values, size)), [])

@@ -241,7 +241,7 @@ class Conversation(models.Model):
 
     @cached_property
     def participant_list(self):
-        """The participants with their public profiles, as they were when first asked for."""
+        """The participants' public profiles. One query, or none if they were prefetched."""
         return list(self.participants.public())
 
     def has_participant(self, user):

@@ -60,7 +60,8 @@ class KeysetPagination(BasePagination):
         return min(int(digits[:4]), self.max_page_size)
 
     def get_cursor(self, request):
-        """Return whether to go backwards, and the values of the row to continue after, if any."""
+        """Returns `(backwards, values)`: the direction, and the values of the row to continue
+        after. On the first page there are none."""
         if (value := request.query_params.get("cursor")) is None:
             return False, []
         try:
@@ -155,7 +156,7 @@ def in_opposite_order(queryset):
 
 
 def first_page_for(user, messages, count):
-    """The first `count` of these ordered messages of the user's, in a list.
+    """A list of the first `count` of the user's messages, in the order of the queryset.
 
     The database would read and sort all messages of the user to find them. Only the `count`
     conversations whose first message ranks highest can contribute, and nothing ranked below the

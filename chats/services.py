@@ -1,12 +1,14 @@
 """Changes of state and their transactions. `actor` is the user who makes the change."""
 
 import uuid
+from collections.abc import Iterable
+from datetime import datetime
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
 from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q, Subquery, Value
+from django.db.models import Count, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Least
 
 from chats.clock import batched, lock, move_clocks
@@ -19,7 +21,7 @@ from chats.models import (
     Participation,
     User,
 )
-from chats.statements import get_conversation, get_read_states, move_clock
+from chats.statements import ReadState, get_conversation, get_read_states, move_clock
 
 # Never to be changed: ids derived from it are in the database.
 DISTINCT_NAMESPACE = uuid.UUID("8d0c4c1e-9d2f-4a53-8a53-1f1f2a4f4f0b")
@@ -42,12 +44,12 @@ class MessageDeleted(Exception):
 class UnknownUsers(Exception):
     """`user_ids` do not belong to active users."""
 
-    def __init__(self, user_ids):
+    def __init__(self, user_ids: set[uuid.UUID]) -> None:
         super().__init__(user_ids)
         self.user_ids = user_ids
 
 
-def lock_active_users(user_ids):
+def lock_active_users(user_ids: Iterable[uuid.UUID]) -> list[User]:
     """Lock the users, so that they are neither deleted nor deactivated until the transaction ends.
 
     Returns them. Raises UnknownUsers.
@@ -58,7 +60,13 @@ def lock_active_users(user_ids):
     return users
 
 
-def start(user_ids, *, actor, conversation_id=None, title=""):
+def start(
+    user_ids: Iterable[uuid.UUID],
+    *,
+    actor: User,
+    conversation_id: uuid.UUID | None = None,
+    title: str = "",
+) -> tuple[Conversation, bool]:
     """Start a conversation between `actor` and the users of `user_ids`.
 
     Returns the conversation and whether it is new. With a `conversation_id` that exists it returns
@@ -73,7 +81,9 @@ def start(user_ids, *, actor, conversation_id=None, title=""):
         return Conversation.objects.get(pk=conversation_id), False
 
 
-def start_distinct(user_ids, *, actor, title=""):
+def start_distinct(
+    user_ids: Iterable[uuid.UUID], *, actor: User, title: str = ""
+) -> tuple[Conversation, bool]:
     """Like start(), but returns the distinct conversation of exactly these users if there is one.
 
     The ids of the distinct conversations that these users have started follow each other, from one
@@ -99,7 +109,7 @@ def start_distinct(user_ids, *, actor, title=""):
         return start_distinct(user_ids, actor=actor, title=title)
 
 
-def insert(conversation_id, title, user_ids):
+def insert(conversation_id: uuid.UUID, title: str, user_ids: set[uuid.UUID]) -> Conversation:
     with transaction.atomic():
         conversation = Conversation.objects.create(pk=conversation_id, title=title)
         read_at = conversation.updated_at
@@ -110,7 +120,7 @@ def insert(conversation_id, title, user_ids):
         return conversation
 
 
-def rename(conversation, title, *, actor):
+def rename(conversation: Conversation, title: str, *, actor: User) -> None:
     """Changes nothing if it is the title already. Raises Conversation.DoesNotExist if `actor` is
     not a participant."""
     with transaction.atomic():
@@ -120,7 +130,7 @@ def rename(conversation, title, *, actor):
             Conversation.objects.filter(pk=locked.pk).update(title=title)
 
 
-def add_participant(conversation, user_id, *, actor):
+def add_participant(conversation: Conversation, user_id: uuid.UUID, *, actor: User) -> None:
     """Changes nothing if the user is a participant already.
 
     Raises UnknownUsers, ConversationFull, and Conversation.DoesNotExist if `actor` is not a
@@ -139,12 +149,12 @@ def add_participant(conversation, user_id, *, actor):
         conversation.participants.add(user)
 
 
-def leave(conversation, *, actor):
+def leave(conversation: Conversation, *, actor: User) -> None:
     """Changes nothing if `actor` is not a participant."""
     conversation.participants.remove(actor)
 
 
-def mark_as_read(conversation, read_at, *, actor):
+def mark_as_read(conversation: Conversation, read_at: datetime, *, actor: User) -> ReadState:
     """Everything up to `read_at`, or to the clock if that is earlier, is read by `actor`.
 
     Only moves forward. Returns the ReadState. Raises Conversation.DoesNotExist if `actor` is not a
@@ -163,7 +173,13 @@ def mark_as_read(conversation, read_at, *, actor):
     return states[conversation.pk]
 
 
-def send(conversation, message_body, *, actor, message_id=None):
+def send(
+    conversation: Conversation,
+    message_body: str,
+    *,
+    actor: User,
+    message_id: uuid.UUID | None = None,
+) -> tuple[Message, bool]:
     """Returns the message and whether it is new.
 
     With a `message_id` that exists it returns that one, or raises IdempotencyKeyReused if it was
@@ -190,7 +206,7 @@ def send(conversation, message_body, *, actor, message_id=None):
         return message, True
 
 
-def edit(message, message_body, *, actor):
+def edit(message: Message, message_body: str, *, actor: User) -> Message:
     """Returns the message as it is stored now. The same text again changes nothing.
 
     Raises MessageDeleted, and Conversation.DoesNotExist if `actor` is not a participant.
@@ -205,7 +221,7 @@ def edit(message, message_body, *, actor):
         return message
 
 
-def delete(message, *, actor):
+def delete(message: Message, *, actor: User) -> None:
     """Remove the text of a message for good. Its row stays, so that others see the deletion.
 
     Changes nothing if the message is deleted already. Raises Conversation.DoesNotExist if `actor`
@@ -218,7 +234,7 @@ def delete(message, *, actor):
             rewrite(message, "", move_clock(locked, actor))
 
 
-def delete_for_staff(message):
+def delete_for_staff(message: Message) -> None:
     """Like delete(), for staff, who need not take part. Raises Message.DoesNotExist."""
     conversations = Conversation.objects.filter(pk=message.conversation_id)
     with transaction.atomic():
@@ -228,13 +244,13 @@ def delete_for_staff(message):
             rewrite(message, "", move_clocks(conversations)[message.conversation_id])
 
 
-def rewrite(message, message_body, clock):
+def rewrite(message: Message, message_body: str, clock: datetime) -> None:
     message.message_body, message.updated_at = message_body, clock
     # save() would lock the row and move the clock a second time.
     Message.objects.filter(pk=message.pk).update(message_body=message_body, updated_at=clock)
 
 
-def erase(user, among=None):
+def erase(user: User, among: QuerySet[User] | None = None) -> None:
     """Erase the person: remove them from all conversations, clear their personal data and free
     their address. Their messages stay, with this row as the sender.
 

@@ -18,16 +18,16 @@ validate_phone_number = RegexValidator(
 )
 
 
-def validate_one_line(text):
+def validate_one_line(text: str) -> None:
     """For names and titles, which are shown on one line."""
     characters = text.translate(WITHOUT_JOINERS)
-    categories = [category(each) for each in characters if each not in FILLERS]
-    is_visible = any(each[0] in VISIBLE_CATEGORIES for each in categories)
+    categories = [category(character) for character in characters if character not in FILLERS]
+    is_visible = any(name[0] in VISIBLE_CATEGORIES for name in categories)
     if not is_visible or not REFUSED_CATEGORIES.isdisjoint(categories):
         raise ValidationError("Enter one line of text, without control or invisible characters.")
 
 
-def validate_plain_address(email):
+def validate_plain_address(email: str) -> None:
     """Refuses addresses that Django accepts but mail programs show differently: a local part with
     quotes or non-ASCII letters, and a domain that IDNA encoding changes."""
     local_part, _, domain = email.rpartition("@")

@@ -4,29 +4,31 @@ from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.mixins import RetrieveModelMixin
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from chats.caching import (
-    attach_detail,
-    attach_detail_of_new,
-    attach_summaries,
     cached_page,
     get_conversation_key,
+    get_detail,
+    get_detail_of_new,
     get_inbox_key,
+    get_summaries,
 )
 from chats.filters import ConversationFilter, ConversationMessageFilter, MessageFilter
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, prefetch_participants
 from chats.pagination import ConversationPagination, InboxMessagePagination, MessagePagination
 from chats.permissions import IsParticipantOfConversation, IsSenderOrReadOnly
+from chats.rest.exceptions import IdempotencyKeyConflict, MessageConflict
 from chats.rest.idempotency import (
     created_or_replayed,
     derive_conversation_id,
     derive_message_id,
 )
+from chats.rest.openapi import describe_error
 from chats.rest.search import SearchListModelMixin
 from chats.serializers import (
     NOT_YOURS,
@@ -56,6 +58,18 @@ from chats.services import (
 )
 from chats.statements import get_clocks, get_conversation
 
+LEFT = describe_error(
+    "You have left the conversation that this key started.", NotFound.default_detail
+)
+NOT_SENDER = describe_error("Somebody else sent the message.", IsSenderOrReadOnly.message)
+DELETED = describe_error("The message was deleted.", MessageConflict.default_detail)
+KEY_REUSED = describe_error(
+    "The key was used for another body.", IdempotencyKeyConflict.default_detail
+)
+# A page of the flat list reads a few index entries in each conversation, which takes a second for
+# 16,000.
+MANY_CONVERSATIONS = 1_000
+
 
 @extend_schema_view(
     list=extend_schema(
@@ -67,7 +81,7 @@ from chats.statements import get_clocks, get_conversation
 class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
     queryset = Conversation.objects.none()
     permission_classes = [IsAuthenticated, IsParticipantOfConversation]
-    serializer_class = ConversationSerializer
+    serializer_class = ConversationListSerializer
     filterset_class = ConversationFilter
     pagination_class = ConversationPagination
     lookup_value_converter = "uuid"
@@ -76,24 +90,18 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         return Conversation.objects.as_seen_by(self.request.user).latest_activity_first()
 
     def paginate_queryset(self, queryset):
-        conversations = super().paginate_queryset(queryset)
-        attach_summaries(self.request.user, conversations)
-        return conversations
+        return get_summaries(self.request.user, super().paginate_queryset(queryset))
 
     def get_object(self):
         conversation = get_conversation(self.request.user, self.kwargs["pk"])
         self.check_object_permissions(self.request, conversation)
         return conversation
 
-    def get_serializer_class(self):
-        classes = {
-            "create": NewConversationSerializer,
-            "list": ConversationListSerializer,
-            "partial_update": TitleSerializer,
-        }
-        return classes.get(self.action, self.serializer_class)
-
-    @extend_schema(operation_id="get_conversation", summary="Retrieve a conversation")
+    @extend_schema(
+        operation_id="get_conversation",
+        summary="Retrieve a conversation",
+        responses=ConversationSerializer,
+    )
     def retrieve(self, request, *args, **kwargs):
         """`messages` is the first page of the conversation's message list. For older messages,
         request that list with `sent_at_before` set to the last `sent_at`."""
@@ -102,7 +110,8 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     @extend_schema(
         operation_id="start_conversation",
         summary="Start a conversation",
-        responses={200: ConversationSerializer, 201: ConversationSerializer, 404: None},
+        request=NewConversationSerializer,
+        responses={200: ConversationSerializer, 201: ConversationSerializer, 404: LEFT},
     )
     def create(self, request, *args, **kwargs):
         """You are always a participant, and at least one other user is required. Duplicate ids are
@@ -112,30 +121,33 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         same conversation. If you have left it since, the response is a 404. With other
         participants, the request starts another conversation. With `distinct`, the key changes
         nothing."""
-        data = self.validate(request)
-        user_ids, arguments = data["participants"], {"title": data.get("title", "")}
+        data = read_body(request, NewConversationSerializer)
+        user_ids, title = data["participants"], data.get("title", "")
         conversation_id = derive_conversation_id(request, user_ids)
-        if not data.get("distinct"):
-            arguments["conversation_id"] = conversation_id
-        create = start_distinct if data.get("distinct") else start
         with errors_on("participants"):
-            conversation, is_new = create(user_ids, actor=request.user, **arguments)
+            if data.get("distinct"):
+                conversation, is_new = start_distinct(user_ids, actor=request.user, title=title)
+            else:
+                conversation, is_new = start(
+                    user_ids, actor=request.user, title=title, conversation_id=conversation_id
+                )
         if is_new:
-            attach_detail_of_new(conversation)
+            shown = get_detail_of_new(conversation)
         else:
-            conversation = get_conversation(request.user, conversation.pk)
-            attach_detail(request.user, conversation)
-        return created_or_replayed(request, ConversationSerializer(conversation).data, is_new)
+            shown = get_detail(request.user, get_conversation(request.user, conversation.pk))
+        return created_or_replayed(request, ConversationSerializer(shown).data, is_new)
 
     @extend_schema(
         operation_id="rename_conversation",
         summary="Change the title of a conversation",
+        request=TitleSerializer,
         responses=ConversationSerializer,
     )
     def partial_update(self, request, *args, **kwargs):
         """Every participant can change the title. An empty string removes it."""
         conversation = self.get_object()
-        rename(conversation, self.validate(request)["title"], actor=request.user)
+        title = read_body(request, TitleSerializer)["title"]
+        rename(conversation, title, actor=request.user)
         return self.respond(self.get_object())
 
     @extend_schema(
@@ -144,12 +156,12 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         description="A new participant sees the whole history. If the user already takes part, "
         f"nothing changes. If the conversation already has {MAX_PARTICIPANTS} participants, the "
         "response is a 400.",
-        responses={200: ConversationSerializer},
+        responses=ConversationSerializer,
     )
     @action(detail=True, methods=["post"], serializer_class=NewParticipantSerializer)
     def add_participant(self, request, pk):
         conversation = self.get_object()
-        user_id = self.validate(request)["user_id"]
+        user_id = read_body(request, NewParticipantSerializer)["user_id"]
         with errors_on("user_id"):
             add_participant(conversation, user_id, actor=request.user)
         return self.respond(self.get_object())
@@ -174,36 +186,13 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         """Marks the messages up to `read_at` as read by you. `read_at` only moves forward, and not
         beyond the `updated_at` of the conversation. Nobody else can see it."""
         conversation = self.get_object()
-        read_at = self.validate(request)["read_at"]
+        read_at = read_body(request, ReadStateSerializer)["read_at"]
         state = mark_as_read(conversation, read_at, actor=request.user)
-        return Response(self.get_serializer(state).data)
-
-    def validate(self, request):
-        """The body's data, validated."""
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        return serializer.validated_data
+        return Response(ReadStateSerializer(state).data)
 
     def respond(self, conversation):
-        attach_detail(self.request.user, conversation)
-        return Response(ConversationSerializer(conversation).data)
-
-
-@contextmanager
-def errors_on(field):
-    """Raises ValidationError on the field that names users who cannot take part."""
-    try:
-        yield
-    except UnknownUsers as error:
-        raise ValidationError({field: describe_missing(error.user_ids)}) from error
-    except ConversationFull as error:
-        message = f"The conversation has {MAX_PARTICIPANTS} participants; it is full."
-        raise ValidationError({field: [message]}) from error
-
-
-# A page of the flat list reads a few index entries in each conversation, which takes a second for
-# 16,000.
-MANY_CONVERSATIONS = 1_000
+        shown = get_detail(self.request.user, conversation)
+        return Response(ConversationSerializer(shown).data)
 
 
 @extend_schema_view(
@@ -236,17 +225,13 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
     def get_messages(self):
         return Message.objects.for_user(self.request.user)
 
-    def get_serializer_class(self):
-        classes = {"create": NewMessageSerializer, "partial_update": MessageBodySerializer}
-        return classes.get(self.action, self.serializer_class)
-
     @cached_property
     def clocks(self):
         return get_clocks(self.request.user)
 
     @property
     def is_expensive(self):
-        return self.clocks.count > MANY_CONVERSATIONS
+        return self.clocks.conversations > MANY_CONVERSATIONS
 
     def get_list_key(self):
         return get_inbox_key(self.request.user, self.clocks)
@@ -254,23 +239,20 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
     def list(self, request, *args, **kwargs):
         return cached_page(request, self.get_list_key(), super().list)
 
-    @extend_schema(responses={200: MessageSerializer, 201: MessageSerializer, 422: None})
+    @extend_schema(
+        request=NewMessageSerializer,
+        responses={200: MessageSerializer, 201: MessageSerializer, 422: KEY_REUSED},
+    )
     def create(self, request, *args, **kwargs):
         """Sends a message to the conversation that the body names. Otherwise the same as
         `POST /api/conversations/{id}/messages/`. A conversation in which you do not take part is a
         400."""
-        data = self.validate(request)
+        data = read_body(request, NewMessageSerializer)
         try:
             return self.send(data["conversation"], data["message_body"])
         except Conversation.DoesNotExist as error:
             # The caller was removed after the validation.
             raise ValidationError({"conversation": [NOT_YOURS]}) from error
-
-    def validate(self, request):
-        """The body's data, validated."""
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        return serializer.validated_data
 
     def send(self, conversation, message_body):
         message_id = derive_message_id(self.request, conversation)
@@ -279,14 +261,18 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
         )
         return created_or_replayed(self.request, MessageSerializer(message).data, is_new)
 
-    @extend_schema(responses={200: MessageSerializer, 403: None, 409: None})
+    @extend_schema(
+        request=MessageBodySerializer,
+        responses={200: MessageSerializer, 403: NOT_SENDER, 409: DELETED},
+    )
     def partial_update(self, request, *args, **kwargs):
         """Only the sender can edit a message. `updated_at` moves, unless the text is the same."""
         message = self.get_object()
-        message = edit(message, self.validate(request)["message_body"], actor=request.user)
+        message_body = read_body(request, MessageBodySerializer)["message_body"]
+        message = edit(message, message_body, actor=request.user)
         return Response(MessageSerializer(message).data)
 
-    @extend_schema(request=None, responses={204: None, 403: None})
+    @extend_schema(request=None, responses={204: None, 403: NOT_SENDER})
     def destroy(self, request, *args, **kwargs):
         """Only the sender can delete a message. Its text is removed for good: `message_body` is
         `null` from then on, and `updated_at` moves. Deleting it again changes nothing."""
@@ -330,14 +316,34 @@ class ConversationMessageViewSet(MessageViewSet):
             return self.conversation.messages.all()
         return super().get_messages().filter(conversation=self.kwargs["conversation_pk"])
 
-    def get_serializer_class(self):
-        return MessageBodySerializer if self.action == "create" else super().get_serializer_class()
-
     def get_list_key(self):
         return get_conversation_key(self.conversation)
 
-    @extend_schema(responses={200: MessageSerializer, 201: MessageSerializer, 422: None})
+    @extend_schema(
+        request=MessageBodySerializer,
+        responses={200: MessageSerializer, 201: MessageSerializer, 422: KEY_REUSED},
+    )
     def create(self, request, *args, **kwargs):
         """`message_body` is stored exactly as it is sent. It must contain something other than
         white space, and no NUL character."""
-        return self.send(self.conversation, self.validate(request)["message_body"])
+        message_body = read_body(request, MessageBodySerializer)["message_body"]
+        return self.send(self.conversation, message_body)
+
+
+def read_body(request, serializer_class):
+    """The validated data of the body."""
+    serializer = serializer_class(data=request.data, context={"request": request})
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
+
+
+@contextmanager
+def errors_on(field):
+    """Raises ValidationError on the field that names users who cannot take part."""
+    try:
+        yield
+    except UnknownUsers as error:
+        raise ValidationError({field: describe_missing(error.user_ids)}) from error
+    except ConversationFull as error:
+        message = f"The conversation has {MAX_PARTICIPANTS} participants; it is full."
+        raise ValidationError({field: [message]}) from error

@@ -21,10 +21,10 @@ export class Refused extends Error {
 /** Seconds to wait after a failed try; not the same for everybody. */
 export const backoff = (tries) => Math.min(2 ** tries, 30) * (0.5 + Math.random() / 2);
 
-/** Also for what a proxy or a sign-in page of a network says instead of the API. */
+/** Also raised when a proxy or a captive portal responds instead of the API. */
 const noConnection = () => new Later("There is no connection to the server.", { isOutage: true });
 
-/** Whether the API may have sent it: {detail, code?} or {name: [text, …]}. */
+/** Whether this looks like an error body of the API: {detail, code?} or {name: [text, …]}. */
 const isError = (data) =>
   data?.constructor === Object &&
   Object.entries(data).every(([name, value]) =>

@@ -85,7 +85,10 @@ export class Room extends EventTarget {
     else this.#apply(page.results);
   }
 
-  /** A message that is new here may be one of the outbox, and is not to be shown twice. */
+  /**
+   * A new message may be one that is still in the outbox. Wait for its delivery, so that it is not
+   * shown twice.
+   */
   async #settle() {
     const isWaiting = ({ conversation, error }) => conversation === this.id && !error;
     // A second time if the first one was under way, and its response was lost.

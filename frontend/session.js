@@ -138,7 +138,10 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Whether there is another access token than the refused one. Without one, ends the session. */
+  /**
+   * Gets another access token than the refused one. Returns false, and ends the session, if there is
+   * none.
+   */
   #renew(refused, error, renewals) {
     return this.lock("session", async () => {
       const { refresh, access } = this.#stored;

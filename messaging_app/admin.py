@@ -28,7 +28,7 @@ class AdminSite(admin.AdminSite):
     site_url = None
 
     def get_urls(self):
-        """Without "view on site", because no row has a page there."""
+        """Removes "view on site": no row has a page there."""
         return [url for url in super().get_urls() if getattr(url, "name", None) != "view_on_site"]
 
     def autocomplete_view(self, request):
@@ -36,7 +36,7 @@ class AdminSite(admin.AdminSite):
             return AutocompleteView.as_view(admin_site=self)(request)
 
     def login(self, request, extra_context=None):
-        """Counted together with sign-ins to the API."""
+        """Shares the throttle's counts with sign-ins to the API."""
         if request.method == "POST":
             throttle = SignInThrottle()
             if not throttle.allow_request(request, None):
@@ -57,7 +57,7 @@ class AdminSite(admin.AdminSite):
         return entries.exclude(content_type__app_label="chats", content_type__model="user")
 
     def password_change(self, request, extra_context=None):
-        """Django's, with another form."""
+        """Django's view, with a form that writes only the password."""
         request.current_app = self.name
         view = PasswordChangeView.as_view(
             form_class=OwnPasswordForm,

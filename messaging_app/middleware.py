@@ -85,8 +85,8 @@ class ErrorMiddleware:
 
 
 def has_lost_server(exception):
-    """Whether a demoted server has refused a write, or psycopg has got more than one error from a
-    pooler whose server is gone. Neither is an OperationalError."""
+    """Two outages that psycopg reports as InternalError: a demoted server that refuses a write, and
+    a pooler that reports more than one error because its server is gone."""
     sqlstate = getattr(exception.__cause__, "sqlstate", "")
     return isinstance(exception, InternalError) and sqlstate in {None, POSTGRES_READ_ONLY}
 

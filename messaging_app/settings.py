@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from messaging_app.conf import env
-from messaging_app.conf.databases import READABLE, read_database
+from messaging_app.conf.databases import read_database
 from messaging_app.conf.log import LOGGING  # noqa: F401
 from messaging_app.conf.spectacular import SPECTACULAR_SETTINGS
 
@@ -96,7 +96,7 @@ DATABASE_POOLER = env.boolean("DATABASE_POOLER")
 DATABASES = {"default": read_database("DATABASE_URL", SQLITE_URL, DATABASE_POOLER)}
 if os.environ.get("SOURCE_DATABASE_URL"):
     # For `manage.py copy_database`.
-    DATABASES["source"] = read_database("SOURCE_DATABASE_URL", roles=READABLE)
+    DATABASES["source"] = read_database("SOURCE_DATABASE_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Entries in local memory: chats.caching.MAX_BYTES says how large they are.
@@ -156,10 +156,16 @@ SIMPLE_JWT = {
     "TOKEN_BLACKLIST_SERIALIZER": "chats.auth.TokenBlacklistSerializer",
 }
 
-# EMAIL_BACKEND, EMAIL_HOST and the like.
-globals().update(env.mail_url("EMAIL_URL", "console:"))
+mail = env.mail_url("EMAIL_URL", "console:")
+EMAIL_BACKEND = mail["EMAIL_BACKEND"]
+EMAIL_HOST = mail["EMAIL_HOST"]
+EMAIL_PORT = mail["EMAIL_PORT"]
+EMAIL_HOST_USER = mail["EMAIL_HOST_USER"]
+EMAIL_HOST_PASSWORD = mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS = mail["EMAIL_USE_TLS"]
+EMAIL_USE_SSL = mail["EMAIL_USE_SSL"]
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env.mail_address("DEFAULT_FROM_EMAIL", "webmaster@localhost")
+DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "webmaster@localhost")
 PASSWORD_RESET_URL = env.page_url("PASSWORD_RESET_URL")
 
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0, 0, 100)

@@ -18,7 +18,7 @@ NAMED_PARTICIPANTS = 5
 class ParticipantsSelect(AutocompleteSelectMultiple):
     def optgroups(self, name, value, attr=None):
         """Drops values that are not ids: Django would query the database with them."""
-        ids = [str(pk) for each in value if (pk := read_uuid(str(each)))]
+        ids = [str(pk) for item in value if (pk := read_uuid(str(item)))]
         return super().optgroups(name, ids, attr)
 
 
@@ -58,7 +58,7 @@ class ConversationForm(ChangedFieldsForm):
 
 class ConversationList(ChangeList):
     def get_results(self, request):
-        """With each conversation's `last_message`, for staff who may view messages. One query."""
+        """Sets each conversation's `last_message`, for staff who may view messages. One query."""
         super().get_results(request)
         if not may_view(Message, request):
             return
@@ -106,7 +106,7 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
         return [*fields, "newest_messages"] if may_view(Message, request) else fields
 
     def formfield_for_manytomany(self, db_field, request, **kwargs):
-        """Without Django's method, which offers no field that has a through model."""
+        """Replaces Django's method, which returns no field for a relation with a through model."""
         widget = ParticipantsSelect(db_field, self.admin_site)
         return db_field.formfield(form_class=IdsField, widget=widget, **kwargs)
 
@@ -119,7 +119,7 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
         needed = set()
         if not self.admin_site.get_model_admin(Message).has_delete_permission(request):
             needed.add(Message._meta.verbose_name)
-        names = [f"{shorten_participants(each)}, with all messages" for each in conversations]
+        names = [f"{shorten_participants(row)}, with all messages" for row in conversations]
         return names, {"conversations": len(conversations)}, needed, []
 
     @admin.display(description="participants")

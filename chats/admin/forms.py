@@ -40,10 +40,10 @@ class IdsField(forms.ModelMultipleChoiceField):
 class ChangedFieldsForm(forms.ModelForm):
     """Writes only the fields that staff changed on the page.
 
-    The page also holds, hidden, the value that each field showed. `changed_data` compares with it,
-    or with the row if the request does not have it. A field that somebody else changed in the
-    meantime is refused. Of a many-to-many field, only additions and removals are
-    written.
+    Each field has a hidden input with the value that the page showed (`show_hidden_initial`).
+    `changed_data` compares with that value, or with the row if the request lacks it. A field that
+    somebody else changed in the meantime is refused. Of a many-to-many field, only additions and
+    removals are written.
     """
 
     # Set by ChangedFieldsMixin.

@@ -65,7 +65,7 @@ class MessageAdmin(LargeTableAdmin):
             if pk := read_uuid(word):
                 queryset = self.with_id(queryset, pk)
             elif day := read_day(word):
-                begin, end = (datetime.combine(day, each, UTC) for each in (time.min, time.max))
+                begin, end = (datetime.combine(day, hour, UTC) for hour in (time.min, time.max))
                 # A conversation that has not changed since has no message of that day.
                 queryset = queryset.filter(
                     conversation__updated_at__gte=begin,
@@ -81,8 +81,8 @@ class MessageAdmin(LargeTableAdmin):
         return [name for name in request.GET if name.startswith(tuple(self.list_filter))]
 
     def newest(self, queryset):
-        """At least the newest NEWEST_LISTED of the conversations that changed last, found without
-        sorting the table."""
+        """At least the newest NEWEST_LISTED messages of the ACTIVE_CONVERSATIONS that changed last,
+        without sorting the whole table."""
         active = Conversation.objects.latest_activity_first().values_list("pk", flat=True)
         active = list(active[:ACTIVE_CONVERSATIONS])
         messages = queryset.filter(conversation=OuterRef("pk")).values("sent_at")
@@ -99,13 +99,13 @@ class MessageAdmin(LargeTableAdmin):
             delete_for_staff(obj)
 
     def delete_queryset(self, request, queryset):
-        """One after the other, so that others can write in between."""
+        """Deletes one message after the other, so that others can write in between."""
         for message in queryset:
             self.delete_model(request, message)
 
     def log_deletions(self, request, queryset):
-        """Without messages that were deleted before, which do not change."""
-        return super().log_deletions(request, [each for each in queryset if not each.is_deleted])
+        """Leaves out messages that were deleted before: they do not change."""
+        return super().log_deletions(request, [row for row in queryset if not row.is_deleted])
 
     def get_deleted_objects(self, objs, request):
         """Names messages by their text instead of their id, for staff who may read them."""
@@ -113,7 +113,7 @@ class MessageAdmin(LargeTableAdmin):
         names = [str(message) for message in chosen]
         if may_view(Message, request):
             label = str if may_view(User, request) else User.get_full_name
-            names = [f"{label(each.sender)}: {get_excerpt(each)}" for each in chosen]
+            names = [f"{label(row.sender)}: {get_excerpt(row)}" for row in chosen]
         return names, {"messages": len(names)}, set(), []
 
     @admin.display(description="sender")

@@ -155,7 +155,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
             return HttpResponseRedirect(reverse("admin:chats_user_changelist"))
 
     def get_actions(self, request):
-        """Without Django's deletion of selected rows, which would delete staff too."""
+        """Removes Django's deletion of selected rows, which would delete staff too."""
         actions = super().get_actions(request)
         actions.pop("delete_selected", None)
         return actions
@@ -197,7 +197,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
         return None
 
     def erase_view(self, request, object_id):
-        """The page that the action shows first, for one user."""
+        """The confirmation page of the `erase` action, for one user."""
         user = self.get_object(request, unquote(object_id))
         if user is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
@@ -238,6 +238,6 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
     @admin.display(description="newest activity first")
     def newest_conversations(self, user):
         newest = user.conversations.latest_activity_first().prefetch_related("participants")
-        rows = [(each, shorten_participants(each)) for each in newest[:NEWEST_CONVERSATIONS]]
+        rows = [(row, shorten_participants(row)) for row in newest[:NEWEST_CONVERSATIONS]]
         context = {"user": user, "rows": rows}
         return render_to_string("admin/chats/user/newest_conversations.html", context)

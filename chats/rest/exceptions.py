@@ -43,7 +43,8 @@ def exception_handler(exc, context):
         if isinstance(exc, exception_class):
             exc = get_response(exc)
     if isinstance(exc, exceptions.MethodNotAllowed):
-        exc.detail = f"{exc.detail} Allowed: {', '.join(context['view'].allowed_methods)}."
+        allowed = ", ".join(context["view"].allowed_methods)
+        exc.detail = exceptions.ErrorDetail(f"{exc.detail} Allowed: {allowed}.")
     elif type(exc) in INSTRUCTIONS:
         exc.detail = INSTRUCTIONS[type(exc)]
     response = views.exception_handler(exc, context)

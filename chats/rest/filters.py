@@ -1,4 +1,4 @@
-"""What query strings may hold, and what to use instead of a parameter that a list does not have."""
+"""Checks query parameters, and suggests what to use instead of an unknown one."""
 
 import difflib
 import re
@@ -8,9 +8,9 @@ from rest_framework.exceptions import ValidationError
 
 from chats.filters import SearchFilter
 
-# Names that clients of other APIs send, by the parameters that mean the same here. The first one
-# that the list has is the one to use. Case and punctuation do not matter: `per_page` stands for
-# `perPage`, `per-page` and `per[page]` too.
+# Maps parameters of this API to the names that other APIs use for them. The error suggests the
+# first parameter of the tuple that the list supports. Case and punctuation do not matter:
+# `per_page` stands for `perPage`, `per-page` and `per[page]` too.
 MEANINGS = {
     ("cursor",): """
         marker next next_cursor next_page offset page page_number page_token skip start_index

@@ -5,10 +5,14 @@ With a key, the id of the new row is a UUIDv5, so that the database refuses a se
 
 import re
 import uuid
+from collections.abc import Iterable
 
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
 from rest_framework.response import Response
+
+from chats.models import Conversation
 
 # Never to be changed: ids derived from them are in the database.
 MESSAGE_NAMESPACE = uuid.UUID("5f0b4ad4-6b3f-4c53-9d55-30fd6ab7f3a5")
@@ -30,7 +34,7 @@ KEY_PARAMETER = {
 }
 
 
-def get_key(request):
+def get_key(request: Request) -> str | None:
     """The header's value, or None without it."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not re.fullmatch(r"[ -~]{1,255}", key):
@@ -39,14 +43,14 @@ def get_key(request):
     return key
 
 
-def derive_message_id(request, conversation):
+def derive_message_id(request: Request, conversation: Conversation) -> uuid.UUID | None:
     """From caller, conversation and key. None without a key."""
     if (key := get_key(request)) is None:
         return None
     return uuid.uuid5(MESSAGE_NAMESPACE, f"{request.user.pk}\n{conversation.pk}\n{key}")
 
 
-def derive_conversation_id(request, user_ids):
+def derive_conversation_id(request: Request, user_ids: Iterable[uuid.UUID]) -> uuid.UUID | None:
     """From caller, key and the set of participants. None without a key."""
     if (key := get_key(request)) is None:
         return None
@@ -55,7 +59,7 @@ def derive_conversation_id(request, user_ids):
     return uuid.uuid5(CONVERSATION_NAMESPACE, f"{request.user.pk}\n{participants}\n{key}")
 
 
-def created_or_replayed(request, data, created):
-    if created:
+def created_or_replayed(request: Request, data: dict, is_new: bool) -> Response:
+    if is_new:
         return Response(data, status.HTTP_201_CREATED)
     return Response(data, headers={"Idempotent-Replayed": "true"} if get_key(request) else None)

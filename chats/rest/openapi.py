@@ -1,6 +1,7 @@
 """What drf-spectacular cannot derive: shared errors and headers, and where they apply.
 
-Endpoints carry their own words. An error that they declare, as in `401: None`, is described here.
+Endpoints declare which errors they return. Those that they declare as in `401: None` are described
+here.
 """
 
 import re
@@ -10,10 +11,10 @@ from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from drf_spectacular.drainage import get_override
 from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
 from drf_spectacular.plumbing import get_doc
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
 
-from chats.permissions import IsSenderOrReadOnly
-from chats.rest.exceptions import INSTRUCTIONS, IdempotencyKeyConflict, MessageConflict
+from chats.rest.exceptions import INSTRUCTIONS
 from chats.rest.idempotency import KEY_PARAMETER
 from messaging_app.middleware import LENGTH_REQUIRED, TOO_LARGE, UNAVAILABLE
 
@@ -95,19 +96,22 @@ RESPONSES = {
         schema="AuthenticationError",
         code="not_authenticated",
     ),
-    "403": error("Only its sender can change a message.", IsSenderOrReadOnly.message),
     "404": error("No such object, or you may not see it; the response is the same.", "Not found."),
     "406": error("The client does not accept JSON.", INSTRUCTIONS[NotAcceptable]),
-    "409": error("The message was deleted.", MessageConflict.default_detail),
     "411": error("The body has no `Content-Length`.", LENGTH_REQUIRED),
     "412": error("`If-Match` or `If-Unmodified-Since` does not hold.", "Precondition Failed"),
     "413": error("The body is larger than 1 MiB.", TOO_LARGE),
     "414": respond("Path and query are over 8,000 bytes.", STRING, "text/html", example=TOO_LONG),
     "415": error("The `Content-Type` is not JSON.", INSTRUCTIONS[UnsupportedMediaType]),
-    "422": error("The key was used for another body.", IdempotencyKeyConflict.default_detail),
     "429": error("Too many requests of this kind.", THROTTLED, "Retry-After"),
     "503": error("The database is unavailable.", UNAVAILABLE, "Retry-After"),
 }
+
+
+def describe_error(description, detail):
+    """For the `responses` of an endpoint: an error that only it returns."""
+    examples = [OpenApiExample("Error", {"detail": detail})]
+    return OpenApiResponse(refer("schemas", "Error")["Error"], description, examples)
 
 
 class BearerScheme(SimpleJWTScheme):
@@ -161,7 +165,8 @@ class AutoSchema(SpectacularAutoSchema):
             parameters += refer("parameters", "Idempotency-Key").values()
             responses["200"]["headers"] = refer("headers", "Idempotent-Replayed")
             responses["200"]["description"] = "What an earlier request created."
-        responses |= refer("responses", *self.get_errors(operation))
+        described = {status for status, response in responses.items() if "content" in response}
+        responses |= refer("responses", *self.get_errors(operation) - described)
         operation["responses"] = dict(sorted(responses.items()))
         return operation
 
@@ -178,8 +183,8 @@ class AutoSchema(SpectacularAutoSchema):
 
 
 def complete_parameter(parameter):
-    """Copies the example from the description to the schema. Swagger UI does not show a schema's
-    examples, but it would send an example of the parameter itself."""
+    """Copies the example from the description to the schema. Swagger UI would send a parameter's
+    `example` as its value. It ignores the `examples` of a schema."""
     words = ID if parameter["in"] == "path" else parameter["description"]
     parameter["description"] = words.strip()
     parameter["schema"].setdefault("examples", re.findall("For example `(.*)`", words))

@@ -1,50 +1,62 @@
 import contextlib
 import hashlib
 import time
-from ipaddress import IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Network, ip_address
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from django.core.cache import caches
+from django.http import HttpRequest
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
-IPV4 = 4
 IPV6_PREFIX = 64
+
+# Django's, where the admin throttles its sign-in.
+AnyRequest = Request | HttpRequest
+
+
+class Limit(NamedTuple):
+    """Requests with the same scope and name share a count, whose limit is `factor` times the
+    scope's rate."""
+
+    scope: str
+    name: str
+    factor: int = 1
 
 
 class RateThrottle(SimpleRateThrottle):
-    """Like DRF's, but concurrent requests cannot pass uncounted, and a refused request changes no
-    count.
+    """A throttle that concurrent requests cannot pass uncounted, and in which a refused request
+    changes no count.
 
     A subclass implements `get_limits()`. A rate of None disables its scope.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """DRF's looks up a single rate; `get_limits()` returns several."""
 
-    def get_limits(self, request, view):
-        """Returns a list of `(scope, name, factor)`. Requests with the same scope and name share a
-        count, whose limit is `factor` times the scope's rate."""
+    def get_limits(self, request: AnyRequest, view: Any) -> list[Limit]:
         raise NotImplementedError
 
-    def get_ident(self, request):
+    def get_ident(self, request: Any) -> str:
         return get_network((super().get_ident(request) or "").strip())
 
-    def allow_request(self, request, view):
+    def allow_request(self, request: AnyRequest, view: Any) -> bool:
         limits = []
-        for scope, name, factor in self.get_limits(request, view):
-            num_requests, duration = self.parse_rate(self.THROTTLE_RATES[scope])
-            if num_requests:
-                limits.append((Count(f"{scope} {name}", duration), factor * num_requests))
-        if spent := [count.end for count, limit in limits if count.value >= limit]:
+        for limit in self.get_limits(request, view):
+            num_requests, duration = self.parse_rate(self.THROTTLE_RATES[limit.scope])
+            if num_requests and duration:
+                count = Count(f"{limit.scope} {limit.name}", duration)
+                limits.append((count, limit.factor * num_requests))
+        if spent := [count.end for count, most in limits if count.value >= most]:
             self.end = max(spent)
             return False
         increased = []
-        for count, limit in limits:
+        for count, most in limits:
             count.increase()
             increased.append(count)
-            if count.value > limit:
+            if count.value > most:
                 # A racing request was counted since the value was read.
                 for counted in increased:
                     counted.decrease()
@@ -52,7 +64,7 @@ class RateThrottle(SimpleRateThrottle):
                 return False
         return True
 
-    def wait(self):
+    def wait(self) -> float:
         return max(1, self.end - time.time())
 
 
@@ -62,7 +74,7 @@ class Count:
     Reading stores nothing. Increasing is atomic, so that racing requests get different values.
     """
 
-    def __init__(self, name, duration):
+    def __init__(self, name: str, duration: int) -> None:
         self.cache, self.duration = caches["throttles"], duration
         # Hashed, because the name holds what a client has sent.
         self.key = hashlib.sha256(name.encode()).hexdigest()
@@ -70,12 +82,12 @@ class Count:
         self.value = 0 if self.end is None else self.cache.get(self.value_key, 0)
 
     @property
-    def value_key(self):
+    def value_key(self) -> str:
         # The key contains the end of the period and is kept longer, so that `incr` cannot add to
         # the count of the next period.
         return f"{self.key}.{self.end}"
 
-    def increase(self):
+    def increase(self) -> None:
         if self.end is None:
             end = time.time() + self.duration
             self.end = self.cache.get_or_set(self.key, end, self.duration)
@@ -88,14 +100,16 @@ class Count:
             # The cache was cleared in between.
             self.value = 1
 
-    def decrease(self):
+    def decrease(self) -> None:
         with contextlib.suppress(ValueError):
             self.cache.decr(self.value_key)
 
 
 class AddressThrottle(RateThrottle):
-    def get_limits(self, request, view):
-        return [(self.scope, self.get_ident(request), 1)]
+    scope: str
+
+    def get_limits(self, request: AnyRequest, view: Any) -> list[Limit]:
+        return [Limit(self.scope, self.get_ident(request))]
 
 
 class RegistrationThrottle(AddressThrottle):
@@ -114,11 +128,11 @@ class SignInThrottle(RateThrottle):
     """By address and account, so that a stranger elsewhere does not lock the owner out. Also by
     address alone, at ten times the rate, against trying many accounts."""
 
-    def get_limits(self, request, view):
+    def get_limits(self, request: AnyRequest, view: Any) -> list[Limit]:
         address = self.get_ident(request)
         return [
-            ("sign_in", address, 10),
-            ("sign_in", f"{address} {get_account(request)}", 1),
+            Limit("sign_in", address, factor=10),
+            Limit("sign_in", f"{address} {get_account(request)}"),
         ]
 
 
@@ -126,7 +140,7 @@ class UserThrottle(RateThrottle):
     """By user: writes, and lists with `?search=`. Looking up a stranger by their e-mail address
     counts as both."""
 
-    def get_limits(self, request, view):
+    def get_limits(self, request: Any, view: Any) -> list[Limit]:
         is_write = request.method not in SAFE_METHODS
         is_list = getattr(view, "action", None) == "list"
         is_search = is_list and "search" in request.query_params
@@ -134,10 +148,10 @@ class UserThrottle(RateThrottle):
         counted = {"write": is_write or is_look_up, "search": is_search or is_look_up}
         if not any(counted.values()) or request.user.pk is None:
             return []
-        return [(scope, request.user.pk, 1) for scope, counts in counted.items() if counts]
+        return [Limit(scope, str(request.user.pk)) for scope in counted if counted[scope]]
 
 
-def get_network(address):
+def get_network(address: str) -> str:
     """The IPv4 address, or the /64 of an IPv6 address, all of which one machine may use (RFC 6177).
 
     Without a port. "" for everything that is not an address.
@@ -150,7 +164,7 @@ def get_network(address):
         found = ip_address(address)
     except ValueError:
         return ""
-    if found.version == IPV4:
+    if isinstance(found, IPv4Address):
         return str(found)
     if found.ipv4_mapped:
         return str(found.ipv4_mapped)
@@ -158,7 +172,7 @@ def get_network(address):
     return str(IPv6Network((int(found), IPV6_PREFIX), strict=False))
 
 
-def get_account(request):
+def get_account(request: AnyRequest) -> str:
     """The e-mail address of a sign-in. The admin's form calls it username."""
     if isinstance(request, Request):
         email = request.data.get("email") if isinstance(request.data, dict) else None

@@ -26,7 +26,8 @@ def or_locally(name):
 
 
 class RedisCache(redis.RedisCache):
-    """Django's, with a cache in this process that stands in while Redis is unavailable or full.
+    """Django's Redis cache, with a cache in this process that stands in while Redis is unavailable
+    or full.
 
     The parameter `LOCAL` is the alias of that cache. Redis is tried again after RETRY_SECONDS.
     """

@@ -4,10 +4,8 @@ import os
 import re
 from urllib.parse import unquote
 
-import dj_database_url
 import psycopg
-from django.core.exceptions import ImproperlyConfigured
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from messaging_app.conf import env
 
@@ -25,12 +23,16 @@ SQLITE = {
 }
 POSTGRES = {
     "ENGINE": "messaging_app.backends.postgres",
-    "CONN_MAX_AGE": 60,
+    # Long, because a new connection waits `connect_timeout` for each host that cannot be reached
+    # before the one that it gets.
+    "CONN_MAX_AGE": 3_600,
     "CONN_HEALTH_CHECKS": True,
 }
 POSTGRES_OPTIONS = {
+    # Of several hosts, the first one that can be written to.
+    "target_session_attrs": "read-write",
     # So that a server that is gone is noticed. In seconds; the last one in milliseconds.
-    "connect_timeout": 5,
+    "connect_timeout": 3,
     "keepalives_idle": 3,
     "keepalives_interval": 1,
     "keepalives_count": 2,
@@ -39,101 +41,53 @@ POSTGRES_OPTIONS = {
     "server_side_binding": True,
     "prepare_threshold": 1,
 }
-# Shorter, because a page can be read from the primary instead.
-REPLICA_OPTIONS = {"connect_timeout": 2, "tcp_user_timeout": 2_000}
-# For a statement. A search ends by itself before that.
-REPLICA_MAX_SECONDS = 3
 # Compiling a statement of some thousand keys took PostgreSQL longer than running it.
 POSTGRES_SESSION = "-c jit=off"
-POSTGRES_PORT = 5432
-# PgBouncer may run each transaction on another server connection, and rejects `options`.
+# PgBouncer may run each transaction on another server connection, rejects `options`, and reports
+# the role that a server had when it was first asked.
 POOLED = {"DISABLE_SERVER_SIDE_CURSORS": True}
-POOLED_OPTIONS = {"server_side_binding": False, "prepare_threshold": None, "options": ""}
-# Values of `target_session_attrs`, which say what a server must be. The first is the default.
-WRITABLE = ["read-write", "primary"]
-STANDBY = ["standby", "read-only"]
-READABLE = ["any", *STANDBY, *WRITABLE]
-# What libpq refuses only when it connects.
-SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
-NUMBERS = {
-    *("connect_timeout", "tcp_user_timeout", "keepalives"),
-    *("keepalives_idle", "keepalives_interval", "keepalives_count"),
+POOLED_OPTIONS = {
+    "target_session_attrs": "any",
+    "server_side_binding": False,
+    "prepare_threshold": None,
+    "options": "",
 }
 
 
-def read_database(name, default="", is_pooled=False, roles=WRITABLE):
-    """The settings for the URL in the variable of this name.
-
-    `roles` are the values that its `target_session_attrs` may have.
-    """
+def read_database(name, default="", is_pooled=False):
+    """The settings for the URL in the variable of this name."""
     form = f"sqlite:///file or postgres://user:password@host/database {env.ENCODING_NOTE}"
-    refusal = f"{name} is not of the form {form}."
-    settings = env.read(name, default, lambda value: parse_database(value, roles), refusal)
-    if settings["ENGINE"].endswith("sqlite3"):
-        return settings | SQLITE
-    options = POSTGRES_OPTIONS | {"target_session_attrs": roles[0]} | settings["OPTIONS"]
+    settings = env.read(name, default, parse_database, f"{name} is not of the form {form}.")
+    if settings["ENGINE"] == SQLITE["ENGINE"]:
+        return settings
+    options = POSTGRES_OPTIONS | settings["OPTIONS"]
     if is_pooled:
-        return settings | POSTGRES | POOLED | {"OPTIONS": options | POOLED_OPTIONS}
+        return settings | POOLED | {"OPTIONS": options | POOLED_OPTIONS}
     # psycopg does not read PGOPTIONS if it is given `options`.
     session = options.get("options", os.environ.get("PGOPTIONS", ""))
-    options["options"] = f"{POSTGRES_SESSION} {session}"
-    return settings | POSTGRES | {"OPTIONS": options}
+    return settings | {"OPTIONS": options | {"options": f"{POSTGRES_SESSION} {session}"}}
 
 
-def read_replica(name, primary, is_pooled):
-    """The settings for a standby of the database with the settings `primary`."""
-    replica = read_database(name, is_pooled=is_pooled, roles=STANDBY)
-    if not replica["ENGINE"] == primary["ENGINE"] == POSTGRES["ENGINE"]:
-        message = (
-            f"{name} must be a standby of DATABASE_URL, and both must be of the form postgres://…"
-        )
-        raise ImproperlyConfigured(message)
-    options = replica["OPTIONS"] | REPLICA_OPTIONS
-    return replica | {"OPTIONS": options, "MAX_SECONDS": REPLICA_MAX_SECONDS}
-
-
-def parse_database(value, roles):
-    parts = re.fullmatch(r"(\w+://([^/?#@]*@)?)([^/?#@]*)([/?#].*)?", value)
-    env.check(parts)
-    start, _, addresses, rest = parts.groups("")
-    hosts = [parse_host(f"{start}{address}{rest}") for address in addresses.split(",")]
-    settings = hosts[0]
-    if len(hosts) > 1:
-        env.check(all(host["HOST"] for host in hosts))
-        settings["HOST"] = ",".join(host["HOST"] for host in hosts)
-        settings["PORT"] = ",".join(str(host["PORT"] or POSTGRES_PORT) for host in hosts)
-    env.check(settings["OPTIONS"].get("target_session_attrs", roles[0]) in roles)
-    return settings
-
-
-def parse_host(value):
-    """The settings for a URL with one host."""
-    settings = {"OPTIONS": {}} | dj_database_url.parse(value)
-    env.check(settings["NAME"] not in {"", ":memory:"} and "#" not in value)
-    if settings["ENGINE"] == "django.db.backends.sqlite3":
-        env.check(value.startswith("sqlite:///") and "?" not in value)
-        env.check(value.isprintable() and value == value.strip())
-        return settings
-    env.check(settings["ENGINE"] == "django.db.backends.postgresql")
-    check_options(settings["OPTIONS"])
-    _, host = env.split_url(value)
-    # Without a host, or with a folder's path instead, PostgreSQL is reached through a socket.
-    if unquote(host).startswith("/"):
-        env.check("," not in unquote(host))
-    elif host:
-        env.check_host(host)
-    env.check("%00" not in value)
-    return settings
-
-
-def check_options(options):
-    """The parameters of libpq that the URL itself does not have."""
-    env.check(not any(isinstance(option, list) for option in options.values()))
-    env.check(not {"host", "hostaddr", "port", "user", "password", "dbname"} & options.keys())
+def parse_database(value):
+    scheme, _, rest = value.partition("://")
+    if scheme == "sqlite":
+        env.check(re.fullmatch("/.+", rest))
+        return SQLITE | {"NAME": unquote(rest[1:])}
+    env.check(scheme in {"postgres", "postgresql"})
     try:
-        make_conninfo(**options)
+        options = conninfo_to_dict(value)
     except psycopg.ProgrammingError as error:
-        raise ValueError("There is no such parameter.") from error
-    env.check(options.get("sslmode", SSL_MODES[0]) in SSL_MODES)
-    for name in NUMBERS & options.keys():
-        env.parse_integer(options[name], 0, 2**31 - 1)
+        raise ValueError("libpq refuses the URL.") from error
+    env.check("dbname" in options)
+    settings = {
+        "NAME": options.pop("dbname"),
+        "USER": options.pop("user", ""),
+        "PASSWORD": options.pop("password", ""),
+        "HOST": options.pop("host", ""),
+        "PORT": options.pop("port", ""),
+        "OPTIONS": options,
+    }
+    # Part of a password that is not percent-encoded, which libpq's errors would quote.
+    env.check("@" not in settings["HOST"] + settings["NAME"])
+    env.check(re.fullmatch(r"[\d,]*", settings["PORT"]))
+    return POSTGRES | settings

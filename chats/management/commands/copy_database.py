@@ -23,11 +23,13 @@ class Command(BaseCommand):
     def handle(self, **options):
         if SOURCE not in connections:
             raise CommandError("Set SOURCE_DATABASE_URL to the database to copy from.")
-        for each in (connections[SOURCE], connection):
-            executor = MigrationExecutor(each)
+        for database in (connections[SOURCE], connection):
+            executor = MigrationExecutor(database)
             if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-                raise CommandError(f"Run this program's `migrate` on {each.alias} first.")
-        models = [each for each in apps.get_models(include_auto_created=True) if each._meta.managed]
+                raise CommandError(f"Run this program's `migrate` on {database.alias} first.")
+        models = [
+            model for model in apps.get_models(include_auto_created=True) if model._meta.managed
+        ]
         with transaction.atomic(SOURCE), transaction.atomic():
             for model in models:
                 if model not in MADE_ALREADY and model._base_manager.exists():

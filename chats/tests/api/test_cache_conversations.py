@@ -5,7 +5,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.db import connection
 
-from chats.caching import MAX_BYTES, attach_detail
+from chats.caching import MAX_BYTES, get_detail
 from chats.models import Conversation, Participation
 from chats.services import add_participant, delete, edit, rename, send, start
 from chats.statements import get_conversation
@@ -91,7 +91,7 @@ def test_one_who_leaves_during_the_request_gets_nothing(bob, conversation):
     found = get_conversation(bob, conversation.pk)
     conversation.participants.remove(bob)
     with pytest.raises(Conversation.DoesNotExist):
-        attach_detail(bob, found)
+        get_detail(bob, found)
 
 
 def test_a_poll_without_news_is_a_304(api, alice, bob, conversation, message):

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 from django.conf import settings
-from django.db import InternalError, OperationalError, connection
+from django.db import InternalError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
 from messaging_app.backends.postgres import base
@@ -37,13 +37,11 @@ def test_a_connection_is_checked_once_in_a_while_and_after_an_error(monkeypatch)
     ("servers", "is_read_only", "usable"),
     [
         ("read-write", "on", False),
-        ("primary", "on", False),
-        ("standby", "off", False),
-        ("standby", "on", True),
+        ("read-write", "off", True),
         ("any", "on", True),
     ],
 )
-def test_a_connection_to_a_server_that_has_changed_roles_is_dropped(servers, is_read_only, usable):
+def test_a_connection_to_a_demoted_server_is_dropped(servers, is_read_only, usable):
     other = connection.copy()
     try:
         other.ensure_connection()
@@ -55,15 +53,6 @@ def test_a_connection_to_a_server_that_has_changed_roles_is_dropped(servers, is_
         other.close()
 
 
-@pytest.mark.django_db
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="about connections to PostgreSQL")
-def test_an_error_names_every_host():
-    other = connection.copy()
-    other.settings_dict |= {"HOST": "127.0.0.1,127.0.0.2", "PORT": "1,2"}
-    with pytest.raises(OperationalError, match=r'(?s)"127\.0\.0\.1".*"127\.0\.0\.2"'):
-        other.ensure_connection()
-
-
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
 def test_a_write_that_a_demoted_server_refuses_is_a_503(api, alice, conversation):
     client = api(alice)
@@ -71,6 +60,8 @@ def test_a_write_that_a_demoted_server_refuses_is_a_503(api, alice, conversation
         cursor.execute("SET LOCAL transaction_read_only = on")
     body = {"message_body": "Hello"}
     response = client.post(f"/api/conversations/{conversation.pk}/messages/", body)
+    # Otherwise Django checks constraints in this transaction, which locks rows.
+    transaction.set_rollback(True)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import requests
 
 from chats.tests.support.conformance import CheckedSession
-from chats.tests.support.machines import PATH, Network, find
+from chats.tests.support.machines import Network, find
 from chats.tests.support.servers import Server, manage
 from chats.tests.support.services import CONFIGURATION, PostgresServer, RedisServer, Service
 
@@ -57,34 +57,6 @@ class LoadBalancer(Service):
         self.set_state(web, "ready", status="UP")
 
 
-class Pooler(Service):
-    """PgBouncer, on the machine of its server."""
-
-    def __init__(self, server):
-        super().__init__(server.machine)
-        self.server = server
-
-    def start(self):
-        super().start(
-            PATH=PATH,
-            LISTEN=self.machine.host,
-            PORT=str(self.port),
-            HOST=self.machine.host,
-            SERVER_PORT=str(self.server.port),
-            POSTGRES_USER="postgres",
-            POSTGRES_PASSWORD="postgres",
-        )
-
-    def command(self):
-        # Its user cannot read the file of the script.
-        return [*self.server.prefix, "sh", "-c", (CONFIGURATION / "pooler").read_text()]
-
-    def is_up(self):
-        with suppress(ConnectionRefusedError):
-            socket.create_connection((self.machine.host, self.port), timeout=60).close()
-            return True
-
-
 class StoredAt:
     """What a Server wants to know of its database."""
 
@@ -95,26 +67,23 @@ class StoredAt:
 class Cluster:
     """Runs until `remove()`."""
 
-    def __init__(self, folder, is_pooled):
-        for program in ("haproxy", "pgbouncer", "postgres", "redis-server"):
+    def __init__(self, folder):
+        for program in ("haproxy", "postgres", "redis-server"):
             find(program)
         with ExitStack() as stack:
             self.stack = stack
-            self.start(folder, is_pooled)
+            self.start(folder)
             # Without an error, nothing is to be ended yet.
             self.stack = stack.pop_all()
 
-    def start(self, folder, is_pooled):
+    def start(self, folder):
         self.network = Network()
         self.stack.callback(self.network.remove)
         self.primary = self.run(PostgresServer(self.network.add_machine()))
         self.standby = self.run(PostgresServer(self.network.add_machine(), self.primary))
         self.wait_for_standby()
-        servers = [self.primary, self.standby]
-        self.poolers = [self.run(Pooler(server)) for server in servers] if is_pooled else []
-        addresses = ",".join(each.address for each in self.poolers or servers)
-        self.url = f"postgres://postgres:postgres@{addresses}/postgres"
-        manage("migrate", DATABASE_URL=self.url, DATABASE_POOLER="1" if is_pooled else "0")
+        self.url = f"postgres://postgres@{self.primary.address},{self.standby.address}/postgres"
+        manage("migrate", DATABASE_URL=self.url)
         machine = self.network.add_machine()
         self.redis = self.run(RedisServer("--protected-mode", "no", machine=machine))
         self.webs = [self.run(self.make_web(folder / f"{n}")) for n in range(2)]
@@ -133,8 +102,6 @@ class Cluster:
             CheckedSession,
             self.network.add_machine(),
             CACHE_URL=self.redis.url,
-            REPLICA_DATABASE_URL=self.url,
-            DATABASE_POOLER="1" if self.poolers else "0",
             TRUSTED_PROXIES="1",
             ALLOWED_HOSTS="*",
         )

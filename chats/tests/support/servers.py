@@ -18,7 +18,6 @@ from threading import Thread
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-import dj_database_url
 import psycopg
 import requests
 from django.conf import settings
@@ -26,6 +25,7 @@ from django.db.utils import ConnectionHandler
 from rest_framework.settings import api_settings
 
 from chats.tests.support.machines import LOCALHOST
+from messaging_app.conf.databases import parse_database
 
 PASSWORD = "tide over the moor"
 START_SECONDS = 60
@@ -70,7 +70,7 @@ class Database:
 
     def execute(self, sql, parameters=()):
         """Run SQL over a connection of its own. Returns the rows, if there are any."""
-        handler = ConnectionHandler({"default": dj_database_url.parse(self.url)})
+        handler = ConnectionHandler({"default": parse_database(self.url)})
         connection = handler["default"]
         try:
             with connection.cursor() as cursor:

@@ -1,7 +1,6 @@
 """Redis, PostgreSQL and what runs in front of them: a test's own, to stop and start."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -123,21 +122,6 @@ class PostgresServer(Service):
     def start(self):
         with (self.folder / "log").open("a") as log:
             super().start(log, PATH=PATH, **self.variables)
-
-    def log_statements(self, setting):
-        """`all` or `none`"""
-        self.execute(f"ALTER SYSTEM SET log_statement = '{setting}'")
-        self.execute("SELECT pg_reload_conf()")
-
-    def get_statements(self):
-        """What was executed while statements were logged."""
-        entries = re.split(
-            r"^\d{4}-.*? (?=[A-Z]+:  )", (self.folder / "log").read_text(), flags=re.M
-        )
-        found = (
-            re.match("LOG:  (?:statement|execute [^:]+): (.*)", each, re.S) for each in entries
-        )
-        return [each[1] for each in found if each]
 
     def freeze(self):
         """All its processes: connections stay open, and nothing responds."""

@@ -1,15 +1,11 @@
-"""What holds when a machine of a cluster is lost, and when its standby lags."""
+"""What holds when a machine of a cluster is lost."""
 
-import itertools
 import logging
-import re
 import shutil
 import subprocess
 import time
-from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import partial
 from itertools import pairwise
 from threading import Event
 
@@ -17,7 +13,6 @@ import pytest
 import requests
 from django.conf import settings
 
-from chats.replica import MAX_LAG_SECONDS
 from chats.tests.support.cluster import Cluster
 
 pytestmark = [pytest.mark.once, pytest.mark.machines]
@@ -32,27 +27,17 @@ MAX_SECONDS_WITHOUT_WRITES = {"killed": 10, "unplugged": 30}
 MAX_SECONDS_LOCKED = {"killed": 10, "unplugged": 15}
 # A request may wait once for a failed database, and once for a locked conversation.
 MAX_SECONDS_FOR_A_RESPONSE = 45
-# A read may wait for a health check of a replica that hangs, and once more for a new connection.
-MAX_SECONDS_FOR_A_READ = 10
 SENDS_BETWEEN = 40
 TRAFFIC_MAX_SECONDS = 200
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-REPLAYED = "SELECT pg_last_wal_replay_lsn() = pg_last_wal_receive_lsn()"
 
 logger = logging.getLogger(__name__)
 
 
-# Without and with PgBouncer in front of each PostgreSQL.
-with_and_without_poolers = pytest.mark.parametrize(
-    "running_cluster", ["direct", "pooled"], indirect=True, scope="module"
-)
-
-
-@pytest.fixture(scope="module", params=["direct"])
-def running_cluster(tmp_path_factory, django_db_blocker, request):
-    is_pooled = request.param == "pooled"
+@pytest.fixture(scope="module")
+def running_cluster(tmp_path_factory, django_db_blocker):
     with django_db_blocker.unblock():
-        cluster = Cluster(tmp_path_factory.mktemp("cluster"), is_pooled)
+        cluster = Cluster(tmp_path_factory.mktemp("cluster"))
     yield cluster
     cluster.remove()
 
@@ -175,8 +160,8 @@ def traffic(people, path, has_keys=True):
     )
 
 
-@with_and_without_poolers
-@pytest.mark.parametrize("how", ["killed", "unplugged"])
+# The first one loses the first host of the URL, which each new connection then waits for.
+@pytest.mark.parametrize("how", ["unplugged", "killed"])
 def test_the_standby_takes_over(cluster, people, path, how):
     with traffic(people, path) as running:
         if how == "killed":
@@ -189,7 +174,6 @@ def test_the_standby_takes_over(cluster, people, path, how):
     assert running.get_longest_gap() < MAX_SECONDS_WITHOUT_WRITES[how]
 
 
-@with_and_without_poolers
 @pytest.mark.parametrize("how", ["killed", "unplugged"])
 def test_a_web_machine_is_lost(cluster, people, path, how):
     """The load balancer repeats what has an Idempotency-Key."""
@@ -256,152 +240,3 @@ class TestTheStandbyIsLost:
             cluster.standby.kill()
             cluster.wait_for_standby("")
         assert running.get_longest_gap() < MAX_SECONDS_WITHOUT_WRITES["killed"]
-
-
-@pytest.fixture
-def log(cluster):
-    """What both databases execute."""
-    databases = (cluster.primary, cluster.standby)
-    for database in databases:
-        database.log_statements("all")
-    yield partial(count_statements, databases)
-    cluster.heal()
-    for database in databases:
-        database.log_statements("none")
-
-
-def count_statements(databases, read):
-    """Of each database, the number of statements that `read()` has it execute, by their table."""
-    before = [len(database.get_statements()) for database in databases]
-    read()
-    return [
-        Counter(get_table(statement) for statement in database.get_statements()[number:])
-        for database, number in zip(databases, before, strict=True)
-    ]
-
-
-def get_table(statement):
-    found = re.search(r'FROM "?(\w+)', statement)
-    return found and found[1]
-
-
-def get_uncached(numbers=itertools.count()):  # noqa: B008
-    """Parameters of a page that is not in the cache."""
-    return {"sent_at_before": f"2099-01-01T00:00:00.{next(numbers):06}Z"}
-
-
-def read_everything(person, conversation_id):
-    """The text of the last message on every page that shows it."""
-    pages = [
-        person.get(path, search="o", **get_uncached())["results"]
-        for path in (f"/conversations/{conversation_id}/messages/", "/messages/")
-    ]
-    pages += [
-        person.get(f"/conversations/{conversation_id}/messages/")["results"],
-        person.get("/messages/")["results"],
-        person.get(f"/conversations/{conversation_id}/")["messages"],
-        [row["last_message"] for row in person.get("/conversations/")["results"]],
-    ]
-    return [page[0]["message_body"] for page in pages]
-
-
-def timed(function, *arguments):
-    """The seconds that it takes."""
-    begin = time.monotonic()
-    function(*arguments)
-    return time.monotonic() - begin
-
-
-class TestReplica:
-    """The standby is the replica of both web machines."""
-
-    READS = 1_000
-
-    def test_it_executes_what_reads_pages(self, cluster, people, conversation_id, path, log):
-        alice, bob, *_ = people
-        assert alice.send(conversation_id, "Hello").status_code == 201
-
-        self.wait_for_it(cluster, bob, path, log)
-        primary, standby = log(lambda: self.read(bob, path))
-        # The caller's row and their membership. Health checks and the like read from no table.
-        assert primary["chats_user"] == primary["chats_conversation"] == self.READS
-        assert primary.keys() == {"chats_user", "chats_conversation", None}
-        assert standby["chats_message"] == standby["chats_conversation"] == self.READS
-        cluster.standby.kill()
-        cluster.wait_for_standby("")
-        alone, _ = log(lambda: self.read(bob, path))
-        assert alone["chats_message"] == self.READS
-        logger.info("%d statements on the primary, %d alone", primary.total(), alone.total())
-
-    def test_a_lagging_one_is_never_seen(self, cluster, people, conversation_id, path, log):
-        alice, bob, *_ = people
-        alice.send(conversation_id, "Hello")
-        # Now the replica counts as recent, and only the clocks can rule it out.
-        self.wait_for_it(cluster, bob, path, log)
-        cluster.standby.execute("SELECT pg_wal_replay_pause()")
-        try:
-            for n in range(5):
-                sent = alice.send(conversation_id, f"No. {n}").json()
-                assert read_everything(bob, conversation_id) == [f"No. {n}"] * 6
-                url = f"{path}{sent['message_id']}/"
-                alice.call("PATCH", url, json={"message_body": f"No. {n}, edited"})
-                assert read_everything(bob, conversation_id) == [f"No. {n}, edited"] * 6
-            assert bob.call("POST", f"/conversations/{conversation_id}/leave/").status_code == 204
-            assert bob.call("GET", path).status_code == 404
-            assert bob.get("/messages/")["results"] == bob.get("/conversations/")["results"] == []
-        finally:
-            cluster.standby.execute("SELECT pg_wal_replay_resume()")
-
-    def wait_for_it(self, cluster, person, path, log):
-        """Read until every worker uses the replica. New ones do not remember that it failed."""
-        for web in cluster.webs:
-            cluster.restart(web)
-        executed = {"chats_message"}
-        while "chats_message" in executed:
-            executed, _ = log(lambda: self.read(person, path, count=20))
-
-    def read(self, person, path, count=READS):
-        """Pages that are not cached."""
-        for _ in range(count):
-            [row] = person.get(path, **get_uncached())["results"]
-            assert row["message_body"] == "Hello"
-
-    def test_a_name_does_not_lag_for_long(self, cluster, people, conversation_id, path):
-        """The standby has the conversation's clock, but not the new name."""
-        alice, bob, *_ = people
-        alice.send(conversation_id, "Hello")
-        while not cluster.standby.execute(REPLAYED)[0][0]:
-            pass
-        cluster.standby.execute("SELECT pg_wal_replay_pause()")
-        try:
-            alice.call("PATCH", "/users/me/", json={"first_name": "Alicia"})
-            begin = time.monotonic()
-            while self.get_name(bob, path) != "Alicia":
-                assert time.monotonic() - begin < MAX_LAG_SECONDS + 1
-        finally:
-            cluster.standby.execute("SELECT pg_wal_replay_resume()")
-
-    def get_name(self, person, path):
-        return person.get(path, **get_uncached())["results"][0]["sender"]["first_name"]
-
-    def test_it_may_hang(self, cluster, people, conversation_id, path, log):
-        alice, bob, *_ = people
-        alice.send(conversation_id, "Hello")
-        self.wait_for_it(cluster, bob, path, log)
-        cluster.wait_for_standby("")
-        cluster.standby.freeze()
-        try:
-            with ThreadPoolExecutor(2 * WRITERS) as pool:
-                reads = [pool.submit(timed, self.read, bob, path, 1) for _ in range(20 * WRITERS)]
-            assert max(read.result() for read in reads) < MAX_SECONDS_FOR_A_READ
-        finally:
-            cluster.standby.thaw()
-
-    @with_and_without_poolers
-    def test_nobody_notices_that_it_is_gone(self, cluster, people, conversation_id, path):
-        alice, bob, *_ = people
-        cluster.standby.kill()
-        cluster.wait_for_standby("")
-        for n in range(20):
-            assert alice.send(conversation_id, f"No. {n}").status_code == 201
-            assert read_everything(bob, conversation_id) == [f"No. {n}"] * 6

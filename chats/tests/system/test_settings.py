@@ -43,112 +43,32 @@ def load(monkeypatch):
     ("environment", "sentence"),
     [
         ({"SECRET_KEY": ""}, "Set it to what `python3 -c 'import secrets; "),
-        ({"SECRET_KEY": "x" * 49}, "SECRET_KEY is not set, or has fewer than 50 characters"),
         ({"SECRET_KEY": "x" * 49 + " "}, "SECRET_KEY is not set, or has fewer than 50 characters"),
         ({"DEBUG": "perhaps"}, "DEBUG must be "),
-        (
-            {"DATABASE_POOLER": "2"},
-            "DATABASE_POOLER must be ",
-        ),
-        ({"SECRET_KEY": "   "}, "SECRET_KEY is not set"),
-        ({"ALLOWED_HOSTS": "http://a.example/x"}, "ALLOWED_HOSTS: 'http://a.example/x' is not"),
-        ({"ALLOWED_HOSTS": "a.example:8000"}, "ALLOWED_HOSTS: 'a.example:8000' is not"),
-        ({"DATABASE_URL": "nonsense://x"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "mysql://a/b"}, "DATABASE_URL is not of the form"),
-        ({"CACHE_URL": "memcached://x"}, "CACHE_URL is not of the form redis://"),
-        ({"CACHE_URL": "redis://a:port/0"}, "CACHE_URL is not of the form redis://"),
-        ({"CACHE_URL": "redis://a/name"}, "CACHE_URL is not of the form redis://"),
-        ({"CACHE_URL": "redis://"}, "CACHE_URL is not of the form redis://"),
-        ({"THROTTLE_CACHE_URL": "redis://"}, "THROTTLE_CACHE_URL is not of the form redis://"),
-        ({"THROTTLE_CACHE_URL": "memory"}, "THROTTLE_CACHE_URL is not of the form redis://"),
-        ({"ACCESS_TOKEN_MINUTES": "9999999999"}, "ACCESS_TOKEN_MINUTES must be "),
+        ({"DATABASE_POOLER": "2"}, "DATABASE_POOLER must be "),
+        ({"ACCESS_TOKEN_MINUTES": "0"}, "ACCESS_TOKEN_MINUTES must be "),
         ({"REFRESH_TOKEN_DAYS": "4000000"}, "REFRESH_TOKEN_DAYS must be "),
         ({"TRUSTED_PROXIES": "one"}, "TRUSTED_PROXIES must be "),
         ({"THROTTLE_SIGN_IN": "often"}, "THROTTLE_SIGN_IN must be "),
         ({"THROTTLE_WRITE": "0/min"}, "THROTTLE_WRITE must be "),
         ({"THROTTLE_RESET": "5/fortnight"}, "THROTTLE_RESET must be "),
-        ({"EMAIL_URL": "pigeon://x"}, "EMAIL_URL is not of the form"),
-        ({"EMAIL_URL": "smtp://h?tls=maybe"}, "EMAIL_URL is not of the form"),
-        ({"EMAIL_URL": "submission://"}, "EMAIL_URL is not of the form"),
-        ({"DEFAULT_FROM_EMAIL": "garbage"}, "DEFAULT_FROM_EMAIL is not of the form"),
-        ({"DEFAULT_FROM_EMAIL": "a@b.c\nBcc: x@y.z"}, "DEFAULT_FROM_EMAIL is not of the form"),
-        ({"PASSWORD_RESET_URL": "nonsense"}, "PASSWORD_RESET_URL is not of the form"),
-        ({"PASSWORD_RESET_URL": "https://x/#f"}, "PASSWORD_RESET_URL is not of the form"),
-        ({"ACCESS_TOKEN_MINUTES": "0"}, "ACCESS_TOKEN_MINUTES must be "),
-        ({"ACCESS_TOKEN_MINUTES": "soon"}, "ACCESS_TOKEN_MINUTES must be "),
-        ({"REFRESH_TOKEN_DAYS": "-1"}, "REFRESH_TOKEN_DAYS must be "),
-        ({"SECURE_SSL_REDIRECT": "2"}, "SECURE_SSL_REDIRECT must be "),
-        ({"SECURE_HSTS_SECONDS": "-1"}, "SECURE_HSTS_SECONDS must be "),
+        ({"ALLOWED_HOSTS": "http://a.example/x"}, "ALLOWED_HOSTS: 'http://a.example/x' is not"),
+        ({"ALLOWED_HOSTS": "a.example:8000"}, "ALLOWED_HOSTS: 'a.example:8000' is not"),
+        ({"ALLOWED_HOSTS": "a.example,"}, "ALLOWED_HOSTS: '' is not"),
         ({"CORS_ALLOWED_ORIGINS": "chat.example.com"}, "'chat.example.com' is not of the form"),
         ({"CORS_ALLOWED_ORIGINS": "https://a.example/x"}, "'https://a.example/x' is not of"),
-        ({"CORS_ALLOWED_ORIGINS": "https://*.a.example"}, "'https://*.a.example' is not of"),
-        ({"CORS_ALLOWED_ORIGINS": "https://u:p@a.example"}, "'https://u:p@a.example' is not of"),
-        ({"CSRF_TRUSTED_ORIGINS": "a.example"}, "'a.example' is not of the form"),
-        ({"ALLOWED_HOSTS": "[a.example]"}, "ALLOWED_HOSTS: '[a.example]' is not"),
-        ({"ALLOWED_HOSTS": "a.example,"}, "ALLOWED_HOSTS: '' is not"),
-        ({"ALLOWED_HOSTS": "127.0.0.256"}, "ALLOWED_HOSTS: '127.0.0.256' is not"),
-        ({"CORS_ALLOWED_ORIGINS": "https://a.example:443"}, "'https://a.example:443' is not of"),
-        ({"CORS_ALLOWED_ORIGINS": "https://a.example:65536"}, "'https://a.example:65536' is not"),
         ({"CSRF_TRUSTED_ORIGINS": "https://[::1"}, "'https://[::1' is not of the form"),
+        ({"DATABASE_URL": "mysql://a/b"}, "DATABASE_URL is not of the form"),
         ({"DATABASE_URL": "sqlite://folder/file"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "sqlite:///file?timeout=5"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "sqlite:///file "}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a:65536/b"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://[::1]a/b"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a/b\n"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a/b?sslmode=a&sslmode=b"}, "DATABASE_URL is not of"),
-        ({"DATABASE_URL": "postgres://a,/b"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a,b:0/c"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgres://"}, "DATABASE_URL is not of the form"),
         ({"DATABASE_URL": "postgres://a,b:x/c"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a,b c/d"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a,b/"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://u:a@b,u:c@d/e"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a%2Cb/c"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://u@%2Fa%2Cb/c"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a/b%00"}, "DATABASE_URL is not of the form"),
         ({"DATABASE_URL": "postgres://a/b?sslmod=require"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a/b?sslmode=banana"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a/b?connect_timeout=x"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a/b?user=c"}, "DATABASE_URL is not of the form"),
-        ({"DATABASE_URL": "postgres://a/b?pool=true"}, "DATABASE_URL is not of the form"),
-        (
-            {"DATABASE_URL": "postgres://a,b/c?target_session_attrs=standby"},
-            "DATABASE_URL is not of the form",
-        ),
-        (
-            {"DATABASE_URL": "postgres://a/c?target_session_attrs=writable"},
-            "DATABASE_URL is not of the form",
-        ),
-        (
-            {
-                "DATABASE_URL": "postgres://a/b",
-                "REPLICA_DATABASE_URL": "postgres://a/b?target_session_attrs=primary",
-            },
-            "REPLICA_DATABASE_URL is not of the form",
-        ),
-        ({"REPLICA_DATABASE_URL": "postgres://a/b"}, "must be a standby of DATABASE_URL"),
-        (
-            {"DATABASE_URL": "postgres://a/b", "REPLICA_DATABASE_URL": "sqlite:///file"},
-            "must be a standby of DATABASE_URL",
-        ),
-        ({"CACHE_URL": "redis://password@a"}, "CACHE_URL is not of the form redis://"),
-        ({"CACHE_URL": "redis://:pass;word@a"}, "CACHE_URL is not of the form redis://"),
-        ({"CACHE_URL": "redis://a:65536"}, "CACHE_URL is not of the form redis://"),
-        ({"CACHE_URL": "redis://[::1]a:6379"}, "CACHE_URL is not of the form redis://"),
+        ({"CACHE_URL": "memcached://x"}, "CACHE_URL is not of the form redis://"),
         ({"CACHE_URL": "redis://a,redis://b"}, "CACHE_URL is not of the form redis://"),
-        ({"CACHE_URL": " redis://a"}, "CACHE_URL is not of the form redis://"),
-        ({"EMAIL_URL": "smtp://user@a"}, "EMAIL_URL is not of the form"),
-        ({"EMAIL_URL": "smtp://a:65536"}, "EMAIL_URL is not of the form"),
-        ({"DEFAULT_FROM_EMAIL": "a@b.c, d@e.f"}, "DEFAULT_FROM_EMAIL is not of the form"),
-        ({"DEFAULT_FROM_EMAIL": "Chat, Inc <a@b.c>"}, "DEFAULT_FROM_EMAIL is not of the form"),
-        ({"DEFAULT_FROM_EMAIL": "a@b..c"}, "DEFAULT_FROM_EMAIL is not of the form"),
-        ({"PASSWORD_RESET_URL": "https://a:65536/x"}, "PASSWORD_RESET_URL is not of the form"),
-        ({"PASSWORD_RESET_URL": "https://a b/x"}, "PASSWORD_RESET_URL is not of the form"),
-        ({"THROTTLE_SEARCH": "10 / min"}, "THROTTLE_SEARCH must be "),
-        ({"THROTTLE_REFRESH": "9999999999/s"}, "THROTTLE_REFRESH must be "),
-        ({"TRUSTED_PROXIES": "1,2"}, "TRUSTED_PROXIES must be "),
+        ({"THROTTLE_CACHE_URL": "redis://"}, "THROTTLE_CACHE_URL is not of the form redis://"),
+        ({"EMAIL_URL": "submission://"}, "EMAIL_URL is not of the form"),
+        ({"EMAIL_URL": "smtp://h?tls=maybe"}, "EMAIL_URL is not of the form"),
+        ({"PASSWORD_RESET_URL": "nonsense"}, "PASSWORD_RESET_URL is not of the form"),
     ],
     ids=lambda value: " ".join(map("=".join, value.items())) if isinstance(value, dict) else "",
 )
@@ -200,22 +120,31 @@ def test_a_production_environment_passes_the_deployment_check():
             },
         ),
         (
-            {"EMAIL_URL": "smtp://[::1]:2525?ssl=true", "DEFAULT_FROM_EMAIL": '"A, B" <a@b.c>'},
-            {
-                "EMAIL_HOST": "::1",
-                "EMAIL_PORT": 2525,
-                "EMAIL_USE_SSL": True,
-                "DEFAULT_FROM_EMAIL": '"A, B" <a@b.c>',
-            },
+            {"EMAIL_URL": "smtp://[::1]:2525?ssl=true"},
+            {"EMAIL_HOST": "::1", "EMAIL_PORT": 2525, "EMAIL_USE_SSL": True},
         ),
         ({"CACHE_URL": "redis://u:%3B@[::1]/1"}, {"CACHE_URL": "redis://u:%3B@[::1]/1"}),
+        (
+            {"CACHE_URL": "rediss://a?ssl_cert_reqs=none"},
+            {"CACHE_URL": "rediss://a?ssl_cert_reqs=none"},
+        ),
+        (
+            {"DATABASE_URL": "postgres:///b?host=/socket"},
+            {"DATABASES.default.HOST": "/socket", "DATABASES.default.NAME": "b"},
+        ),
         (
             {"DATABASE_URL": "postgresql://u:p%40@%2Fvar%2Frun/b"},
             {"DATABASES.default.PASSWORD": "p@", "DATABASES.default.HOST": "/var/run"},
         ),
         (
-            {"CORS_ALLOWED_ORIGINS": "http://localhost:3000,https://[::1]"},
-            {"CORS_ALLOWED_ORIGINS": ["http://localhost:3000", "https://[::1]"]},
+            {"CORS_ALLOWED_ORIGINS": "http://localhost:3000,https://[::1],capacitor://localhost"},
+            {
+                "CORS_ALLOWED_ORIGINS": [
+                    "http://localhost:3000",
+                    "https://[::1]",
+                    "capacitor://localhost",
+                ]
+            },
         ),
         (
             {"THROTTLE_WRITE": "off"},
@@ -239,6 +168,7 @@ def test_a_production_environment_passes_the_deployment_check():
                 "DATABASES.default.OPTIONS.server_side_binding": False,
                 "DATABASES.default.OPTIONS.prepare_threshold": None,
                 "DATABASES.default.OPTIONS.options": "",
+                "DATABASES.default.OPTIONS.target_session_attrs": "any",
                 "DATABASES.default.DISABLE_SERVER_SIDE_CURSORS": True,
             },
         ),
@@ -247,7 +177,7 @@ def test_a_production_environment_passes_the_deployment_check():
             {
                 "DATABASES.default.PASSWORD": "p,w",
                 "DATABASES.default.HOST": "a,10.0.0.1,::1",
-                "DATABASES.default.PORT": "6543,5432,1",
+                "DATABASES.default.PORT": "6543,,1",
                 "DATABASES.default.OPTIONS.sslmode": "require",
                 "DATABASES.default.OPTIONS.target_session_attrs": "read-write",
             },
@@ -255,17 +185,6 @@ def test_a_production_environment_passes_the_deployment_check():
         (
             {"DATABASE_URL": "postgres://a,b/c?target_session_attrs=primary"},
             {"DATABASES.default.OPTIONS.target_session_attrs": "primary"},
-        ),
-        (
-            {
-                "DATABASE_URL": "postgres://a,b/c",
-                "REPLICA_DATABASE_URL": "postgres://a,b/c",
-            },
-            {
-                "DATABASES.replica.HOST": "a,b",
-                "DATABASES.replica.OPTIONS.target_session_attrs": "standby",
-                "DATABASES.replica.OPTIONS.connect_timeout": 2,
-            },
         ),
         (
             {"DATABASE_URL": "postgres://a/b?options=-c%20a%3Db", "PGOPTIONS": "-c c=d"},
@@ -372,13 +291,18 @@ def test_sqlite_waits_for_the_disk(tmp_path):
     assert manage("shell", "-v0", "-c", pragmas, **environment).stdout == "['wal', 2, 60000]\n"
 
 
-def test_a_refused_url_keeps_its_password():
-    """Where a slash in it makes a part of it the port, which Python's error quotes."""
-    for name, url in {
-        "CACHE_URL": "redis://u:hunter2/@a",
-        "DATABASE_URL": "postgres://u:hunter2/@a/b",
-        "EMAIL_URL": "smtp://u:hunter2/@a",
-    }.items():
-        started = manage("check", SECRET_KEY=SECRET_KEY, **{name: url})
-        assert f"{name} is not of the form" in started.stderr
-        assert "hunter2" not in started.stderr
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        # A slash in the password makes a part of it the port, which Python's error quotes.
+        ("CACHE_URL", "redis://u:hunter2/@a"),
+        ("EMAIL_URL", "smtp://u:hunter2/@a"),
+        ("DATABASE_URL", "postgres://u:hunter2/@a/b"),
+        ("DATABASE_URL", "postgres://u:1@hunter2@a/b"),
+        ("DATABASE_URL", "postgres://u:1/hunter2@a/b"),
+    ],
+)
+def test_a_refused_url_keeps_its_password(name, url):
+    started = manage("check", SECRET_KEY=SECRET_KEY, **{name: url})
+    assert f"{name} is not of the form" in started.stderr
+    assert "hunter2" not in started.stderr

@@ -8,7 +8,7 @@ from django.db.utils import OperationalError
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's, with transactions that wait for each other in a queue.
+    """Django's SQLite backend, with transactions that wait for each other in a queue.
 
     SQLite itself sleeps and tries again, so that others may overtake a writer for seconds. The
     queue is a lock (flock) on an empty file beside the database. The kernel releases it when its
@@ -62,7 +62,7 @@ class Queue:
     def enter(self, seconds):
         """Raises OperationalError after `seconds`, or if the file cannot be opened."""
         try:
-            # Whoever creates it, others can lock it: flock() does not need to write.
+            # Opened for reading, which is enough for flock(): another user may have created it.
             self.file = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
         except OSError as error:
             raise OperationalError(f"The queue of writers cannot be entered: {error}") from error
