@@ -1,12 +1,12 @@
 """Statements that are too frequent, or too large, for the ORM to build them each time.
 
-| statement                           | as SQL | by the ORM |
-|-------------------------------------|--------|------------|
-| the caller                          | 60 µs  | 190 µs     |
-| a conversation of the caller        | 60 µs  | 260 µs     |
-| the move of its clock               | 25 µs  | 490 µs     |
-| read states of 20 conversations     | 400 µs | 1,060 µs   |
-| clocks of 16,000 conversations      | 20 ms  | 150 ms     |
+| statement                       | processor time, relative to the ORM |
+|---------------------------------|-------------------------------------|
+| the caller                      | 0.5                                 |
+| a conversation of the caller    | 0.3                                 |
+| the move of its clock           | 0.1                                 |
+| read states of 20 conversations | 0.35                                |
+| clocks of 16,000 conversations  | 0.1                                 |
 
 Each is compiled once, from `for_user()` where it reads the caller's rows: who takes part is
 written there alone.

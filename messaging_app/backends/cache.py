@@ -1,5 +1,7 @@
 import logging
 import time
+from collections.abc import Callable
+from typing import Any
 
 from django.core.cache import caches
 from django.core.cache.backends import redis
@@ -10,10 +12,10 @@ RETRY_SECONDS = 5
 logger = logging.getLogger("django.cache")
 
 
-def or_locally(name):
+def or_locally(name: str) -> Callable:
     """A method that calls Redis, or the local cache while Redis is unavailable."""
 
-    def method(self, *args, **kwargs):
+    def method(self: "RedisCache", *args: Any, **kwargs: Any) -> Any:
         if not self.is_unavailable():
             try:
                 return getattr(redis.RedisCache, name)(self, *args, **kwargs)
@@ -33,14 +35,14 @@ class RedisCache(redis.RedisCache):
     """
 
     # By server, for all threads: once one of them has failed, none tries again until then.
-    retry_at = {}
+    retry_at: dict[str, float] = {}
 
-    def __init__(self, server, params):
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
         self.server = server
         self.local = caches[params["LOCAL"]]
 
-    def is_unavailable(self):
+    def is_unavailable(self) -> bool:
         return time.monotonic() < RedisCache.retry_at.get(self.server, 0)
 
     add = or_locally("add")
@@ -55,7 +57,7 @@ class RedisCache(redis.RedisCache):
     delete_many = or_locally("delete_many")
     clear = or_locally("clear")
 
-    def works(self):
+    def works(self) -> bool:
         """Whether Redis stores a value, tried now or in the last RETRY_SECONDS."""
         self.set("works", 1)
         return not self.is_unavailable()

@@ -2,6 +2,7 @@
 
 import os
 import re
+from typing import Any
 from urllib.parse import unquote
 
 import psycopg
@@ -54,7 +55,7 @@ POOLED_OPTIONS = {
 }
 
 
-def read_database(name, default="", is_pooled=False):
+def read_database(name: str, default: str = "", is_pooled: bool = False) -> dict[str, Any]:
     """The settings for the URL in the variable of this name."""
     form = f"sqlite:///file or postgres://user:password@host/database {env.ENCODING_NOTE}"
     settings = env.read(name, default, parse_database, f"{name} is not of the form {form}.")
@@ -68,14 +69,14 @@ def read_database(name, default="", is_pooled=False):
     return settings | {"OPTIONS": options | {"options": f"{POSTGRES_SESSION} {session}"}}
 
 
-def parse_database(value):
+def parse_database(value: str) -> dict[str, Any]:
     scheme, _, rest = value.partition("://")
     if scheme == "sqlite":
-        env.check(re.fullmatch("/.+", rest))
+        env.check(re.fullmatch("/.+", rest) and rest != "/:memory:")
         return SQLITE | {"NAME": unquote(rest[1:])}
     env.check(scheme in {"postgres", "postgresql"})
     try:
-        options = conninfo_to_dict(value)
+        options: dict[str, Any] = conninfo_to_dict(value)
     except psycopg.ProgrammingError as error:
         raise ValueError("libpq refuses the URL.") from error
     env.check("dbname" in options)

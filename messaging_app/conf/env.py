@@ -6,11 +6,15 @@ says what to write. The `parse_…` and `check_…` functions raise ValueError.
 """
 
 import os
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from email.utils import parseaddr
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import dj_email_url
 from django.core.exceptions import ImproperlyConfigured
 from django.http.request import split_domain_port
+from redis import ConnectionPool
 
 TRUE = {"1", "true", "t", "yes", "y", "on"}
 FALSE = {"0", "false", "f", "no", "n", "off"}
@@ -19,22 +23,22 @@ RATE_MAX_REQUESTS = 999_999_999
 ENCODING_NOTE = "(special characters in a password are percent-encoded)"
 
 
-def boolean(name, default="0"):
+def boolean(name: str, default: str = "0") -> bool:
     return read(name, default, parse_boolean, f"{name} must be 1 or 0.")
 
 
-def integer(name, default, low, high):
+def integer(name: str, default: int, low: int, high: int) -> int:
     refusal = f"{name} must be a whole number from {low} to {high}."
     return read(name, str(default), lambda value: parse_integer(value, low, high), refusal)
 
 
-def rate(name, default):
+def rate(name: str, default: str) -> str | None:
     """`10/min`; None for `off`."""
     refusal = f"{name} must be a rate such as 10/min, or off."
     return read(name, default, parse_rate, refusal)
 
 
-def secret_key(name, min_characters):
+def secret_key(name: str, min_characters: int) -> str:
     value = os.environ.get(name, "")
     if len(value.strip()) < min_characters:
         raise ImproperlyConfigured(
@@ -45,35 +49,40 @@ def secret_key(name, min_characters):
     return value
 
 
-def host_list(name, default):
+def host_list(name: str, default: str) -> list[str]:
     """As ALLOWED_HOSTS has them: `.example.com` for a domain and all below it, `*` for any host."""
     return read_list(name, default, check_allowed_host, "chat.example.com (no scheme, no port)")
 
 
-def origin_list(name):
+def origin_list(name: str) -> list[str]:
     form = "https://chat.example.com (lower case, no path)"
     return read_list(name, "", check_origin, form)
 
 
-def redis_url(name):
+def redis_url(name: str) -> str:
     """An empty string if the variable is not set."""
     form = f"redis://host:6379/0 or redis://:password@host:6379/0 {ENCODING_NOTE}"
     return read(name, "", parse_redis, f"{name} is not of the form {form}.")
 
 
-def page_url(name):
+def page_url(name: str) -> str:
     """An empty string if the variable is not set."""
     form = "https://chat.example.com/new-password"
     return read(name, "", parse_page, f"{name} is not of the form {form}.")
 
 
-def mail_url(name, default):
+def mail_address(name: str, default: str) -> str:
+    form = "chat@example.com or Chat <chat@example.com>"
+    return read(name, default, parse_mail_address, f"{name} is not of the form {form}.")
+
+
+def mail_url(name: str, default: str) -> dict[str, Any]:
     """A dictionary of Django's EMAIL_… settings."""
     form = f"submission://user:password@mail.example.com {ENCODING_NOTE}"
     return read(name, default, parse_mail, f"{name} is not of the form {form}.")
 
 
-def read(name, default, parse, refusal):
+def read(name: str, default: str, parse: Callable[[str], Any], refusal: str) -> Any:
     try:
         return parse(os.environ.get(name, default))
     except ValueError:
@@ -81,7 +90,7 @@ def read(name, default, parse, refusal):
         raise ImproperlyConfigured(refusal) from None
 
 
-def read_list(name, default, check_item, form):
+def read_list(name: str, default: str, check_item: Callable[[str], None], form: str) -> list[str]:
     value = os.environ.get(name, default)
     items = [item.strip() for item in value.split(",")] if value else []
     for item in items:
@@ -93,22 +102,22 @@ def read_list(name, default, check_item, form):
     return items
 
 
-def check(condition):
+def check(condition: object) -> None:
     if not condition:
         raise ValueError
 
 
-def parse_boolean(value):
+def parse_boolean(value: str) -> bool:
     check(value.lower() in TRUE | FALSE)
     return value.lower() in TRUE
 
 
-def parse_integer(value, low, high):
+def parse_integer(value: str, low: int, high: int) -> int:
     check(low <= int(value) <= high)
     return int(value)
 
 
-def parse_rate(value):
+def parse_rate(value: str) -> str | None:
     if value == "off":
         return None
     requests, _, period = value.partition("/")
@@ -117,11 +126,11 @@ def parse_rate(value):
     return value
 
 
-def check_allowed_host(value):
+def check_allowed_host(value: str) -> None:
     check(value == "*" or (value and split_domain_port(value) == (value.lower(), "")))
 
 
-def check_url(value, *schemes):
+def check_url(value: str, *schemes: str) -> SplitResult:
     """The parts of the URL, which has one of the schemes, and a host."""
     check(value.startswith(tuple(f"{scheme}://" for scheme in schemes)))
     url = urlsplit(value)
@@ -130,28 +139,37 @@ def check_url(value, *schemes):
     return url
 
 
-def check_origin(value):
+def check_origin(value: str) -> None:
     """What a browser sends as `Origin`, which has any scheme."""
     url = urlsplit(value)
     check(url.scheme and url.hostname and value == f"{url.scheme}://{url.netloc}".lower())
 
 
-def parse_page(value):
+def parse_page(value: str) -> str:
     if value:
         check_url(value, "http", "https")
     return value
 
 
-def parse_redis(value):
+def parse_redis(value: str) -> str:
     if value:
         check_url(value, "redis", "rediss")
         # Django splits the value there, into URLs of several servers.
         check("," not in value and ";" not in value)
+        try:
+            ConnectionPool.from_url(value).make_connection()
+        except TypeError as error:
+            raise ValueError("redis-py has no such option.") from error
     return value
 
 
-def parse_mail(value):
-    if value != "console:":
+def parse_mail_address(value: str) -> str:
+    check("@" in parseaddr(value)[1] and value.isprintable())
+    return value
+
+
+def parse_mail(value: str) -> dict[str, Any]:
+    if not value.startswith(("console:", "file:///")):
         url = check_url(value, "smtp", "submission")
         # dj_email_url ignores any other value, and the password would be sent without TLS.
         check(url.query in {"", "tls=true", "ssl=true"})

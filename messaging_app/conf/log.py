@@ -1,7 +1,9 @@
 """Logs to standard error. A client's mistake is logged in one line at most."""
 
+from logging import LogRecord
 
-def drop_traceback(record):
+
+def drop_traceback(record: LogRecord) -> bool:
     record.exc_info = None
     return True
 

@@ -1,6 +1,8 @@
 """How drf-spectacular describes the API."""
 
-SPECTACULAR_SETTINGS = {
+from typing import Any
+
+SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Messaging API",
     "DESCRIPTION": """\
 Conversations between users. Sign in with `POST /api/token/`, or register first with \
@@ -39,7 +41,7 @@ and a 431 for headers that are too long. Both are in HTML.
 METHODS = ["get", "post", "patch", "delete"]
 
 
-def sort_methods(result, **kwargs):
+def sort_methods(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """drf-spectacular lists the methods of a path in another order in each process."""
     paths = result["paths"]
     for path, operations in paths.items():

@@ -1,4 +1,5 @@
 from time import monotonic
+from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
@@ -15,9 +16,9 @@ class Connection(psycopg.Connection):
     """
 
     # For each statement. None is no limit.
-    max_seconds = None
+    max_seconds: float | None = None
 
-    def wait(self, gen, interval=0.1, timeout=None):
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
             return super().wait(gen, interval, timeout or self.max_seconds)
         except psycopg.OperationalError:
@@ -33,18 +34,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
     connection to a server that no longer accepts writes.
     """
 
-    healthy_until = 0
+    healthy_until = 0.0
 
-    def get_new_connection(self, conn_params):
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return Connection.connect(**conn_params)
 
-    def is_usable(self):
+    def is_usable(self) -> bool:
         if self.errors_occurred or monotonic() > self.healthy_until:
             self.healthy_until = monotonic() + HEALTHY_SECONDS if self.is_healthy() else 0
         return self.healthy_until > 0
 
-    def is_healthy(self):
+    def is_healthy(self) -> bool:
         self.connection.max_seconds = HEALTH_CHECK_SECONDS
         try:
             [read_only] = self.connection.execute("SHOW transaction_read_only").fetchone()

@@ -1,5 +1,6 @@
 import fcntl
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock, Thread
 
@@ -15,9 +16,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
     process ends. OPTIONS["timeout"] holds for it too.
     """
 
-    queue = None
+    queue: "Queue | None" = None
 
-    def _start_transaction_under_autocommit(self):
+    def _start_transaction_under_autocommit(self) -> None:
         if not self.is_in_memory_db():
             queue = Queue(f"{self.settings_dict['NAME']}-queue")
             queue.enter(self.settings_dict["OPTIONS"]["timeout"])
@@ -28,25 +29,25 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.leave_queue()
             raise
 
-    def _commit(self):
+    def _commit(self) -> None:
         with self.leaving_queue():
             super()._commit()
 
-    def _rollback(self):
+    def _rollback(self) -> None:
         with self.leaving_queue():
             super()._rollback()
 
-    def _close(self):
+    def _close(self) -> None:
         with self.leaving_queue():
             super()._close()
 
-    def leave_queue(self):
+    def leave_queue(self) -> None:
         if self.queue:
             self.queue.leave()
             self.queue = None
 
     @contextmanager
-    def leaving_queue(self):
+    def leaving_queue(self) -> Iterator[None]:
         try:
             yield
         finally:
@@ -54,12 +55,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 class Queue:
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
         self.is_given_up = self.is_entered = False
         self.mutex = Lock()
 
-    def enter(self, seconds):
+    def enter(self, seconds: float) -> None:
         """Raises OperationalError after `seconds`, or if the file cannot be opened."""
         try:
             # Opened for reading, which is enough for flock(): another user may have created it.
@@ -71,7 +72,7 @@ class Queue:
         except BlockingIOError:
             self.wait(seconds)
 
-    def wait(self, seconds):
+    def wait(self, seconds: float) -> None:
         # In a thread, because flock() has no timeout.
         waiting = Thread(target=self.wait_for_ever, daemon=True)
         waiting.start()
@@ -81,12 +82,12 @@ class Queue:
                 self.is_given_up = True
                 raise OperationalError("Timed out in the queue of writers.")
 
-    def wait_for_ever(self):
+    def wait_for_ever(self) -> None:
         fcntl.flock(self.file, fcntl.LOCK_EX)
         with self.mutex:
             self.is_entered = True
             if self.is_given_up:
                 self.leave()
 
-    def leave(self):
+    def leave(self) -> None:
         os.close(self.file)
