@@ -97,7 +97,7 @@ def headlines(results):
 
 
 def sends(results):
-    head = ["", "per second", "median", "99th percentile", "in medians", "target"]
+    head = ["", "per second", "median", "99th percentile", "p99 / median", "target"]
     table = [head]
     for database, result in results.items():
         for connections, figures in result["sends"].items():
