@@ -17,10 +17,13 @@ from chats.tests.support.conformance import CheckedAPIClient
 
 END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 PASSWORD = "a long enough password"
-
-
-def deactivate(user):
-    User.objects.filter(pk=user.pk).update(is_active=False)
+# Who has not registered yet.
+NEWCOMER = {
+    "email": "Dora@Example.com",
+    "password": "  tide over the moor  ",
+    "first_name": "Dora",
+    "last_name": "Diaz",
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -123,15 +126,18 @@ def message(conversation, alice):
 
 @pytest.fixture
 def api():
-    """`api(alice)` is a client with an access token of Alice; `api()` sends no token.
+    """`api(alice)` is a client with an access token of Alice, `api(access=token)` one with this
+    token; `api()` sends none.
 
     Both check every response against the OpenAPI description.
     """
 
-    def api(user=None):
+    def api(user=None, access=None):
         client = CheckedAPIClient()
         if user is not None:
-            client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+            access = AccessToken.for_user(user)
+        if access is not None:
+            client.credentials(HTTP_AUTHORIZATION=f"Bearer {access}")
         return client
 
     return api

@@ -3,176 +3,150 @@
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
 from rest_framework_simplejwt.tokens import AccessToken
 
 from chats.caching import MAX_BYTES
 from chats.models import Conversation, Message
 from chats.services import send, start
-from chats.tests.support.expected import NOT_FOUND
+from chats.tests.support.expected import NOT_FOUND, listed_bodies
+from chats.tests.support.paths import MESSAGES
+from chats.tests.support.rows import import_messages
 
-MESSAGES = "/api/messages/"
 local_memory = pytest.mark.skipif(bool(settings.CACHE_URL), reason="looks into local memory")
 
 
-@pytest.fixture(params=["nested", "flat"])
-def path(request, conversation):
-    return {"nested": nested(conversation), "flat": MESSAGES}[request.param]
-
-
-def nested(conversation):
-    return f"/api/conversations/{conversation.pk}/messages/"
-
-
-def bodies(response):
-    assert response.status_code == 200
-    return [row["message_body"] for row in response.json()["results"]]
-
-
-def change_behind_the_programs_back():
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE chats_message SET message_body = 'changed'")
-
-
-def test_a_page_comes_from_the_cache(api, alice, path, message):
-    first = api(alice).get(path)
-    change_behind_the_programs_back()
-    second = api(alice).get(path)
-    assert bodies(second) == ["Hello, Bob"]
+def test_a_page_comes_from_the_cache(api, alice, list_path, message):
+    first = api(alice).get(list_path)
+    Message.objects.update(message_body="changed")
+    second = api(alice).get(list_path)
+    assert listed_bodies(second) == ["Hello, Bob"]
     assert second.content == first.content
     del first.headers["X-Request-ID"], second.headers["X-Request-ID"]
     assert second.headers == first.headers
     cache.clear()
-    assert bodies(api(alice).get(path)) == ["changed"]
+    assert listed_bodies(api(alice).get(list_path)) == ["changed"]
 
 
 @pytest.mark.usefixtures("message")
-def test_one_participants_page_serves_another(api, alice, bob, conversation):
-    api(alice).get(nested(conversation))
-    change_behind_the_programs_back()
-    assert bodies(api(bob).get(nested(conversation))) == ["Hello, Bob"]
+def test_one_participants_page_serves_another(api, alice, bob, path):
+    api(alice).get(path)
+    Message.objects.update(message_body="changed")
+    assert listed_bodies(api(bob).get(path)) == ["Hello, Bob"]
 
 
 @pytest.mark.usefixtures("message")
 def test_the_flat_page_is_the_callers_own(api, alice, bob):
     api(alice).get(MESSAGES)
-    change_behind_the_programs_back()
-    assert bodies(api(bob).get(MESSAGES)) == ["changed"]
+    Message.objects.update(message_body="changed")
+    assert listed_bodies(api(bob).get(MESSAGES)) == ["changed"]
 
 
 @pytest.mark.usefixtures("message")
-def test_an_outsider_never_gets_it(api, alice, mallory, conversation):
+def test_an_outsider_never_gets_it(api, alice, mallory, conversation, path):
     for _ in ("cold", "warm"):
-        response = api(mallory).get(nested(conversation))
+        response = api(mallory).get(path)
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
-        assert bodies(api(mallory).get(MESSAGES)) == []
-        assert bodies(api(mallory).get(MESSAGES, {"conversation": conversation.pk})) == []
-        api(alice).get(nested(conversation))
+        assert listed_bodies(api(mallory).get(MESSAGES)) == []
+        assert listed_bodies(api(mallory).get(MESSAGES, {"conversation": conversation.pk})) == []
+        api(alice).get(path)
         api(alice).get(MESSAGES)
         api(alice).get(MESSAGES, {"conversation": conversation.pk})
-    assert api().get(nested(conversation)).status_code == 401
+    assert api().get(path).status_code == 401
 
 
 @pytest.mark.usefixtures("message")
-def test_one_who_was_removed_is_refused_on_the_next_request(api, bob, conversation):
+def test_one_who_was_removed_is_refused_on_the_next_request(api, bob, conversation, path):
     client = api(bob)
-    assert bodies(client.get(nested(conversation))) == ["Hello, Bob"]
-    assert bodies(client.get(MESSAGES)) == ["Hello, Bob"]
-    etag = client.get(nested(conversation)).headers["ETag"]
+    assert listed_bodies(client.get(path)) == ["Hello, Bob"]
+    assert listed_bodies(client.get(MESSAGES)) == ["Hello, Bob"]
+    etag = client.get(path).headers["ETag"]
     conversation.participants.remove(bob)
     for headers in ({}, {"HTTP_IF_NONE_MATCH": etag}):
-        response = client.get(nested(conversation), **headers)
+        response = client.get(path, **headers)
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
-    assert bodies(client.get(MESSAGES)) == []
+    assert listed_bodies(client.get(MESSAGES)) == []
 
 
-def test_a_send_is_seen_by_the_next_request(api, alice, bob, path, conversation, message):
-    assert bodies(api(alice).get(path)) == ["Hello, Bob"]
-    response = api(bob).post(nested(conversation), {"message_body": "Hello, Alice"})
+def test_a_send_is_seen_by_the_next_request(api, alice, bob, path, list_path, message):
+    assert listed_bodies(api(alice).get(list_path)) == ["Hello, Bob"]
+    response = api(bob).post(path, {"message_body": "Hello, Alice"})
     assert response.status_code == 201
     for user in (alice, bob):
-        assert bodies(api(user).get(path)) == ["Hello, Alice", "Hello, Bob"]
+        assert listed_bodies(api(user).get(list_path)) == ["Hello, Alice", "Hello, Bob"]
 
 
-def test_a_deletion_is_seen_by_the_next_request(api, alice, path, message):
+def test_a_deletion_is_seen_by_the_next_request(api, alice, list_path, message):
     for delete in (message.delete, lambda: Message.objects.all().delete()):
         send(message.conversation, "Another one", actor=alice)
-        before = bodies(api(alice).get(path))
+        before = listed_bodies(api(alice).get(list_path))
         delete()
-        assert len(bodies(api(alice).get(path))) < len(before)
+        assert len(listed_bodies(api(alice).get(list_path))) < len(before)
 
 
 def test_a_host_whose_clock_is_behind_is_seen_in_the_flat_list(api, alice, bob, conversation):
     """The newest clock stands still while another one moves behind it."""
     ahead, _ = start({bob.pk}, actor=alice)
     send(ahead, "Ahead", actor=alice)
-    assert bodies(api(alice).get(MESSAGES)) == ["Ahead"]
-    behind = Message(
-        conversation=conversation,
-        sender=bob,
-        message_body="Behind",
-        sent_at=conversation.created_at,
-        updated_at=conversation.created_at,
-    )
-    Message.objects.bulk_create([behind])
+    assert listed_bodies(api(alice).get(MESSAGES)) == ["Ahead"]
+    import_messages(conversation, bob, 1, conversation.created_at, "Behind")
     Conversation.objects.filter(pk=conversation.pk).update(
         updated_at=ahead.created_at - (ahead.created_at - conversation.created_at) / 2
     )
-    assert bodies(api(alice).get(MESSAGES)) == ["Ahead", "Behind"]
+    assert listed_bodies(api(alice).get(MESSAGES)) == ["Ahead", "Behind"]
 
 
-def test_each_query_has_its_own_page(api, alice, path, conversation):
+def test_each_query_has_its_own_page(api, alice, list_path, conversation):
     for body in ("1", "2"):
         send(conversation, body, actor=alice)
     for _ in ("cold", "warm"):
-        assert bodies(api(alice).get(path)) == ["2", "1"]
-        assert bodies(api(alice).get(path, {"ordering": "sent_at"})) == ["1", "2"]
-        assert bodies(api(alice).get(path, {"search": "1"})) == ["1"]
-        assert bodies(api(alice).get(path, {"page_size": 1})) == ["2"]
+        assert listed_bodies(api(alice).get(list_path)) == ["2", "1"]
+        assert listed_bodies(api(alice).get(list_path, {"ordering": "sent_at"})) == ["1", "2"]
+        assert listed_bodies(api(alice).get(list_path, {"search": "1"})) == ["1"]
+        assert listed_bodies(api(alice).get(list_path, {"page_size": 1})) == ["2"]
 
 
 class TestHeaders:
-    def test_never_max_age(self, api, alice, path, message):
+    def test_never_max_age(self, api, alice, list_path, message):
         for _ in ("cold", "warm"):
-            response = api(alice).get(path)
+            response = api(alice).get(list_path)
             assert response.headers["Cache-Control"] == "private, no-cache"
             assert "Expires" not in response.headers
             assert "Age" not in response.headers
             assert response.headers["ETag"]
 
-    def test_a_poll_is_a_304_without_a_body(self, api, alice, bob, path, message):
+    def test_a_poll_is_a_304_without_a_body(self, api, alice, bob, list_path, message):
         for _ in ("cold", "warm"):
-            etag = api(alice).get(path).headers["ETag"]
-            response = api(alice).get(path, HTTP_IF_NONE_MATCH=etag)
+            etag = api(alice).get(list_path).headers["ETag"]
+            response = api(alice).get(list_path, HTTP_IF_NONE_MATCH=etag)
             assert (response.status_code, response.content) == (304, b"")
             assert response.headers["ETag"] == etag
             assert response.headers["Cache-Control"] == "private, no-cache"
         send(message.conversation, "News", actor=bob)
-        response = api(alice).get(path, HTTP_IF_NONE_MATCH=etag)
-        assert bodies(response) == ["News", "Hello, Bob"]
+        response = api(alice).get(list_path, HTTP_IF_NONE_MATCH=etag)
+        assert listed_bodies(response) == ["News", "Hello, Bob"]
 
-    def test_a_304_survives_a_new_access_token(self, api, alice, path, message):
+    def test_a_304_survives_a_new_access_token(self, api, alice, list_path, message):
         client = api()
         tokens = [AccessToken.for_user(alice) for _ in range(2)]
         assert str(tokens[0]) != str(tokens[1])
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens[0]}")
-        etag = client.get(path).headers["ETag"]
-        change_behind_the_programs_back()
+        etag = client.get(list_path).headers["ETag"]
+        Message.objects.update(message_body="changed")
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens[1]}")
-        assert client.get(path, HTTP_IF_NONE_MATCH=etag).status_code == 304
+        assert client.get(list_path, HTTP_IF_NONE_MATCH=etag).status_code == 304
 
 
-def test_one_callers_accept_header_is_not_served_to_another(api, alice, bob, path, message):
+def test_one_callers_accept_header_is_not_served_to_another(api, alice, bob, list_path, message):
     for user in (alice, bob):
-        response = api(user).get(path, HTTP_ACCEPT="application/json; charset=utf-7; indent=3")
+        response = api(user).get(list_path, HTTP_ACCEPT="application/json; charset=utf-7; indent=3")
         assert response.headers["Content-Type"] == "application/json"
-        assert bodies(response) == ["Hello, Bob"]
+        assert listed_bodies(response) == ["Hello, Bob"]
 
 
-def test_a_query_that_would_be_read_in_two_ways_is_refused(api, alice, path):
+def test_a_query_that_would_be_read_in_two_ways_is_refused(api, alice, list_path):
     """Bytes that are not percent-encoded: the cache key holds them in another way than the
     filters."""
-    response = api(alice).get(path, QUERY_STRING="search=é".encode().decode("latin-1"))
+    response = api(alice).get(list_path, QUERY_STRING="search=é".encode().decode("latin-1"))
     assert (response.status_code, response.json()) == (
         400,
         {"detail": "Percent-encode the query string."},
@@ -180,33 +154,33 @@ def test_a_query_that_would_be_read_in_two_ways_is_refused(api, alice, path):
 
 
 class TestSize:
-    def test_a_page_over_64_kib_is_not_stored(self, api, alice, path, conversation):
+    def test_a_page_over_64_kib_is_not_stored(self, api, alice, list_path, conversation):
         for _ in range(7):
             send(conversation, "x" * 10_000, actor=alice)
-        response = api(alice).get(path)
+        response = api(alice).get(list_path)
         assert len(response.content) > MAX_BYTES["default"]
         assert response.headers["Cache-Control"] == "private, no-cache"
-        change_behind_the_programs_back()
-        assert bodies(api(alice).get(path)) == ["changed"] * 7
+        Message.objects.update(message_body="changed")
+        assert listed_bodies(api(alice).get(list_path)) == ["changed"] * 7
 
     @local_memory
-    def test_an_entry_holds_the_bytes_once(self, api, alice, path, conversation):
+    def test_an_entry_holds_the_bytes_once(self, api, alice, list_path, conversation):
         for _ in range(6):
             send(conversation, "x" * 10_000, actor=alice)
-        size = len(api(alice).get(path).content)
+        size = len(api(alice).get(list_path).content)
         entries = [len(entry) for entry in cache._cache.values()]
         assert size < max(entries) < size + 2_000
 
     @local_memory
-    def test_there_are_at_most_750_entries(self, api, alice, path, message):
+    def test_there_are_at_most_750_entries(self, api, alice, list_path, message):
         for n in range(1_000):
             cache.set(f"{n}", n)
         for n in range(20):
-            api(alice).get(path, {"search": f"{n}"})
+            api(alice).get(list_path, {"search": f"{n}"})
         assert 375 < len(cache._cache) <= 750
 
 
 @local_memory
-def test_an_error_is_not_stored(api, alice, path, message):
-    assert api(alice).get(path, {"page_size": "0"}).status_code == 400
+def test_an_error_is_not_stored(api, alice, list_path, message):
+    assert api(alice).get(list_path, {"page_size": "0"}).status_code == 400
     assert not cache._cache

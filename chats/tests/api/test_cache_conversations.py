@@ -3,15 +3,14 @@
 import pytest
 from django.conf import settings
 from django.core.cache import caches
-from django.db import connection
 
 from chats.caching import MAX_BYTES, get_detail
 from chats.models import Conversation, Participation
 from chats.services import add_participant, delete, edit, rename, send, start
 from chats.statements import get_conversation
 from chats.tests.support.expected import NOT_FOUND
+from chats.tests.support.paths import CONVERSATIONS, conversation_path
 
-CONVERSATIONS = "/api/conversations/"
 local_memory = pytest.mark.skipif(bool(settings.CACHE_URL), reason="looks into local memory")
 
 
@@ -21,21 +20,16 @@ def show(request, api, conversation):
 
     def show(user):
         if request.param == "detail":
-            return api(user).get(f"{CONVERSATIONS}{conversation.pk}/").json()
+            return api(user).get(conversation_path(conversation)).json()
         [row] = api(user).get(CONVERSATIONS).json()["results"]
         return row
 
     return show
 
 
-def change_behind_the_programs_back():
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE chats_conversation SET title = 'changed'")
-
-
 def test_one_participant_gets_what_was_stored_for_another(show, alice, bob, message):
     before = show(alice)
-    change_behind_the_programs_back()
+    Conversation.objects.update(title="changed")
     assert show(alice) == before
     assert show(bob)["title"] == ""
     for cache in caches.all():
@@ -78,7 +72,7 @@ def test_what_is_the_callers_alone_is_not_shared(show, alice, bob, message):
 
 def test_an_outsider_gets_nothing(show, api, alice, bob, mallory, conversation):
     show(alice), show(bob)
-    path = f"{CONVERSATIONS}{conversation.pk}/"
+    path = conversation_path(conversation)
     conversation.participants.remove(bob)
     show(alice)
     for outsider in (mallory, bob):
@@ -95,7 +89,7 @@ def test_one_who_leaves_during_the_request_gets_nothing(bob, conversation):
 
 
 def test_a_poll_without_news_is_a_304(api, alice, bob, conversation, message):
-    for path in (CONVERSATIONS, f"{CONVERSATIONS}{conversation.pk}/"):
+    for path in (CONVERSATIONS, conversation_path(conversation)):
         etag = api(bob).get(path).headers["ETag"]
         response = api(bob).get(path, HTTP_IF_NONE_MATCH=etag)
         assert (response.status_code, response.content) == (304, b"")
@@ -116,6 +110,6 @@ def test_what_is_too_large_is_not_stored(api, alice, bob, conversation):
     for _ in range(7):
         send(conversation, "x" * 10_000, actor=alice)
     for found in (conversation, other):
-        response = api(alice).get(f"{CONVERSATIONS}{found.pk}/")
+        response = api(alice).get(conversation_path(found))
         assert (len(response.content) > MAX_BYTES["default"]) == (found == conversation)
     assert len(caches["default"]._cache) == 1

@@ -13,8 +13,7 @@ from chats.tests.support.expected import (
     page,
     public_profile,
 )
-
-CONVERSATIONS = "/api/conversations/"
+from chats.tests.support.paths import CONVERSATIONS, conversation_path, messages_path
 
 
 def not_active(user_id):
@@ -128,23 +127,23 @@ class TestDetail:
         for n in range(21):
             send(conversation, f"Message {n}", actor=[alice, bob][n % 2])
         client = api(bob)
-        response = client.get(f"{CONVERSATIONS}{conversation.pk}/")
+        response = client.get(conversation_path(conversation))
         assert (response.status_code, response.json()) == (
             200,
             full_conversation(conversation, bob),
         )
         messages = response.json()["messages"]
-        listed = client.get(f"{CONVERSATIONS}{conversation.pk}/messages/").json()
+        listed = client.get(messages_path(conversation)).json()
         assert messages == listed["results"]
         assert response.json()["last_message"] == messages[0]
         going_on = client.get(
-            f"{CONVERSATIONS}{conversation.pk}/messages/",
+            messages_path(conversation),
             {"sent_at_before": messages[-1]["sent_at"]},
         )
         assert [m["message_body"] for m in going_on.json()["results"]] == ["Message 0"]
 
     def test_without_messages(self, api, alice, conversation):
-        response = api(alice).get(f"{CONVERSATIONS}{conversation.pk}/")
+        response = api(alice).get(conversation_path(conversation))
         assert (response.status_code, response.json()) == (
             200,
             full_conversation(conversation, alice),
@@ -155,7 +154,7 @@ class TestDetail:
 class TestAddParticipant:
     def test_a_newcomer_sees_the_whole_history(self, api, alice, carol, message):
         conversation = message.conversation
-        path = f"{CONVERSATIONS}{conversation.pk}/"
+        path = conversation_path(conversation)
         before = conversation.updated_at
         assert api(carol).get(path).status_code == 404
         response = api(alice).post(f"{path}add_participant/", {"user_id": str(carol.pk)})
@@ -168,7 +167,7 @@ class TestAddParticipant:
         assert response.json()["messages"][0]["message_body"] == "Hello, Bob"
 
     def test_nothing_changes_for_one_who_is_in(self, api, alice, bob, conversation):
-        path = f"{CONVERSATIONS}{conversation.pk}/"
+        path = conversation_path(conversation)
         before = api(alice).get(path).json()
         response = api(alice).post(f"{path}add_participant/", {"user_id": str(bob.pk)})
         assert (response.status_code, response.json()) == (200, before)
@@ -188,13 +187,13 @@ class TestAddParticipant:
         ids=str,
     )
     def test_refuses(self, api, alice, conversation, body, error):
-        response = api(alice).post(f"{CONVERSATIONS}{conversation.pk}/add_participant/", body)
+        response = api(alice).post(f"{conversation_path(conversation)}add_participant/", body)
         assert (response.status_code, response.json()) == (400, {"user_id": [error]})
 
     def test_refuses_an_inactive_user(self, api, alice, conversation, make_user):
         gone = make_user("Gone", is_active=False)
         response = api(alice).post(
-            f"{CONVERSATIONS}{conversation.pk}/add_participant/", {"user_id": str(gone.pk)}
+            f"{conversation_path(conversation)}add_participant/", {"user_id": str(gone.pk)}
         )
         assert (response.status_code, response.json()) == (400, {"user_id": [not_active(gone.pk)]})
 
@@ -203,7 +202,7 @@ class TestAddParticipant:
         conversation, _ = start(others[1:], actor=alice)
         before = conversation.updated_at
         response = api(alice).post(
-            f"{CONVERSATIONS}{conversation.pk}/add_participant/", {"user_id": str(others[0])}
+            f"{conversation_path(conversation)}add_participant/", {"user_id": str(others[0])}
         )
         assert (response.status_code, response.json()) == (
             400,
@@ -215,7 +214,7 @@ class TestAddParticipant:
 
 class TestLeave:
     def test_makes_an_outsider(self, api, alice, bob, message):
-        path = f"{CONVERSATIONS}{message.conversation_id}/"
+        path = conversation_path(message.conversation)
         client = api(alice)
         response = client.post(f"{path}leave/")
         assert (response.status_code, response.content) == (204, b"")
@@ -321,7 +320,7 @@ class TestTitle:
         assert (response.status_code, response.json()["title"]) == (201, "Holiday in May")
 
     def test_any_participant_changes_it(self, api, alice, bob, conversation):
-        path = f"{CONVERSATIONS}{conversation.pk}/"
+        path = conversation_path(conversation)
         for user, title in [(alice, "x" * 100), (bob, "👩\u200d🚀"), (alice, "")]:
             before = Conversation.objects.get().updated_at
             response = api(user).patch(path, {"title": title})
@@ -333,7 +332,7 @@ class TestTitle:
     def test_refuses(self, api, alice, bob, conversation, title):
         body = {"participants": [str(bob.pk)], "title": title}
         for response in (
-            api(alice).patch(f"{CONVERSATIONS}{conversation.pk}/", {"title": title}),
+            api(alice).patch(conversation_path(conversation), {"title": title}),
             api(alice).post(CONVERSATIONS, body),
         ):
             assert (response.status_code, list(response.json())) == (400, ["title"])

@@ -4,16 +4,11 @@ import pytest
 
 from chats.models import Message
 from chats.services import delete, leave, send
-from chats.tests.support.expected import NOT_FOUND, message_json, timestamp
+from chats.tests.support.expected import NOT_FOUND, listed_bodies, message_json, timestamp
+from chats.tests.support.paths import CONVERSATIONS, MESSAGES
 
-MESSAGES = "/api/messages/"
 NOT_YOURS = {"conversation": ["You do not take part in a conversation with this conversation_id."]}
 NOT_THE_SENDER = {"detail": "Only its sender can change a message."}
-
-
-@pytest.fixture
-def path(conversation):
-    return f"/api/conversations/{conversation.pk}/messages/"
 
 
 class TestSend:
@@ -73,7 +68,7 @@ class TestSend:
 
 
 def test_one_message_is_read_by_either_path(api, bob, path, message):
-    for url in (f"{path}{message.pk}/", f"/api/messages/{message.pk}/"):
+    for url in (f"{path}{message.pk}/", f"{MESSAGES}{message.pk}/"):
         response = api(bob).get(url)
         assert (response.status_code, response.json()) == (200, message_json(message))
 
@@ -182,7 +177,7 @@ class TestDelete:
     ):
         api(alice).delete(message_path)
         mark = message_json(Message.objects.get())
-        [conversation] = api(alice).get("/api/conversations/").json()["results"]
+        [conversation] = api(alice).get(CONVERSATIONS).json()["results"]
         assert conversation["last_message"] == mark
         for url in (path, MESSAGES):
             assert api(alice).get(url).json()["results"] == [mark]
@@ -206,5 +201,4 @@ class TestWhoMayChangeAMessage:
 def test_a_message_with_the_same_text_as_a_deleted_one_is_not_deleted(api, alice, path, message):
     send(message.conversation, message.message_body, actor=alice)
     delete(message, actor=alice)
-    bodies = [row["message_body"] for row in api(alice).get(path).json()["results"]]
-    assert bodies == ["Hello, Bob", None]
+    assert listed_bodies(api(alice).get(path)) == ["Hello, Bob", None]

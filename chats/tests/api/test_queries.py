@@ -10,16 +10,13 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from chats.auth import TokenRefreshSerializer
 from chats.models import Message, Participation
 from chats.services import send, start
+from chats.tests.support.paths import CONVERSATIONS, MESSAGES
 
-CONVERSATIONS = "/api/conversations/"
-MESSAGES = "/api/messages/"
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 
 
 def count_queries(call):
-    with CaptureQueriesContext(
-        connection,
-    ) as context:
+    with CaptureQueriesContext(connection) as context:
         response = call()
     assert response.status_code in range(200, 300), response.content
     queries = [query["sql"] for query in context.captured_queries]

@@ -1,21 +1,22 @@
 """`read_at` and `unread_count`, which are the caller's alone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
-from chats.models import Conversation, Message, Participation
+from chats.models import Conversation, Participation
 from chats.services import add_participant, delete, send
 from chats.statements import MAX_UNREAD_SCANNED
 from chats.tests.support.expected import NOT_FOUND, timestamp
+from chats.tests.support.paths import CONVERSATIONS, conversation_path
+from chats.tests.support.rows import import_messages
 
-CONVERSATIONS = "/api/conversations/"
 FAR_AHEAD = datetime(2099, 12, 31, tzinfo=UTC)
 
 
 @pytest.fixture
 def path(conversation):
-    return f"{CONVERSATIONS}{conversation.pk}/"
+    return conversation_path(conversation)
 
 
 @pytest.fixture
@@ -45,24 +46,6 @@ def states(api, path):
 
 def unread(state):
     return state["unread_count"]
-
-
-def import_messages(conversation, sender, count, message_body="Hello"):
-    """After what is there, a microsecond apart."""
-    start = conversation.updated_at
-    moments = [start + timedelta(microseconds=n) for n in range(1, count + 1)]
-    Message.objects.bulk_create(
-        Message(
-            conversation=conversation,
-            sender=sender,
-            message_body=message_body,
-            sent_at=moment,
-            updated_at=moment,
-        )
-        for moment in moments
-    )
-    Conversation.objects.filter(pk=conversation.pk).update(updated_at=moments[-1])
-    conversation.refresh_from_db()
 
 
 class TestUnreadCount:

@@ -8,42 +8,23 @@ from rest_framework.throttling import SimpleRateThrottle
 from chats.models import Message, User
 from chats.rest.search import SEARCHES_AT_ONCE, limited_concurrency, limited_search_time
 from chats.services import send
-from chats.tests.support.expected import page, public_profile
+from chats.tests.support.expected import listed_bodies, page, public_profile
+from chats.tests.support.paths import CONVERSATIONS, MESSAGES, messages_path
+from chats.tests.support.rows import import_messages
 
-CONVERSATIONS = "/api/conversations/"
-MESSAGES = "/api/messages/"
 USERS = "/api/users/"
 TOO_LONG = "This search takes too long: narrow it by a further filter."
-
-
-@pytest.fixture(params=["nested", "flat"])
-def path(request, conversation):
-    nested = f"{CONVERSATIONS}{conversation.pk}/messages/"
-    return {"nested": nested, "flat": MESSAGES}[request.param]
 
 
 @pytest.fixture
 def long_history(conversation, alice):
     """Messages whose search for `a…ab` takes SQLite and PostgreSQL a second or two."""
-    start = send(conversation, "Hello", actor=alice)[0].sent_at.replace(year=2020)
-    body = "a" * 10_000
-    Message.objects.bulk_create(
-        Message(
-            sender=alice,
-            conversation=conversation,
-            message_body=body,
-            sent_at=start.replace(microsecond=n),
-            updated_at=start.replace(microsecond=n),
-        )
-        for n in range(1_000)
-    )
+    import_messages(conversation, alice, 1_000, message_body="a" * 10_000)
 
 
-def test_literal_text_in_any_ascii_case(api, alice, conversation, path):
+def test_literal_text_in_any_ascii_case(api, alice, conversation, list_path):
     def search(text):
-        response = api(alice).get(path, {"search": text})
-        assert response.status_code == 200
-        return [row["message_body"] for row in response.json()["results"]]
+        return listed_bodies(api(alice).get(list_path, {"search": text}))
 
     for body in ["100% sure", "100 percent", "under_score", "back\\slash", "a  b ", "ÄRGER"]:
         send(conversation, body, actor=alice)
@@ -82,14 +63,14 @@ def test_has_1_to_100_characters(api, alice, path, text, error):
 
 
 @pytest.mark.usefixtures("long_history")
-def test_one_that_takes_too_long_ends(api, alice, path, monkeypatch):
+def test_one_that_takes_too_long_ends(api, alice, list_path, monkeypatch):
     client = api(alice)
     text = {"search": "a" * 99 + "b"}
     monkeypatch.setattr("chats.rest.search.SEARCH_MAX_SECONDS", 0.05)
-    response = client.get(path, text)
+    response = client.get(list_path, text)
     assert (response.status_code, response.json()) == (400, {"search": [TOO_LONG]})
     # The same connection goes on, without the limit.
-    assert client.get(path).status_code == 200
+    assert client.get(list_path).status_code == 200
     assert Message.objects.filter(message_body__icontains=text["search"]).first() is None
 
 
@@ -103,18 +84,18 @@ def test_other_errors_of_the_database_stay_what_they_are():
         cursor.execute("SELECT * FROM nothing")
 
 
-def test_one_person_has_few_at_once(api, alice, bob, path):
+def test_one_person_has_few_at_once(api, alice, bob, list_path):
     clients = api(alice), api(bob)
     text = {"search": "Hello"}
     with limited_concurrency(alice.pk):
-        assert clients[0].get(path, text).status_code == 200
+        assert clients[0].get(list_path, text).status_code == 200
         with limited_concurrency(alice.pk):
-            response = clients[0].get(path, {"search": "hello"})
+            response = clients[0].get(list_path, {"search": "hello"})
             assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
-            assert clients[0].get(path).status_code == 200
-            assert clients[1].get(path, {"search": "hello"}).status_code == 200
+            assert clients[0].get(list_path).status_code == 200
+            assert clients[1].get(list_path, {"search": "hello"}).status_code == 200
     assert SEARCHES_AT_ONCE == 2
-    assert clients[0].get(path, {"search": "hello"}).status_code == 200
+    assert clients[0].get(list_path, {"search": "hello"}).status_code == 200
 
 
 def test_a_failed_search_is_no_longer_running(api, alice):
@@ -123,18 +104,17 @@ def test_a_failed_search_is_no_longer_running(api, alice):
     assert api(alice).get(MESSAGES, {"search": "x"}).status_code == 200
 
 
-def test_searches_are_throttled_by_user(api, alice, bob, conversation, monkeypatch):
+def test_searches_are_throttled_by_user(api, alice, bob, path, monkeypatch):
     rates = dict.fromkeys(["sign_in", "register", "reset", "refresh", "write"])
     monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", rates | {"search": "3/min"})
     client = api(alice)
-    nested = f"{CONVERSATIONS}{conversation.pk}/messages/"
-    searches = [(USERS, "bob"), (MESSAGES, "hello"), (nested, "hello"), (nested, "other")]
-    statuses = [client.get(path, {"search": text}).status_code for path, text in searches]
+    searches = [(USERS, "bob"), (MESSAGES, "hello"), (path, "hello"), (path, "other")]
+    statuses = [client.get(url, {"search": text}).status_code for url, text in searches]
     assert statuses == [200, 200, 200, 429]
     response = client.get(MESSAGES, {"search": "hello"})
     assert 1 <= int(response.headers["Retry-After"]) <= 60
-    for path in (USERS, MESSAGES, nested, CONVERSATIONS):
-        assert client.get(path).status_code == 200
+    for url in (USERS, MESSAGES, path, CONVERSATIONS):
+        assert client.get(url).status_code == 200
     assert client.get("/api/users/me/", {"search": "x"}).status_code == 200
     assert api(bob).get(MESSAGES, {"search": "hello"}).status_code == 200
 
@@ -179,7 +159,7 @@ class TestAdmin:
 def test_a_person_in_many_conversations_has_few_flat_lists_at_once(
     api, alice, message, monkeypatch
 ):
-    nested = f"{CONVERSATIONS}{message.conversation_id}/messages/"
+    nested = messages_path(message.conversation)
     with limited_concurrency(alice.pk), limited_concurrency(alice.pk):
         assert api(alice).get(MESSAGES).status_code == 200
         monkeypatch.setattr("chats.views.MANY_CONVERSATIONS", 0)

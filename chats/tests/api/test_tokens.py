@@ -14,10 +14,12 @@ from chats.auth import SessionToken, TokenObtainSerializer, TokenRefreshSerializ
 from chats.management.commands import flushexpiredtokens
 from chats.models import User
 from chats.services import change_profile, erase
-from chats.tests.conftest import PASSWORD, deactivate
+from chats.tests.conftest import PASSWORD
 from chats.tests.support.expected import NO_ACTIVE_ACCOUNT, own_profile
+from chats.tests.support.rows import change, deactivate, read_tables
 
 REFRESH, VERIFY, SIGN_OUT = (f"/api/token/{name}/" for name in ("refresh", "verify", "blacklist"))
+TABLES = (OutstandingToken, BlacklistedToken, User)
 BLACKLISTED = {"detail": "Token is blacklisted", "code": "token_not_valid"}
 
 
@@ -27,8 +29,7 @@ class TestSignIn:
         assert response.status_code == 200
         assert list(response.json()) == ["refresh", "access"]
         assert response.headers["Cache-Control"] == "no-store"
-        client = api()
-        client.credentials(HTTP_AUTHORIZATION=f"Bearer {response.json()['access']}")
+        client = api(access=response.json()["access"])
         assert client.get("/api/users/me/").json() == own_profile(alice)
 
     def test_says_the_same_whatever_is_wrong(self, api, alice, make_user):
@@ -67,7 +68,7 @@ class TestSignIn:
     def test_writes_nothing_but_the_time(self, alice):
         """Staff change her role after her password was checked."""
         read_before = User.objects.get(pk=alice.pk)
-        User.objects.filter(pk=alice.pk).update(role="host")
+        change(alice, role="host")
         TokenObtainSerializer.get_token(read_before)
         alice.refresh_from_db()
         assert (alice.role, alice.last_login is None) == ("host", False)
@@ -100,21 +101,16 @@ def get_accepted(api):
         return response.status_code == 200
 
     def get_accepted(tokens):
-        before = get_rows()
+        before = read_tables(*TABLES)
         verified, *others = (
             [token for token in tokens if is_accepted(path, token)]
             for path in (VERIFY, REFRESH, SIGN_OUT)
         )
-        assert get_rows() == before
+        assert read_tables(*TABLES) == before
         assert others == [verified, verified]
         return verified
 
     return get_accepted
-
-
-def get_rows():
-    models = (OutstandingToken, BlacklistedToken, User)
-    return [list(model.objects.order_by("pk").values()) for model in models]
 
 
 class TestRefresh:
@@ -125,8 +121,7 @@ class TestRefresh:
         assert sorted(response.json()) == ["access", "refresh"]
         assert response.json()["refresh"] != used
         assert response.headers["Cache-Control"] == "no-store"
-        client = api()
-        client.credentials(HTTP_AUTHORIZATION=f"Bearer {response.json()['access']}")
+        client = api(access=response.json()["access"])
         assert client.get("/api/users/me/").status_code == 200
         assert set(AccessToken(response.json()["access"]).payload) == set(
             AccessToken.for_user(alice).payload
@@ -137,8 +132,7 @@ class TestRefresh:
         for _ in range(3):
             response = api().post(REFRESH, {"refresh": used})
             assert response.json()["refresh"] == successor
-            client = api()
-            client.credentials(HTTP_AUTHORIZATION=f"Bearer {response.json()['access']}")
+            client = api(access=response.json()["access"])
             assert client.get("/api/users/me/").status_code == 200
         assert get_accepted([used, successor]) == [used, successor]
 
@@ -232,8 +226,7 @@ class TestSignOut:
     def test_the_access_token_lives_on(self, api, alice):
         refresh = RefreshToken.for_user(alice)
         assert api().post(SIGN_OUT, {"refresh": str(refresh)}).status_code == 200
-        client = api()
-        client.credentials(HTTP_AUTHORIZATION=f"Bearer {refresh.access_token}")
+        client = api(access=refresh.access_token)
         assert client.get("/api/users/me/").status_code == 200
 
 
@@ -327,16 +320,14 @@ def test_a_bad_authorization_header_is_a_401(api, db, header, code):
 def test_a_machine_whose_clock_is_a_little_ahead_signs_people_in(api, alice, seconds, status):
     token = AccessToken.for_user(alice)
     token.set_iat(at_time=timezone.now() + timedelta(seconds=seconds))
-    client = api()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    client = api(access=token)
     assert client.get("/api/users/me/").status_code == status
 
 
 def test_an_expired_token_is_told_from_a_dead_account(api, alice):
     token = AccessToken.for_user(alice)
     token.set_exp(lifetime=-token.lifetime)
-    client = api()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    client = api(access=token)
     response = client.get("/api/users/me/")
     assert (response.status_code, response.json()) == (
         401,

@@ -70,6 +70,16 @@ def page(*results):
     return {"next": None, "previous": None, "results": list(results)}
 
 
+def bodies(rows):
+    return [row["message_body"] for row in rows]
+
+
+def listed_bodies(response):
+    assert response.status_code == 200, response.content
+    return bodies(response.json()["results"])
+
+
+ONE_LINE = "Enter one line of text, without control or invisible characters."
 NOT_FOUND = {"detail": "Not found."}
 NOT_AUTHENTICATED = {
     "detail": "Authentication credentials were not provided.",

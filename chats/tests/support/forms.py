@@ -2,6 +2,15 @@
 
 from html.parser import HTMLParser
 
+CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
+# The lists and pages that only superusers see.
+SUPERUSERS_PAGES = ["auth/group/", "auth/group/add/", "chats/user/{sender}/history/"]
+
+
+def open_page(client, page, message):
+    ids = {"conversation": message.conversation_id, "sender": message.sender_id}
+    return client.get(f"/admin/{page.format(message=message.pk, **ids)}")
+
 
 class FormParser(HTMLParser):
     """`fields`: what a browser would send, by name, for the form with this id."""

@@ -214,6 +214,15 @@ class Server:
         [line] = found
         return line
 
+    def wait_until_ready(self):
+        while self.request("GET", "/readyz").status_code != 200:
+            pass
+
+    def connect(self):
+        """A socket that is connected to it."""
+        host, port = self.address.split(":")
+        return socket.create_connection((host, int(port)), timeout=RESPONSE_SECONDS)
+
     def restart(self, *arguments, **variables):
         self.kill()
         self.start(*arguments, **variables)
@@ -239,6 +248,17 @@ class Server:
 
     def request(self, method, path, **arguments):
         return request(self.session_class, method, f"{self.site}{path}", **arguments)
+
+
+@contextlib.contextmanager
+def running(server, **options):
+    """Until the end of the block, after which its database is dropped."""
+    try:
+        server.start(**options)
+        yield server
+    finally:
+        server.kill()
+        server.database.drop()
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -287,6 +307,13 @@ class Person:
             key=key,
             json={"participants": [other.user_id for other in others]},
         )
+
+    def add(self, conversation_id, other):
+        path = f"/conversations/{conversation_id}/add_participant/"
+        return self.call("POST", path, json={"user_id": other.user_id})
+
+    def leave(self, conversation_id):
+        return self.call("POST", f"/conversations/{conversation_id}/leave/")
 
     def send(self, conversation_id, body, key=None):
         path = f"/conversations/{conversation_id}/messages/"

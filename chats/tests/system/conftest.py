@@ -9,7 +9,7 @@ from requests import Session
 
 from chats.tests.support.conformance import CheckedSession
 from chats.tests.support.machines import find
-from chats.tests.support.servers import Database, Server, manage, serve_files
+from chats.tests.support.servers import Database, Server, manage, running, serve_files
 from chats.tests.support.windows import FRONTEND, Browser
 
 # Browsers wait for as long as this when the machine is busy.
@@ -41,14 +41,11 @@ def static_files(tmp_path_factory, worker_id):
 @pytest.fixture(scope="session")
 def running_server(tmp_path_factory, django_db_blocker, static_files):
     folder = tmp_path_factory.mktemp("server")
-    with django_db_blocker.unblock():
-        server = Server(Database(folder), folder, CheckedSession)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.kill()
-            server.database.drop()
+    with (
+        django_db_blocker.unblock(),
+        running(Server(Database(folder), folder, CheckedSession)) as server,
+    ):
+        yield server
 
 
 @pytest.fixture
@@ -67,11 +64,8 @@ def demo_server(tmp_path_factory, django_db_blocker):
     manage("seed_demo", DATABASE_URL=database.url, DEBUG="1")
     # A search sends two requests, so that one of them has to wait.
     server = Server(database, folder, Session, DEBUG="1", CACHE_URL="", THROTTLE_SEARCH="1/s")
-    try:
-        server.start(workers=1)
+    with running(server, workers=1):
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture

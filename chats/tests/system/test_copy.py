@@ -3,7 +3,7 @@
 import pytest
 
 from chats.tests.support.conformance import CheckedSession
-from chats.tests.support.servers import Database, Server, digest, manage, run
+from chats.tests.support.servers import Database, Server, digest, manage, run, running
 from chats.tests.support.services import PostgresServer
 
 pytestmark = pytest.mark.once
@@ -37,9 +37,7 @@ def test_10000_messages_move_and_people_go_on(tmp_path, postgres):
     numbers = ["--people", "50", "--conversations", "30", "--messages", "10000"]
     done = run("make_data", *numbers, DATABASE_URL=old.url)
     assert done.returncode == 0, done.stderr
-    server = Server(old, tmp_path, CheckedSession)
-    server.start()
-    try:
+    with running(Server(old, tmp_path, CheckedSession)) as server:
         alice, bob = server.sign_up("alice"), server.sign_up("bob")
         conversation_id = alice.start(bob).json()["conversation_id"]
         sent = alice.send(conversation_id, "Before", key="before").json()
@@ -47,8 +45,6 @@ def test_10000_messages_move_and_people_go_on(tmp_path, postgres):
         fresh = bob.call("POST", "/token/refresh/", json=used).json()
         signed_out = {"refresh": alice.refresh}
         assert bob.call("POST", "/token/blacklist/", json=signed_out).status_code == 200
-    finally:
-        server.kill()
     manage("shell", "-v0", "-c", STAFF, DATABASE_URL=old.url)
 
     new = Database(tmp_path, postgres.url)
@@ -64,9 +60,7 @@ def test_10000_messages_move_and_people_go_on(tmp_path, postgres):
 
     done = run("shell", "-v0", "-c", ONE_MORE, DATABASE_URL=new.url)
     assert (done.stdout, done.stderr) == ("True True\n", "")
-    server = Server(new, tmp_path, CheckedSession)
-    server.start()
-    try:
+    with running(Server(new, tmp_path, CheckedSession)) as server:
         alice.url = bob.url = server.url
         assert alice.send(conversation_id, "Before", key="before").json() == sent
         after = alice.send(conversation_id, "After").json()
@@ -74,8 +68,6 @@ def test_10000_messages_move_and_people_go_on(tmp_path, postgres):
         again = bob.call("POST", "/token/refresh/", json=used).json()
         assert again["refresh"] == fresh["refresh"]
         assert bob.call("POST", "/token/refresh/", json=signed_out).status_code == 401
-    finally:
-        server.kill()
 
 
 @pytest.mark.parametrize(

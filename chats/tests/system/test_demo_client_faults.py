@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from chats.tests.support.expected import bodies
 from chats.tests.support.servers import PASSWORD
 from chats.tests.support.windows import lose_response, wait_for_requests
 
@@ -38,9 +39,10 @@ def window(browser, conversation_id):
     return window
 
 
-def bodies(person, conversation_id):
-    rows = person.everything(f"/conversations/{conversation_id}/messages/")
-    return [row["message_body"] for row in reversed(rows)]
+def read_bodies(person, conversation_id):
+    """Oldest first."""
+    path = f"/conversations/{conversation_id}/messages/"
+    return bodies(person.everything(path, ordering="sent_at"))
 
 
 def test_idle_polls_are_304_and_a_hidden_page_sends_none(
@@ -92,7 +94,7 @@ def test_a_message_whose_response_was_lost_is_sent_once(demo_server, window, con
     )
     assert (lost, [line["status"] for line in sends]) == ([201], [201, 200])
     assert window.page.evaluate("window.most") == 2
-    assert bodies(bob, conversation_id) == ["Hello, Alice", "Once"]
+    assert read_bodies(bob, conversation_id) == ["Hello, Alice", "Once"]
 
 
 def test_nothing_is_missed_after_a_sleep(window, bob, conversation_id):
@@ -110,7 +112,7 @@ def test_nothing_is_missed_after_a_sleep(window, bob, conversation_id):
     window.expect_messages(*expected)
     window.expect_all_sent()
     expect(window.page.get_by_text("There is no connection")).to_have_count(0)
-    assert bodies(bob, conversation_id) == expected
+    assert read_bodies(bob, conversation_id) == expected
 
 
 @pytest.mark.parametrize("body", ['{"error": "blocked"}', "null", "<p>Please sign in</p>"])
@@ -139,7 +141,7 @@ def test_unsent_messages_survive_a_reload_and_hold_up_no_other_conversation(
     window.page.goto(f"{window.page.url.split('#')[0]}#{conversation_id}")
     window.expect_messages("Hello, Alice", "First", "Second")
     window.expect_all_sent()
-    assert bodies(bob, conversation_id) == ["Hello, Alice", "First", "Second"]
+    assert read_bodies(bob, conversation_id) == ["Hello, Alice", "First", "Second"]
 
 
 def test_a_restart_of_the_server(demo_server, window, bob, conversation_id):
@@ -149,7 +151,7 @@ def test_a_restart_of_the_server(demo_server, window, bob, conversation_id):
     demo_server.start(workers=1)
     window.expect_all_sent()
     window.expect_messages("Hello, Alice", "Are you back?")
-    assert bodies(bob, conversation_id) == ["Hello, Alice", "Are you back?"]
+    assert read_bodies(bob, conversation_id) == ["Hello, Alice", "Are you back?"]
 
 
 def test_tabs_share_a_session_through_refreshes(demo_server, browser, window, bob, conversation_id):
@@ -206,7 +208,7 @@ def test_what_was_not_sent_waits_for_the_same_person(window, alice, bob, convers
 def test_who_was_removed_is_told_and_keeps_the_text(window, alice, bob, conversation_id):
     window.page.context.set_offline(True)
     window.send("Too late")
-    alice.call("POST", f"/conversations/{conversation_id}/leave/")
+    alice.leave(conversation_id)
     window.page.context.set_offline(False)
     expect(window.alerts).to_have_text("You do not take part in this conversation any more.")
     expect(window.page.get_by_text("Not sent. Not found.")).to_be_visible()
@@ -214,7 +216,7 @@ def test_who_was_removed_is_told_and_keeps_the_text(window, alice, bob, conversa
     expect(window.inbox).to_have_count(0)
     window.press("Discard")
     window.expect_messages("Hello, Alice")
-    assert bodies(bob, conversation_id) == ["Hello, Alice"]
+    assert read_bodies(bob, conversation_id) == ["Hello, Alice"]
 
 
 def test_who_was_erased_is_told(window, alice):

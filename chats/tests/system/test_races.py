@@ -173,16 +173,6 @@ JOIN chats_user USING (user_id) WHERE email = %s
 """
 
 
-def leave(person, conversation_id):
-    response = person.call("POST", f"/conversations/{conversation_id}/leave/")
-    assert response.status_code == 204
-
-
-def add(person, conversation_id, other):
-    path = f"/conversations/{conversation_id}/add_participant/"
-    assert person.call("POST", path, json={"user_id": other.user_id}).status_code == 200
-
-
 def mark_until_left(person, conversation_id, marked, left):
     """The responses, the last of them to a request that began after `left`."""
     responses, has_left = [], False
@@ -207,7 +197,7 @@ def test_no_mark_is_made_after_they_left(server, people, conversation_id):
                 marked.wait(60)
                 # So that there is something to mark.
                 assert alice.send(conversation_id, "Read this").status_code == 201
-                leave(bob, conversation_id)
+                assert bob.leave(conversation_id).status_code == 204
             finally:
                 left.set()
         clock = alice.get(f"/conversations/{conversation_id}/")["updated_at"]
@@ -216,7 +206,7 @@ def test_no_mark_is_made_after_they_left(server, people, conversation_id):
         for response in (response for each in marking for response in each.result()):
             assert response.status_code == 404 or response.json()["read_at"] < clock
         assert server.database.execute(PARTICIPATIONS, [bob.email]) == [(0,)]
-        add(alice, conversation_id, bob)
+        assert alice.add(conversation_id, bob).status_code == 200
 
 
 def change_until_refused(person, path, method, changed):
@@ -243,9 +233,9 @@ def test_nobody_slips_a_change_in_after_they_left(people, conversation_id, path,
                 pool.submit(change_until_refused, bob, path, method, changed) for _ in range(6)
             ]
             changed.wait(60)
-            leave(bob, conversation_id)
+            assert bob.leave(conversation_id).status_code == 204
         assert [each.result() for each in changing] == [404] * 6
         parameters = {"ordering": "updated_at", "updated_at_after": last, "page_size": 100}
         last = alice.everything(path, **parameters)[-1]["updated_at"]
         assert last < alice.get(f"/conversations/{conversation_id}/")["updated_at"]
-        add(alice, conversation_id, bob)
+        assert alice.add(conversation_id, bob).status_code == 200

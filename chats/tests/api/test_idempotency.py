@@ -5,14 +5,9 @@ import pytest
 from chats.models import Conversation, Message
 from chats.services import add_participant, delete, edit, send, start
 from chats.tests.support.expected import NOT_FOUND, full_conversation, message_json
+from chats.tests.support.paths import CONVERSATIONS, messages_path
 
-CONVERSATIONS = "/api/conversations/"
 KEY = {"HTTP_IDEMPOTENCY_KEY": "a key of mine"}
-
-
-@pytest.fixture
-def path(conversation):
-    return f"{CONVERSATIONS}{conversation.pk}/messages/"
 
 
 class TestMessage:
@@ -49,7 +44,7 @@ class TestMessage:
         for user, url in [
             (alice, path),
             (bob, path),
-            (alice, f"{CONVERSATIONS}{elsewhere.pk}/messages/"),
+            (alice, messages_path(elsewhere)),
         ]:
             response = api(user).post(url, {"message_body": "Once"}, **KEY)
             assert response.status_code == 201

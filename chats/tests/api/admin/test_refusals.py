@@ -12,6 +12,7 @@ from chats.filters import SEARCH_MAX_CHARACTERS
 from chats.models import Conversation, Message, User
 from chats.services import send as send_message
 from chats.services import start
+from chats.tests.support.rows import read_tables
 
 VALUES = [
     "",
@@ -53,6 +54,11 @@ FIELDS = [
     *("groups", "user_permissions", "permissions", "participants"),
     *("email", "role", "is_active", "phone_number", "password", "title"),
 ]
+TABLES = [
+    *(Group, User, Conversation, Message, LogEntry),
+    *(User.groups.through, User.user_permissions.through),
+    *(Group.permissions.through, Conversation.participants.through),
+]
 AUTOCOMPLETE = {
     "app_label": "chats",
     "model_name": "conversation",
@@ -71,13 +77,6 @@ def rows(message):
     ]
 
 
-def read_tables():
-    models = [Group, User, Conversation, Message, LogEntry]
-    models += [User.groups.through, User.user_permissions.through]
-    models += [Group.permissions.through, Conversation.participants.through]
-    return [list(model._base_manager.order_by("pk").values()) for model in models]
-
-
 @pytest.fixture
 def send(staff, rows):
     """`send(method, path, data)`: the client raises an exception of the program's as it is.
@@ -89,9 +88,9 @@ def send(staff, rows):
         response = getattr(staff, method)(f"/admin/{path}", data)
         assert response.status_code < 500, (method, path, data)
 
-    before = read_tables()
+    before = read_tables(*TABLES)
     yield send
-    assert read_tables() == before
+    assert read_tables(*TABLES) == before
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: ascii(value[:40]))
@@ -226,3 +225,48 @@ class TestDeletion:
         path = f"/admin/chats/user/{carol.pk}/delete/"
         assert staff.post(path, {"post": "yes"}).status_code == 302
         assert not User.objects.filter(pk=carol.pk).exists()
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/login/"])
+@pytest.mark.django_db
+def test_a_nul_in_a_cookie_is_refused(client, path):
+    """Django's cookies have it as four characters."""
+    response = client.get(path, headers={"Cookie": 'sessionid="abcdefghij\\000kl"'})
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("chats/user/?role__exact=%00", None, 400),
+        ("chats/user/?role__exact=a%2500%00", None, 400),
+        (
+            "autocomplete/?app_label=chats&model_name=conversation&field_name=participants&term=%00",
+            None,
+            400,
+        ),
+        ("chats/message/", {"action": "delete_selected", "_selected_action": ["nonsense"]}, 400),
+        ("chats/conversation/add/", {"participants": ["nonsense"]}, 200),
+        ("chats/conversation/?participants__exact=nonsense", None, 400),
+        ("chats/message/?q=%00", None, 400),
+        ("chats/message/?q=2026-99-99", None, 200),
+        ("chats/message/?q=9999-12-31", None, 200),
+        ("chats/message/?q=0001-01-01", None, 200),
+        ("chats/message/?sent_at__year=0", None, 400),
+        ("chats/message/?sent_at__gte=0001-01-01+00:00:00%2B14:00", None, 400),
+        ("chats/message/?sent_at__gte=9999-12-31+23:59:59-14:00", None, 400),
+        ("chats/user/?last_login__year=99999999", None, 400),
+        ("chats/user/?email__regex=(", None, 400),
+        ("chats/user/?email__regex=%5E((%5B%5E!%5D%2B)%2B)%2B!%24", None, 400),
+        ("chats/user/?role__regex=(", None, 400),
+        ("chats/user/?sent_messages__isnull=0", None, 400),
+        ("auth/group/?name__regex=(", None, 400),
+        ("chats/message/?p=nonsense", None, 200),
+        ("chats/message/?sent_at__gte=nonsense", None, 302),
+        ("chats/message/nonsense/change/", None, 302),
+    ],
+)
+def test_nonsense_is_refused(staff, path, body, status):
+    response = staff.post(f"/admin/{path}", body) if body else staff.get(f"/admin/{path}")
+    assert response.status_code == status
+    assert not LogEntry.objects.exists()

@@ -4,13 +4,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chats.models import Conversation
+from chats.models import Conversation, User
 from chats.services import delete, rename, send, start
-from chats.tests.support.forms import read_form
+from chats.tests.support.expected import ONE_LINE
+from chats.tests.support.forms import CHANGED, read_form
 
 PATH = "/admin/chats/conversation/"
-CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
-ONE_LINE = "Enter one line of text, without control or invisible characters."
 
 
 def list_last_messages(client, parameters=None):
@@ -159,3 +158,39 @@ class TestTitle:
         assert "Holiday" in client.get(path).content.decode()
         assert client.post(path, {"title": "Work"}).status_code == 403
         assert Conversation.objects.get().title == "Holiday"
+
+
+def test_staff_change_who_takes_part(staff, conversation, alice, carol):
+    before = conversation.updated_at
+    path = f"/admin/chats/conversation/{conversation.pk}/change/"
+    assert staff.post(path, {"participants": [alice.pk, carol.pk]}).status_code == 302
+    conversation.refresh_from_db()
+    assert set(conversation.participants.all()) == {alice, carol}
+    assert conversation.updated_at > before
+
+
+@pytest.mark.skipif(not connection.features.has_select_for_update, reason="has no row locks")
+def test_people_are_locked_before_the_conversation(staff, conversation, alice, carol):
+    """As everywhere, or staff and somebody who is being deleted would wait for each other."""
+    path = f"/admin/chats/conversation/{conversation.pk}/change/"
+    with CaptureQueriesContext(connection) as queries:
+        staff.post(path, {"participants": [alice.pk, carol.pk]})
+    [locked, *_] = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
+    assert carol.pk.hex in locked
+
+
+def test_a_person_who_does_not_exist_is_refused(staff, conversation):
+    path = f"/admin/chats/conversation/{conversation.pk}/change/"
+    response = staff.post(path, {"participants": ["00000000-0000-4000-8000-000000000000"]})
+    assert response.status_code == 200
+    assert response.context["adminform"].errors
+
+
+def test_a_conversation_takes_256_people(staff, conversation, alice):
+    others = User.objects.bulk_create(User(email=f"{n}@example.com") for n in range(256))
+    ids = [user.pk for user in others]
+    path = f"/admin/chats/conversation/{conversation.pk}/change/"
+    response = staff.post(path, {"participants": [alice.pk, *ids]})
+    assert "at most 256 participants" in response.content.decode()
+    assert staff.post(path, {"participants": ids}).status_code == 302
+    assert conversation.participants.count() == 256

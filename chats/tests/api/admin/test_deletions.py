@@ -5,8 +5,10 @@ from django.contrib.admin.models import DELETION, LogEntry
 
 from chats.models import Conversation, Message
 from chats.services import delete_for_staff, send
+from chats.tests.support.rows import read_tables
 
 PATH = "/admin/chats/message/"
+TABLES = (Message, Conversation, LogEntry)
 WHAT_STAYS = "A mark stays in its place"
 
 
@@ -20,11 +22,6 @@ def delete_selected(client, *messages):
     body = {"action": "delete_selected", "_selected_action": [each.pk for each in messages]}
     response = client.post(PATH, body | {"post": "yes"}, follow=True)
     assert f"Successfully deleted {len(messages)} message" in response.content.decode()
-
-
-def read_tables():
-    models = (Message, Conversation, LogEntry)
-    return [list(model.objects.order_by("pk").values()) for model in models]
 
 
 @pytest.fixture
@@ -62,9 +59,9 @@ class TestBothWays:
 
     def test_once_more_changes_nothing(self, staff, messages, delete):
         delete(staff, *messages)
-        before = read_tables()
+        before = read_tables(*TABLES)
         delete(staff, *messages)
-        assert read_tables() == before
+        assert read_tables(*TABLES) == before
 
     def test_one_whose_conversation_was_deleted_meanwhile_is_gone(
         self, staff, messages, delete, monkeypatch
@@ -81,13 +78,13 @@ class TestBothWays:
 
 
 def test_who_may_not_delete_them_does_not(make_staff, messages):
-    before = read_tables()
+    before = read_tables(*TABLES)
     client = make_staff("view_message", "change_message", "add_message")
     path = f"{PATH}{messages[0].pk}/delete/"
     assert client.post(path, {"post": "yes"}).status_code == 403
     selected = {"action": "delete_selected", "_selected_action": [messages[0].pk]}
     client.post(PATH, selected | {"post": "yes"})
-    assert read_tables() == before
+    assert read_tables(*TABLES) == before
 
 
 class TestPages:

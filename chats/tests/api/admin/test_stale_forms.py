@@ -8,9 +8,9 @@ from django.utils.html import escape
 
 from chats.models import Conversation, User
 from chats.services import erase
-from chats.tests.support.forms import read_form
+from chats.tests.support.forms import CHANGED, read_form
+from chats.tests.support.rows import change, read_row
 
-CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
 ERASED = "This user was erased after you opened the page. Nothing was saved."
 DELETED = "This {} was deleted after you opened the page. Nothing was saved."
 PERHAPS_DELETED = "Perhaps it was deleted?"
@@ -51,14 +51,6 @@ def after_reading(monkeypatch):
     return after_reading
 
 
-def change(user, **columns):
-    User.objects.filter(pk=user.pk).update(**columns)
-
-
-def get_row(row):
-    return type(row).objects.filter(pk=row.pk).values().first()
-
-
 class TestPerson:
     @pytest.mark.parametrize(
         "meanwhile",
@@ -72,9 +64,9 @@ class TestPerson:
     def test_what_staff_did_not_touch_is_not_written(self, staff, alice, meanwhile):
         form = Form(staff, alice)
         change(alice, **meanwhile)
-        before = get_row(alice)
+        before = read_row(alice)
         assert form.is_saved(role="host")
-        assert get_row(alice) == before | {"role": "host"}
+        assert read_row(alice) == before | {"role": "host"}
 
     def test_who_was_dismissed_stays_dismissed(self, staff, make_user):
         sam = make_user("Sam", is_staff=True, is_superuser=True)
@@ -94,7 +86,7 @@ class TestPerson:
         form = Form(client, dismissed)
         after_reading(User, lambda: change(dismissed, **dict.fromkeys(flags, False)))
         form.save(**{f"initial-{flag}": "False" for flag in flags})
-        row = get_row(dismissed)
+        row = read_row(dismissed)
         assert [row[flag] for flag in flags] == [False] * 3
 
     def test_the_history_has_the_address_of_now(self, staff, alice):
@@ -120,11 +112,11 @@ class TestPerson:
     def test_what_somebody_else_changed_too_is_refused(self, staff, alice, meanwhile, wish):
         form = Form(staff, alice)
         change(alice, **meanwhile)
-        before = get_row(alice)
+        before = read_row(alice)
         [field] = wish
         response = form.save(**wish)
         assert response.context["adminform"].errors == {field: [CHANGED]}
-        assert get_row(alice) == before
+        assert read_row(alice) == before
 
     def test_a_form_that_was_refused_still_knows_what_it_showed(self, staff, alice):
         form = Form(staff, alice)
@@ -140,9 +132,9 @@ class TestPerson:
     def test_who_was_erased_stays_erased(self, staff, alice):
         form = Form(staff, alice)
         erase(alice)
-        before = get_row(alice)
+        before = read_row(alice)
         assert ERASED in form.save(role="host").content.decode()
-        assert get_row(alice) == before
+        assert read_row(alice) == before
 
     @pytest.mark.parametrize(
         ("meanwhile", "sentence"),
@@ -154,11 +146,11 @@ class TestPerson:
 
         def end():
             meanwhile(User.objects.get(pk=alice.pk))
-            rows.append(get_row(alice))
+            rows.append(read_row(alice))
 
         after_reading(User, end)
         assert sentence in form.save(role="host", first_name="Back").content.decode()
-        assert [get_row(alice)] == rows
+        assert [read_row(alice)] == rows
         assert not LogEntry.objects.exists()
 
     def test_who_became_staff_is_not_changed_by_other_staff(self, make_staff, alice, after_reading):
@@ -251,10 +243,10 @@ class TestConversation:
     def test_nothing_touched_is_nothing_written(self, staff, conversation, alice):
         form = Form(staff, conversation)
         conversation.participants.remove(alice)
-        before = get_row(conversation)
+        before = read_row(conversation)
         assert form.is_saved()
         assert alice not in conversation.participants.all()
-        assert get_row(conversation) == before
+        assert read_row(conversation) == before
 
     @pytest.mark.parametrize("end", [erase, lambda user: change(user, is_active=False)])
     def test_the_inactive_are_not_added(self, staff, conversation, alice, carol, mallory, end):

@@ -11,6 +11,7 @@ from chats.accounts.password_forms import PasswordNotReplaced
 from chats.models import User
 from chats.services import erase
 from chats.tests.conftest import PASSWORD
+from chats.tests.support.rows import change, deactivate, read_row
 from messaging_app.backends.hashers import Argon2PasswordHasher
 
 NEW = "another long password"
@@ -34,16 +35,8 @@ def while_hashing(monkeypatch):
     return while_hashing
 
 
-def change(user, **columns):
-    User.objects.filter(pk=user.pk).update(**columns)
-
-
 def demote(user):
     change(user, is_staff=False, is_superuser=False)
-
-
-def deactivate(user):
-    change(user, is_active=False)
 
 
 def promote(user):
@@ -52,10 +45,6 @@ def promote(user):
 
 def change_password(user):
     change(user, password=make_password(None))
-
-
-def read_row(user):
-    return User.objects.filter(pk=user.pk).values().first()
 
 
 class TestOwnPassword:

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from chats.models import User
 from chats.services import erase, rename, send, start
+from chats.tests.conftest import PASSWORD
 from chats.tests.support.forms import FormParser
 
 
@@ -158,3 +159,50 @@ class TestErase:
     def test_nobody_but_staff_sees_the_page(self, client, alice, bob):
         client.force_login(bob)
         assert client.get(get_path(alice, "erase")).status_code == 302
+
+
+class TestPeople:
+    def test_deactivated_people_are_out_at_once(self, staff, api, alice, bob):
+        clients = [api(alice), api(bob)]
+        assert [each.get("/api/users/me/").status_code for each in clients] == [200, 200]
+        body = {"action": "deactivate", "_selected_action": [alice.pk, bob.pk]}
+        response = staff.post("/admin/chats/user/", body, follow=True)
+        assert "Users deactivated: 2." in response.content.decode()
+        assert [each.get("/api/users/me/").status_code for each in clients] == [401, 401]
+        history = staff.get(f"/admin/chats/user/{alice.pk}/history/").content.decode()
+        assert "Deactivated." in history
+
+    def test_one_who_has_written_is_not_deleted(self, staff, alice, message):
+        path = f"/admin/chats/user/{alice.pk}/delete/"
+        page = staff.get(path).content.decode()
+        assert "Messages of alice@example.com. Erase this user instead" in page
+        assert staff.post(path, {"post": "yes"}).status_code == 200
+        assert User.objects.filter(pk=alice.pk).exists()
+
+    def test_a_user_without_messages_is_deleted(self, staff, carol):
+        path = f"/admin/chats/user/{carol.pk}/delete/"
+        assert staff.post(path, {"post": "yes"}).status_code == 302
+        assert not User.objects.filter(pk=carol.pk).exists()
+
+    @pytest.mark.parametrize("path", ["add/", "{alice.pk}/change/"])
+    def test_an_address_is_measured_in_lower_case(self, staff, alice, path):
+        """In which an İ is two characters."""
+        email = "İ" * 130 + "@" + 4 * f"{'x' * 29}." + "com"
+        assert len(email) == 254 < len(email.lower())
+        form = {"email": email, "first_name": "A", "last_name": "B", "role": "guest"}
+        form |= {"password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
+        response = staff.post(f"/admin/chats/user/{path.format(alice=alice)}", form)
+        assert response.status_code == 200
+        assert "email" in response.context["adminform"].errors
+
+
+@pytest.mark.parametrize("email", ["alice@example.com", "alice@erased.invalid"])
+def test_staff_change_a_person(staff, alice, email):
+    """Also one who has registered an address like those of erased people."""
+    User.objects.filter(pk=alice.pk).update(email=email)
+    form = {"email": email, "first_name": "Alice", "last_name": "Test", "role": "host"}
+    response = staff.post(f"/admin/chats/user/{alice.pk}/change/", form)
+    assert response.status_code == 302
+    alice.refresh_from_db()
+    assert (alice.role, alice.is_active) == ("host", False)
+    assert alice.check_password(PASSWORD)

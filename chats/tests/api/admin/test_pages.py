@@ -1,0 +1,193 @@
+"""What staff see and do in the admin, and what they do not."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from chats.models import Message, User
+from chats.services import send, start
+from chats.tests.support.forms import SUPERUSERS_PAGES, open_page
+
+PAGES = [
+    "",
+    "chats/",
+    "chats/user/",
+    "chats/user/?q=alice",
+    "chats/user/?q={sender}",
+    "chats/user/?role__exact=guest&is_active__exact=1",
+    "chats/user/add/",
+    "chats/user/{sender}/change/",
+    "chats/user/{sender}/password/",
+    "chats/user/{sender}/delete/",
+    "chats/user/{sender}/erase/",
+    "chats/conversation/",
+    "chats/conversation/?q=alice",
+    "chats/conversation/?q={sender}",
+    "chats/conversation/add/",
+    "chats/conversation/{conversation}/change/",
+    "chats/conversation/{conversation}/history/",
+    "chats/conversation/{conversation}/delete/",
+    "autocomplete/?app_label=chats&model_name=conversation&field_name=participants&term=a",
+]
+MESSAGE_PAGES = [
+    "chats/message/",
+    "chats/message/?q=hello",
+    "chats/message/?q={conversation}",
+    "chats/message/?q={sender}",
+    "chats/message/?q=alice@example.com",
+    "chats/message/?q=2026-01-31",
+    "chats/message/?sent_at__gte=2026-01-31+00:00:00%2B00:00",
+    "chats/message/{message}/change/",
+    "chats/message/{message}/history/",
+    "chats/message/{message}/delete/",
+]
+
+
+class TestPages:
+    @pytest.mark.parametrize("page", PAGES + MESSAGE_PAGES + SUPERUSERS_PAGES)
+    def test_it_opens_with_as_many_queries_and_choices_however_much_there_is(
+        self, staff, message, page, make_user
+    ):
+        """And counts nothing to the end."""
+        open_page(staff, page, message)
+        few = self.measure(staff, page, message)
+        users = [make_user(f"Person{n}") for n in range(60)]
+        for user in users:
+            send(start({user.pk}, actor=message.sender)[0], "Hello", actor=user)
+            send(message.conversation, "Hello", actor=message.sender)
+        assert self.measure(staff, page, message) == few
+
+    def measure(self, client, page, message):
+        with CaptureQueriesContext(connection) as queries:
+            response = open_page(client, page, message)
+        assert response.status_code == 200
+        counts = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
+        assert all("LIMIT" in sql for sql in counts)
+        return len(queries), response.content.count(b"<option")
+
+    def test_a_list_ends_after_1000_rows_and_says_so(self, staff, make_user):
+        User.objects.bulk_create(User(email=f"{n}@example.com") for n in range(1005))
+        page = staff.get("/admin/chats/user/?p=20").content.decode()
+        assert page.count('name="_selected_action"') == 50
+        assert "1000 users" in page
+        assert "These are the first 1000" in page
+        assert "Select all" not in page.replace("Select all objects on this page", "")
+        assert staff.get("/admin/chats/user/?p=21").status_code == 302
+        assert "first 1000" not in staff.get("/admin/chats/user/?q=7@").content.decode()
+
+
+class TestMessages:
+    @pytest.fixture
+    def others(self, message, carol, conversation):
+        """Carol's of yesterday, in the same conversation, and Bob's in another one."""
+        conversation.participants.add(carol)
+        sent, _ = send(conversation, "See you, Bob", actor=carol)
+        Message.objects.filter(pk=sent.pk).update(sent_at=sent.sent_at - timedelta(days=1))
+        sent.refresh_from_db()
+        bob = conversation.participants.get(first_name="Bob")
+        elsewhere, _ = start({carol.pk}, actor=bob)
+        return sent, send(elsewhere, "Hello, Carol", actor=bob)[0]
+
+    @pytest.mark.parametrize(
+        ("term", "expected"),
+        [
+            ("", {"Alice", "Bob", "Carol"}),
+            ("bob", {"Alice", "Carol"}),
+            ("hello bob", {"Alice"}),
+            ('"Hello, Bob"', {"Alice"}),
+            ("{message.pk}", {"Alice"}),
+            ("{message.conversation_id}", {"Alice", "Carol"}),
+            ("{carol.pk}", {"Carol"}),
+            ("CAROL@example.com", {"Carol"}),
+            ("carol@example.com hello", set()),
+            ("{message.conversation_id} see", {"Carol"}),
+            ("{day:%Y-%m-%d}", {"Carol"}),
+            ("{day:%Y-%m-%d} hello", set()),
+            ("2026-02-30", set()),
+            ("00000000-0000-4000-8000-000000000000", set()),
+        ],
+    )
+    def test_they_are_found(self, staff, message, others, carol, term, expected):
+        term = term.format(message=message, carol=carol, day=others[0].sent_at)
+        response = staff.get("/admin/chats/message/", {"q": term})
+        assert {row.sender.first_name for row in response.context["cl"].result_list} == expected
+
+    def test_before_a_search_the_newest_are_listed(self, staff, alice, bob):
+        conversations = [start({bob.pk}, actor=alice)[0] for _ in range(4)]
+        for n in range(160):
+            # The first has most of them, the last one none.
+            send(conversations[n % 8 if n % 8 < 3 else 0], f"{n}", actor=alice)
+        listed = staff.get("/admin/chats/message/?p=2").context["cl"].queryset
+        assert list(listed[:100]) == list(Message.objects.newest_first()[:100])
+        assert listed.count() < 160
+        [oldest] = Message.objects.oldest_first()[:1]
+        body = {"action": "delete_selected", "_selected_action": [oldest.pk], "post": "yes"}
+        assert staff.post("/admin/chats/message/", body).status_code == 302
+        oldest.refresh_from_db()
+        assert oldest.is_deleted
+
+    def test_a_conversation_shows_its_newest_20(self, staff, conversation, alice):
+        for n in range(21):
+            send(conversation, f"Number {n}.", actor=alice)
+        page = staff.get(f"/admin/chats/conversation/{conversation.pk}/change/").content.decode()
+        assert re.findall(r"Number \d+\.", page) == [f"Number {n}." for n in range(20, 0, -1)]
+        assert f"/admin/chats/message/?q={conversation.pk}" in page
+
+    def test_what_people_write_is_text(self, staff, conversation, alice):
+        send(conversation, "<script>alert(1)</script>", actor=alice)
+        for path in (f"conversation/{conversation.pk}/change/", "message/"):
+            page = staff.get(f"/admin/chats/{path}").content.decode()
+            assert "&lt;script&gt;alert(1)" in page
+            assert "<script>alert(1)" not in page
+
+    def test_they_are_not_written(self, staff, message):
+        path = f"/admin/chats/message/{message.pk}/change/"
+        assert staff.post(path, {"message_body": "changed"}).status_code == 403
+        assert staff.get("/admin/chats/message/add/").status_code == 403
+
+    def test_who_may_not_delete_them_deletes_no_conversation(self, make_staff, message):
+        client = make_staff("view_conversation", "delete_conversation")
+        path = f"/admin/chats/conversation/{message.conversation_id}/delete/"
+        assert client.post(path, {"post": "yes"}).status_code == 403
+        body = {"action": "delete_selected", "_selected_action": [message.conversation_id]}
+        assert client.post("/admin/chats/conversation/", body | {"post": "yes"}).status_code == 403
+        assert Message.objects.filter(pk=message.pk).exists()
+
+    def test_who_may_not_view_them_sees_no_word_of_them(self, staff, message, make_staff, alice):
+        """Not where they were deleted either, and not by asking which ones there are."""
+        conversation = message.conversation
+        deleted, _ = send(conversation, "Hello once", actor=alice)
+        staff.post(f"/admin/chats/message/{deleted.pk}/delete/", {"post": "yes"})
+        path = f"/admin/chats/conversation/{conversation.pk}/change/"
+        staff.post(path, {"participants": [alice.pk]})
+        everything = Permission.objects.values_list("codename", flat=True)
+        client = make_staff(*(set(everything) - {"view_message", "change_message"}))
+        client.post(path, {"participants": [alice.pk]})
+        for page in PAGES:
+            response = open_page(client, page, message)
+            assert response.status_code == 200
+            assert "Hello" not in response.content.decode()
+        for page in MESSAGE_PAGES:
+            response = open_page(client, page, message)
+            assert response.status_code == (200 if "delete" in page else 403)
+            assert "Hello" not in response.content.decode()
+        for path, lookup in [
+            ("conversation", "messages__message_body__icontains"),
+            ("user", "sent_messages__message_body__icontains"),
+            ("user", "conversations__messages__message_body__icontains"),
+        ]:
+            assert client.get(f"/admin/chats/{path}/", {lookup: "Hello"}).status_code == 400
+
+
+@pytest.mark.parametrize("model", ["outstandingtoken", "blacklistedtoken"])
+def test_tokens_are_not_shown(staff, model):
+    assert staff.get(f"/admin/token_blacklist/{model}/").status_code == 404
+
+
+def test_nobody_but_staff_gets_in(client, alice):
+    client.force_login(alice)
+    assert client.get("/admin/").status_code == 302

@@ -1,0 +1,192 @@
+"""Erasing a person: what they wrote stays, who they were goes."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import connection, transaction
+from django.db.models.signals import m2m_changed
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from chats.models import Conversation, User
+from chats.services import erase, send, start
+from chats.tests.conftest import NEWCOMER, PASSWORD
+from chats.tests.support.expected import (
+    NO_ACTIVE_ACCOUNT,
+    own_profile,
+    page,
+    public_profile,
+)
+
+DELETED_USER = {"first_name": "Deleted", "last_name": "user", "role": "guest"}
+
+
+def erase_by_the_api(api, client, user):
+    response = api(user).delete("/api/users/me/", {"current_password": PASSWORD})
+    assert (response.status_code, response.content) == (204, b"")
+
+
+def erase_in_the_admin(api, client, user):
+    client.force_login(User.objects.create_superuser("root@example.com", "x"))
+    body = {"action": "erase", "_selected_action": [str(user.pk)]}
+    asked = client.post("/admin/chats/user/", body)
+    assert asked.status_code == 200
+    assert User.objects.get(pk=user.pk).is_active
+    done = client.post("/admin/chats/user/", body | {"confirmed": "yes"})
+    assert done.status_code == 302
+
+
+@pytest.mark.parametrize("erase", [erase_by_the_api, erase_in_the_admin])
+class TestErase:
+    def test_forgets_the_person_and_keeps_what_they_wrote(
+        self, api, client, alice, bob, message, erase
+    ):
+        path = f"/api/conversations/{message.conversation_id}/"
+        api(bob).get(f"{path}messages/")
+        refresh, alices = RefreshToken.for_user(alice), api(alice)
+        erase(api, client, alice)
+        assert alices.get("/api/users/me/").json()["code"] == "user_inactive"
+        response = api().post("/api/token/refresh/", {"refresh": str(refresh)})
+        assert response.status_code == 401
+        response = api().post("/api/token/", {"email": "alice@example.com", "password": PASSWORD})
+        assert (response.status_code, response.json()) == (401, NO_ACTIVE_ACCOUNT)
+        [shown] = api(bob).get(f"{path}messages/").json()["results"]
+        assert shown["sender"] == {"user_id": str(alice.pk)} | DELETED_USER
+        assert shown["message_body"] == "Hello, Bob"
+        assert api(bob).get(path).json()["participants"] == [public_profile(bob)]
+        assert api(bob).get("/api/users/").json() == page()
+        rows = str(list(User.objects.filter(pk=alice.pk).values()))
+        for forgotten in ("alice", "Alice", "Test", alice.phone_number, "argon2"):
+            assert forgotten not in rows
+
+    def test_the_address_can_register_again_as_a_new_person(self, api, client, alice, erase):
+        erase(api, client, alice)
+        response = api().post("/api/users/", NEWCOMER | {"email": "alice@example.com"})
+        assert response.status_code == 201
+        assert response.json()["user_id"] != str(alice.pk)
+
+    def test_the_address_of_an_erased_row_may_be_taken(self, api, client, alice, erase):
+        """By registering the address that the row is given."""
+        in_the_way = NEWCOMER | {"email": f"{alice.pk}@erased.invalid"}
+        assert api().post("/api/users/", in_the_way).status_code == 201
+        erase(api, client, alice)
+        alice.refresh_from_db()
+        assert alice.is_erased
+
+    def test_no_cached_page_shows_one_who_had_left(self, api, client, alice, bob, message, erase):
+        path = f"/api/conversations/{message.conversation_id}/messages/"
+        message.conversation.participants.remove(alice)
+        before = api(bob).get(path).json()["results"][0]["sender"]
+        assert before["first_name"] == "Alice"
+        erase(api, client, alice)
+        after = api(bob).get(path).json()["results"][0]["sender"]
+        assert after == {"user_id": str(alice.pk)} | DELETED_USER
+
+    def test_a_form_that_was_open_in_the_admin_does_not_bring_them_back(
+        self, api, client, alice, erase
+    ):
+        erase(api, client, alice)
+        client.force_login(User.objects.create_superuser("boss@example.com", "x"))
+        form = {"email": "alice@example.com", "first_name": "Alice", "last_name": "Test"}
+        form |= {"role": "guest", "is_active": "on"}
+        response = client.post(f"/admin/chats/user/{alice.pk}/change/", form, follow=True)
+        assert "This user was erased after you opened the page." in response.content.decode()
+        alice.refresh_from_db()
+        assert (alice.is_active, alice.first_name) == (False, "Deleted")
+
+    def test_the_admins_history_forgets_too(self, api, client, alice, erase):
+        root = User.objects.create_superuser("boss@example.com", "x")
+        LogEntry.objects.log_actions(root.pk, [alice], CHANGE, "Changed.", single_object=True)
+        erase(api, client, alice)
+        assert "alice" not in str(list(LogEntry.objects.values())).lower()
+
+
+class TestEraseByTheApi:
+    CONVERSATIONS = 5
+
+    @pytest.fixture
+    def many(self, alice, bob, monkeypatch):
+        """Alice's conversations, of which two are left in a transaction."""
+        monkeypatch.setattr("chats.models.CONVERSATIONS_PER_TRANSACTION", 2)
+        return [start({bob.pk}, actor=alice)[0] for _ in range(self.CONVERSATIONS)]
+
+    @pytest.mark.usefixtures("many")
+    @pytest.mark.django_db(transaction=True)
+    def test_others_write_between_its_transactions(self, alice):
+        clocks_moved, commits = [], []
+
+        def record(execute, sql, params, many, context):
+            result = execute(sql, params, many, context)
+            if sql.startswith('UPDATE "chats_conversation"'):
+                clocks_moved.append((result.rowcount, len(commits)))
+                transaction.on_commit(lambda: commits.append(True))
+            return result
+
+        with connection.execute_wrapper(record):
+            erase(alice)
+        assert clocks_moved == [(2, 0), (2, 1), (1, 2)]
+
+    def test_moves_each_clock_once(self, alice, many):
+        ahead = datetime(2099, 1, 1, tzinfo=UTC)
+        Conversation.objects.update(updated_at=ahead)
+        send(many[0], "Hello", actor=alice)
+        many[0].participants.remove(alice)
+        erase(alice)
+        clocks = dict(Conversation.objects.values_list("pk", "updated_at"))
+        microsecond = timedelta(microseconds=1)
+        # A message, her departure, and her name on the message.
+        assert clocks.pop(many[0].pk) == ahead + 3 * microsecond
+        assert set(clocks.values()) == {ahead + microsecond}
+
+    @pytest.mark.usefixtures("many")
+    @pytest.mark.django_db(transaction=True)
+    def test_one_that_was_interrupted_can_be_repeated(self, api, alice):
+        """The process ends between two transactions."""
+
+        class KilledError(Exception):
+            pass
+
+        def kill(action, **kwargs):
+            if action == "pre_remove" and alice.conversations.count() <= 3:
+                raise KilledError
+
+        m2m_changed.connect(kill, sender=Conversation.participants.through)
+        try:
+            with pytest.raises(KilledError):
+                erase(alice)
+        finally:
+            m2m_changed.disconnect(kill, sender=Conversation.participants.through)
+        assert alice.conversations.count() == 3
+        assert api(alice).get("/api/users/me/").json() == own_profile(alice)
+        erase(alice)
+        assert not alice.conversations.exists()
+        assert alice.is_erased
+
+    @pytest.mark.usefixtures("many")
+    def test_leaves_what_somebody_adds_them_to_meanwhile(self, alice):
+        late = Conversation.objects.create()
+
+        def add(instance, action, **kwargs):
+            if action == "post_remove":
+                late.participants.add(alice)
+
+        m2m_changed.connect(add, sender=Conversation.participants.through)
+        try:
+            erase(alice)
+        finally:
+            m2m_changed.disconnect(add, sender=Conversation.participants.through)
+        assert not late.participants.exists()
+
+    def test_of_a_row_that_was_deleted_meanwhile(self, alice):
+        read_before = User.objects.get(pk=alice.pk)
+        alice.delete()
+        with pytest.raises(User.DoesNotExist):
+            erase(read_before)
+        assert not User.objects.exists()
+
+    @pytest.mark.parametrize("body", [{}, {"current_password": "wrong"}])
+    def test_asks_for_the_password(self, api, alice, body):
+        response = api(alice).delete("/api/users/me/", body)
+        assert (response.status_code, list(response.json())) == (400, ["current_password"])
+        alice.refresh_from_db()
+        assert (alice.is_active, alice.first_name) == (True, "Alice")

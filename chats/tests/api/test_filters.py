@@ -1,0 +1,325 @@
+"""Filters, and the names of query parameters."""
+
+import re
+from uuid import uuid4
+
+import pytest
+
+from chats.rest.filters import MEANINGS, simplify
+from chats.services import delete, edit, send, start
+from chats.tests.support.conformance import get_document
+from chats.tests.support.expected import bodies, listed_bodies
+from chats.tests.support.paths import CONVERSATIONS, MESSAGES, conversation_path, messages_path
+
+
+class TestMessageFilters:
+    @pytest.fixture
+    def get_bodies(self, api, alice, list_path):
+        return lambda **parameters: listed_bodies(api(alice).get(list_path, parameters))
+
+    def test_by_sender(self, get_bodies, alice, bob, conversation):
+        send(conversation, "From Alice", actor=alice)
+        send(conversation, "From Bob", actor=bob)
+        assert get_bodies(sender=bob.pk) == ["From Bob"]
+        assert get_bodies(sender=uuid4()) == []
+
+    def test_by_conversation(self, get_bodies, alice, bob, mallory, conversation):
+        send(conversation, "Here", actor=alice)
+        hidden, _ = start({bob.pk}, actor=mallory)
+        send(hidden, "Hidden", actor=mallory)
+        assert get_bodies(conversation=conversation.pk) == ["Here"]
+        assert get_bodies(conversation=hidden.pk) == []
+        assert get_bodies(conversation=uuid4()) == []
+
+    def test_by_time_both_ends_exclusive(self, get_bodies, alice, conversation):
+        one, two, three = (send(conversation, body, actor=alice)[0] for body in ["1", "2", "3"])
+        assert get_bodies(sent_at_after=one.sent_at.isoformat()) == ["3", "2"]
+        assert get_bodies(sent_at_before=three.sent_at.isoformat()) == ["2", "1"]
+        between = {"sent_at_after": one.sent_at, "sent_at_before": three.sent_at}
+        assert get_bodies(**{name: at.isoformat() for name, at in between.items()}) == ["2"]
+        elsewhere = two.sent_at.astimezone().replace(tzinfo=None).isoformat()
+        assert get_bodies(sent_at_after=f"{two.sent_at:%Y-%m-%dT%H:%M:%S.%fZ}") == ["3"]
+        assert get_bodies(sent_at_after=elsewhere) == ["3"]
+
+    def test_in_either_order(self, get_bodies, alice, conversation):
+        for body in ["1", "2"]:
+            send(conversation, body, actor=alice)
+        assert get_bodies(ordering="sent_at") == ["1", "2"]
+        assert get_bodies(ordering="-sent_at") == get_bodies() == ["2", "1"]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("conversation", "nonsense"),
+            ("conversation", ""),
+            ("sender", "nonsense"),
+            ("sender", ""),
+            ("sender", " "),
+            ("sent_at_after", "\u00a0"),
+            ("sent_at_after", "yesterday"),
+            ("sent_at_after", "10/25/2026"),
+            ("sent_at_after", ""),
+            ("sent_at_after", "2026-02-30T00:00:00Z"),
+            ("sent_at_after", "2026-01-01T00:00:00 00:00"),
+            ("sent_at_after", "0001-01-01T00:00:00+14:00"),
+            ("sent_at_before", "9999-12-31T23:59:59-14:00"),
+            ("sent_at_before", "9" * 400),
+            ("search", "a\0b"),
+            ("ordering", "message_body"),
+            ("ordering", "sent_at,-sent_at"),
+            ("ordering", ""),
+            ("cursor", "nonsense"),
+            ("cursor", ""),
+            ("cursor", "\0"),
+        ],
+        ids=lambda value: value[:30],
+    )
+    def test_refuses_a_value_that_cannot_be_read(self, api, alice, list_path, name, value):
+        response = api(alice).get(list_path, {name: value})
+        assert response.status_code == 400
+        assert list(response.json()) == [name]
+        assert all(isinstance(text, str) for text in response.json()[name])
+
+    @pytest.mark.parametrize(
+        "moment",
+        ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01", "2026-01-01T10:00"],
+    )
+    def test_takes_any_date_in_the_calendar(self, get_bodies, moment):
+        assert get_bodies(sent_at_after=moment) == []
+        assert get_bodies(sent_at_before=moment) == []
+
+    def test_names_an_unknown_parameter_and_the_nearest_one(self, api, alice, list_path):
+        response = api(alice).get(list_path, {"converstion": "x", "page_sise": "2"})
+        assert (response.status_code, response.json()) == (
+            400,
+            {
+                "converstion": ["There is no such parameter here; the nearest is “conversation”."],
+                "page_sise": ["There is no such parameter here; the nearest is “page_size”."],
+            },
+        )
+
+    def test_refuses_a_value_given_twice(self, api, alice, bob, list_path):
+        response = api(alice).get(list_path, {"sender": [str(alice.pk)] * 70})
+        assert (response.status_code, response.json()) == (
+            400,
+            {"sender": ["Too many values: 70. The maximum is 1."]},
+        )
+
+
+class TestFollowing:
+    """`?ordering=updated_at&updated_at_after=`"""
+
+    @pytest.fixture
+    def follow(self, api, bob, path):
+        """`follow(after)`: the bodies that changed since, and the last `updated_at`."""
+
+        def follow(after):
+            query = {"ordering": "updated_at", "updated_at_after": after, "page_size": 2}
+            rows, url = [], path
+            while url:
+                page = api(bob).get(url, query if url == path else None).json()
+                rows, url = rows + page["results"], page["next"]
+            return bodies(rows), rows[-1]["updated_at"] if rows else after
+
+        return follow
+
+    def test_shows_each_change_in_its_order(self, follow, alice, bob, conversation):
+        first, second, third = (send(conversation, f"{n}", actor=alice)[0] for n in range(3))
+        texts, seen = follow("2020-01-01T00:00:00Z")
+        assert texts == ["0", "1", "2"]
+        edit(second, "1, edited", actor=alice)
+        delete(first, actor=alice)
+        send(conversation, "3", actor=bob)
+        edit(third, "2, edited", actor=alice)
+        edit(second, "1, edited twice", actor=alice)
+        texts, seen = follow(seen)
+        assert texts == [None, "3", "2, edited", "1, edited twice"]
+        assert follow(seen) == ([], seen)
+
+    @pytest.mark.parametrize(
+        ("query", "field", "error"),
+        [
+            ({"ordering": "updated_at"}, "ordering", "updated_at requires updated_at_after."),
+            (
+                {"updated_at_after": "2020-01-01T00:00:00Z"},
+                "updated_at_after",
+                "updated_at_after requires ordering=updated_at.",
+            ),
+            (
+                {"updated_at_after": "2020-01-01T00:00:00Z", "ordering": "sent_at"},
+                "updated_at_after",
+                "updated_at_after requires ordering=updated_at.",
+            ),
+            ({"ordering": "-updated_at"}, "ordering", "Use sent_at, -sent_at or updated_at."),
+        ],
+        ids=str,
+    )
+    def test_takes_both_or_neither(self, api, bob, path, query, field, error):
+        response = api(bob).get(path, query)
+        assert (response.status_code, response.json()) == (400, {field: [error]})
+
+    def test_is_for_one_conversation(self, api, bob, conversation):
+        query = {"ordering": "updated_at", "updated_at_after": "2020-01-01T00:00:00Z"}
+        response = api(bob).get(MESSAGES, query | {"conversation": str(conversation.pk)})
+        only_there = "only the list of one conversation has it, /api/conversations/{id}/messages/"
+        assert (response.status_code, response.json()) == (
+            400,
+            {"updated_at_after": [f"There is no such parameter here; {only_there}."]},
+        )
+        del query["updated_at_after"]
+        response = api(bob).get(MESSAGES, query)
+        assert (response.status_code, response.json()) == (
+            400,
+            {
+                "ordering": [
+                    "Use sent_at or -sent_at; updated_at is for the list of one conversation."
+                ]
+            },
+        )
+
+
+class TestConversationFilters:
+    def ids(self, client, **parameters):
+        response = client.get(CONVERSATIONS, parameters)
+        assert response.status_code == 200, response.json()
+        return {row["conversation_id"] for row in response.json()["results"]}
+
+    def test_by_participants_all_of_them(self, api, alice, bob, carol, mallory):
+        two, three = (start(ids, actor=alice)[0] for ids in ({bob.pk}, {bob.pk, carol.pk}))
+        start({carol.pk}, actor=bob)
+        client = api(alice)
+        assert self.ids(client, participants=bob.pk) == {str(two.pk), str(three.pk)}
+        assert self.ids(client, participants=[bob.pk, carol.pk]) == {str(three.pk)}
+        assert self.ids(client, participants=[bob.pk, bob.pk]) == {str(two.pk), str(three.pk)}
+        assert self.ids(client, participants=mallory.pk) == set()
+
+    def test_by_time_both_ends_exclusive(self, api, alice, bob):
+        one, two = (start({bob.pk}, actor=alice)[0] for _ in range(2))
+        client = api(alice)
+        assert self.ids(client, created_at_after=one.created_at.isoformat()) == {str(two.pk)}
+        assert self.ids(client, created_at_before=two.created_at.isoformat()) == {str(one.pk)}
+
+    def test_takes_sixteen_participants_and_no_more(self, api, alice):
+        client = api(alice)
+        assert self.ids(client, participants=[uuid4() for _ in range(16)]) == set()
+        response = client.get(CONVERSATIONS, {"participants": [uuid4() for _ in range(17)]})
+        assert (response.status_code, response.json()) == (
+            400,
+            {"participants": ["Too many values: 17. The maximum is 16."]},
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("participants", "nonsense"),
+            ("participants", ""),
+            ("participants", ["00000000-0000-4000-8000-000000000000", "nonsense"]),
+            ("created_at_after", "0001-01-01T00:00:00+14:00"),
+            ("ordering", "created_at"),
+            ("cursor", "W10=:x"),
+        ],
+    )
+    def test_refuses(self, api, alice, name, value):
+        response = api(alice).get(CONVERSATIONS, {name: value})
+        assert response.status_code == 400
+        assert list(response.json()) == [name]
+
+
+class TestNamesOfOtherApis:
+    NEXT = "follow the “next” link of the response"
+    PATHS = [CONVERSATIONS, MESSAGES, f"{CONVERSATIONS}{{conversation}}/messages/", "/api/users/"]
+
+    @pytest.fixture
+    def hints(self, api, alice, conversation):
+        """`hints(path, names)`: what the list says to use instead of each of them."""
+
+        def hints(path, names):
+            url = path.format(conversation=conversation.pk)
+            response = api(alice).get(url, dict.fromkeys(names, "x"))
+            assert response.status_code == 400
+            return {
+                name: message.removeprefix("There is no such parameter here; ").removesuffix(".")
+                for name, [message] in response.json().items()
+            }
+
+        return hints
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_for_pages(self, hints, path):
+        names = {"page", "offset", "skip", "pageToken", "page[number]"}
+        assert hints(path, names) == dict.fromkeys(names, self.NEXT)
+        names = {"limit", "per_page", "per-page", "perPage", "count", "size"}
+        assert hints(path, names) == dict.fromkeys(names, "use “page_size”")
+
+    @pytest.mark.parametrize("path", PATHS[1:3])
+    def test_of_messages(self, hints, path):
+        meanings = {
+            "search": ["q", "body", "content", "text", "message_body", "query", "keyword"],
+            "sent_at_after": ["since", "after", "start_date", "oldest", "sent_at__gt", "since_id"],
+            "sent_at_before": ["until", "before", "end_date", "latest", "max_id", "to"],
+            "sender": ["sender_id", "from", "author", "user", "user_id", "username", "name"],
+            "ordering": ["order", "order_by", "sort", "sort_by", "dir"],
+            "conversation": ["conversation_id", "chat", "room", "channel", "thread", "title"],
+        }
+        expected = {name: f"use “{use}”" for use, names in meanings.items() for name in names}
+        assert hints(path, expected) == expected
+
+    def test_of_conversations(self, hints):
+        meanings = {
+            "participants": [
+                "participant",
+                "participant_ids",
+                "user",
+                "user_id",
+                "members",
+                "sender",
+            ],
+            "created_at_after": ["since", "after", "start_date", "from", "sent_at_after"],
+            "created_at_before": ["until", "before", "end_date", "to"],
+        }
+        expected = {name: f"use “{use}”" for use, names in meanings.items() for name in names}
+        assert hints(CONVERSATIONS, expected) == expected
+
+    def test_of_users(self, hints):
+        names = ["name", "q", "query", "first_name", "displayName", "user"]
+        expected = dict.fromkeys(names, "use “search”") | {"mail": "use “email”"}
+        expected |= {"username": "use “email”"}
+        assert hints("/api/users/", expected) == expected
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_a_hint_names_what_the_list_has(self, hints, path):
+        """The first parameter of the same meaning, or else the nearest by its spelling."""
+        described = path.replace("{conversation}", "{conversation_id}")
+        operation = get_document()["paths"][described]["get"]
+        known = {
+            parameter["name"]
+            for parameter in operation["parameters"]
+            if parameter.get("in") == "query"
+        }
+        table = {name: uses for uses, names in MEANINGS.items() for name in names.split()}
+        given = hints(path, table.keys() - known)
+        assert given.keys() == table.keys() - known
+        for name, hint in given.items():
+            [first, *_] = [*(use for use in table[name] if use in known), None]
+            if first == "cursor":
+                assert hint == self.NEXT
+            elif first:
+                assert hint == f"use “{first}”"
+            else:
+                [nearest] = re.fullmatch("the nearest is “(.*)”", hint).groups()
+                assert nearest in known
+
+    def test_no_name_has_two_meanings(self):
+        names = [simplify(name) for names in MEANINGS.values() for name in names.split()]
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("query", ["?sender={mallory}", "?cursor=bad", "?x=1"])
+def test_what_narrows_a_list_does_not_narrow_one_object(api, alice, mallory, message, query):
+    query = query.format(mallory=mallory.pk)
+    for path in (
+        conversation_path(message.conversation),
+        f"{MESSAGES}{message.pk}/",
+        f"{messages_path(message.conversation)}{message.pk}/",
+    ):
+        assert api(alice).get(f"{path}{query}").status_code == 200

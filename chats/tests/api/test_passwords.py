@@ -1,0 +1,277 @@
+"""Setting a password, and resetting a forgotten one."""
+
+import re
+from threading import Event
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.contrib.auth import hashers
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.contrib.auth.tokens import default_token_generator
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import connection
+from django.utils.http import urlsafe_base64_encode
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from chats.accounts.password_reset import MAIL
+from chats.models import User
+from chats.services import erase
+from chats.tests.conftest import NEWCOMER, PASSWORD
+from chats.tests.support.rows import change, deactivate
+
+
+class TestSetPassword:
+    PATH = "/api/users/set_password/"
+    NEW = "  moor under the tide "
+
+    def test_ends_every_token_issued_before(self, api, alice):
+        used = str(RefreshToken.for_user(alice))
+        fresh = api().post("/api/token/refresh/", {"refresh": used}).json()
+        client = api(alice)
+        body = {"current_password": PASSWORD, "new_password": self.NEW}
+        response = client.post(self.PATH, body)
+        assert (response.status_code, response.content) == (204, b"")
+        response = client.get("/api/users/me/")
+        assert (response.status_code, response.json()["code"]) == (401, "password_changed")
+        for path, body in [
+            ("/api/token/refresh/", {"refresh": used}),
+            ("/api/token/verify/", {"token": used}),
+            ("/api/token/refresh/", fresh),
+            ("/api/token/verify/", {"token": fresh["refresh"]}),
+            ("/api/token/verify/", {"token": fresh["access"]}),
+        ]:
+            response = api().post(path, body)
+            assert (response.status_code, response.json()["code"]) == (401, "password_changed")
+        for password, status in [(self.NEW, 200), (PASSWORD, 401), (self.NEW.strip(), 401)]:
+            response = api().post("/api/token/", {"email": alice.email, "password": password})
+            assert response.status_code == status
+
+    def test_the_same_password_again_ends_them_too(self, api, alice):
+        client = api(alice)
+        body = {"current_password": PASSWORD, "new_password": PASSWORD}
+        assert client.post(self.PATH, body).status_code == 204
+        assert client.get("/api/users/me/").status_code == 401
+
+    @pytest.mark.parametrize(
+        ("body", "errors"),
+        [
+            (
+                {"current_password": "wrong", "new_password": NEW},
+                {"current_password": ["This is not your current password."]},
+            ),
+            (
+                {"current_password": PASSWORD, "new_password": "12345678"},
+                {
+                    "new_password": [
+                        "This password is too common.",
+                        "This password is entirely numeric.",
+                    ]
+                },
+            ),
+            (
+                {"current_password": PASSWORD, "new_password": "alice@example"},
+                {"new_password": ["The password is too similar to the email."]},
+            ),
+            (
+                {},
+                {
+                    field: ["This field is required."]
+                    for field in ("current_password", "new_password")
+                },
+            ),
+        ],
+    )
+    def test_refuses(self, api, alice, body, errors):
+        client = api(alice)
+        response = client.post(self.PATH, body)
+        assert (response.status_code, response.json()) == (400, errors)
+        assert client.get("/api/users/me/").status_code == 200
+
+    def test_a_password_that_was_changed_meanwhile_is_not_changed_again(self, alice):
+        other_call = User.objects.get(pk=alice.pk)
+        assert alice.replace_password("first")
+        assert not other_call.replace_password("second")
+        alice.refresh_from_db()
+        assert alice.check_password("first")
+
+    def test_a_sign_in_that_strengthens_the_hash_does_not_undo_it(self, alice):
+        weak = Argon2PasswordHasher()
+        weak.time_cost = 1
+        change(alice, password=weak.encode(PASSWORD, "some salt"))
+        signing_in = User.objects.get(pk=alice.pk)
+        assert User.objects.get(pk=alice.pk).replace_password(self.NEW)
+        assert signing_in.check_password(PASSWORD)
+        assert User.objects.get(pk=alice.pk).check_password(self.NEW)
+
+    def test_a_sign_in_strengthens_the_hash(self, api, alice):
+        weak = Argon2PasswordHasher()
+        weak.time_cost = 1
+        change(alice, password=weak.encode(PASSWORD, "some salt"))
+        response = api().post("/api/token/", {"email": alice.email, "password": PASSWORD})
+        client = api(access=response.json()["access"])
+        assert client.get("/api/users/me/").status_code == 200
+        alice.refresh_from_db()
+        assert "m=19456,t=2,p=1" in alice.password
+
+    def test_staff_who_set_it_in_the_admin_end_the_tokens_too(self, api, alice, client):
+        client.force_login(User.objects.create_superuser("root@example.com", "x"))
+        alices = api(alice)
+        response = client.post(
+            f"/admin/chats/user/{alice.pk}/password/",
+            {"password1": self.NEW, "password2": self.NEW, "usable_password": "true"},
+        )
+        assert response.status_code == 302
+        assert alices.get("/api/users/me/").status_code == 401
+
+
+class TestResetPassword:
+    PATH = "/api/users/reset_password/"
+    CONFIRM = "/api/users/reset_password_confirm/"
+    NEW = "moor under the tide"
+
+    @pytest.fixture
+    def ask(self, api, db):
+        """`ask(email)`: the mail that was sent, in a list."""
+
+        def ask(email):
+            before = len(mail.outbox)
+            response = api().post(self.PATH, {"email": email})
+            assert (response.status_code, response.content) == (204, b"")
+            # There is one thread: what was queued before this is done when this is.
+            MAIL.submit(len, mail.outbox).result()
+            return mail.outbox[before:]
+
+        return ask
+
+    @pytest.fixture
+    def link(self, ask, alice, settings):
+        settings.PASSWORD_RESET_URL = "https://chat.example.com/new-password"
+        [sent] = ask("ALICE@example.com")
+        [link] = re.findall(r"https://chat.example.com/new-password\S+", sent.body)
+        return {name: value for name, [value] in parse_qs(urlsplit(link).query).items()}
+
+    def test_mails_a_link_that_works_once(self, api, alice, link):
+        client = api(alice)
+        response = api().post(self.CONFIRM, link | {"new_password": self.NEW})
+        assert (response.status_code, response.content) == (204, b"")
+        assert client.get("/api/users/me/").status_code == 401
+        response = api().post("/api/token/", {"email": alice.email, "password": self.NEW})
+        assert response.status_code == 200
+        again = api().post(self.CONFIRM, link | {"new_password": "another tide"})
+        assert (again.status_code, again.json()) == (
+            400,
+            {"token": ["The link was used or has expired: ask for a new one."]},
+        )
+
+    def test_a_sign_in_ends_the_link(self, api, alice, link):
+        response = api().post("/api/token/", {"email": alice.email, "password": PASSWORD})
+        assert response.status_code == 200
+        response = api().post(self.CONFIRM, link | {"new_password": self.NEW})
+        assert (response.status_code, response.json()) == (
+            400,
+            {"token": ["The link was used or has expired: ask for a new one."]},
+        )
+
+    def test_the_mail_goes_to_the_person(self, ask, alice, settings):
+        settings.DEFAULT_FROM_EMAIL = "chat@example.com"
+        [sent] = ask(alice.email)
+        assert (sent.to, sent.from_email) == (["alice@example.com"], "chat@example.com")
+        assert sent.subject == "Choose a new password"
+        # Without a page to link to, it names what the page would be given.
+        assert re.search(r"uid: \S+\n +token: \S+\n", sent.body)
+
+    def test_the_mail_has_no_text_of_the_persons_own(self, ask, alice):
+        change(alice, first_name="Visit\n\nhttps://evil.example")
+        [sent] = ask(alice.email)
+        assert "evil" not in sent.body
+        assert alice.last_name not in sent.body
+        assert alice.email not in sent.body
+
+    def test_a_page_with_a_query_keeps_it(self, ask, alice, settings):
+        settings.PASSWORD_RESET_URL = "https://chat.example.com/?page=reset"
+        [sent] = ask(alice.email)
+        assert "https://chat.example.com/?page=reset&uid=" in sent.body
+
+    def test_says_the_same_when_there_is_nobody(self, ask, make_user):
+        make_user("Gone", is_active=False)
+        erase(make_user("Erased"))
+        for email in ("nobody@example.com", "gone@example.com", "erased@example.com"):
+            assert ask(email) == []
+
+    def test_does_not_wait_for_the_mail_server(self, api, alice, settings):
+        """The response arrives before the mail can be sent."""
+        settings.EMAIL_BACKEND = f"{__name__}.WaitingBackend"
+        WaitingBackend.go.clear()
+        response = api().post(self.PATH, {"email": alice.email})
+        assert response.status_code == 204
+        assert not WaitingBackend.sent.is_set()
+        WaitingBackend.go.set()
+        assert WaitingBackend.sent.wait(30)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"uid": "nonsense"},
+            {"uid": "\u00e9"},
+            {"uid": ""},
+            {"uid": 5},
+            {"token": "nonsense"},
+            {"token": "c1-" + "0" * 32},
+            {"token": "a\0b"},
+        ],
+        ids=str,
+    )
+    def test_refuses_another_link(self, api, alice, link, change):
+        response = api().post(self.CONFIRM, link | {"new_password": self.NEW} | change)
+        assert response.status_code == 400
+        assert set(response.json()) <= {"uid", "token"}
+        alice.refresh_from_db()
+        assert alice.check_password(PASSWORD)
+
+    def test_refuses_another_persons_uid(self, api, bob, link):
+        uid = urlsafe_base64_encode(str(bob.pk).encode())
+        response = api().post(self.CONFIRM, link | {"uid": uid, "new_password": self.NEW})
+        assert response.status_code == 400
+
+    def test_refuses_a_weak_password_and_the_link_still_works(self, api, link):
+        response = api().post(self.CONFIRM, link | {"new_password": "12345678"})
+        assert (response.status_code, list(response.json())) == (400, ["new_password"])
+        response = api().post(self.CONFIRM, link | {"new_password": self.NEW})
+        assert response.status_code == 204
+
+    def test_a_deactivated_person_cannot_use_it(self, api, alice, link):
+        deactivate(alice)
+        response = api().post(self.CONFIRM, link | {"new_password": self.NEW})
+        assert (response.status_code, list(response.json())) == (400, ["token"])
+
+
+class WaitingBackend(BaseEmailBackend):
+    go, sent = Event(), Event()
+
+    def send_messages(self, email_messages):
+        self.go.wait(30)
+        self.sent.set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_password_is_hashed_while_others_wait_to_write(api, alice, monkeypatch):
+    in_transaction = []
+    encode = hashers.Argon2PasswordHasher.encode
+
+    def record(self, password, salt):
+        in_transaction.append(connection.in_atomic_block)
+        return encode(self, password, salt)
+
+    monkeypatch.setattr(hashers.Argon2PasswordHasher, "encode", record)
+    new = "moor under the tide"
+    uid = urlsafe_base64_encode(str(alice.pk).encode())
+    token = default_token_generator.make_token(alice)
+    assert api().post("/api/users/", NEWCOMER).status_code == 201
+    body = {"uid": uid, "token": token, "new_password": new}
+    assert api().post("/api/users/reset_password_confirm/", body).status_code == 204
+    alice.refresh_from_db()
+    body = {"current_password": new, "new_password": PASSWORD}
+    assert api(alice).post("/api/users/set_password/", body).status_code == 204
+    # One for each of the three calls.
+    assert in_transaction == [False] * 3

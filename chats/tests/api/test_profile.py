@@ -1,0 +1,87 @@
+"""`/api/users/me/`"""
+
+import pytest
+
+from chats.models import User
+from chats.services import change_profile
+from chats.tests.support.expected import (
+    own_profile,
+)
+from chats.tests.support.rows import change
+
+
+class TestMe:
+    def test_shows_the_own_profile(self, api, alice):
+        response = api(alice).get("/api/users/me/")
+        assert (response.status_code, response.json()) == (200, own_profile(alice))
+
+    def test_changes_names_and_phone_number(self, api, alice):
+        change = {"first_name": "Alicia", "last_name": "Archer", "phone_number": ""}
+        response = api(alice).patch("/api/users/me/", change)
+        alice.refresh_from_db()
+        assert (response.status_code, response.json()) == (200, own_profile(alice))
+        assert (alice.first_name, alice.last_name, alice.phone_number) == ("Alicia", "Archer", "")
+
+    @pytest.mark.parametrize(
+        ("field", "value", "error"),
+        [
+            ("user_id", "00000000-0000-4000-8000-000000000000", "This cannot be changed."),
+            (
+                "email",
+                "x@example.com",
+                "This cannot be changed here. Staff can change it in the admin.",
+            ),
+            ("role", "admin", "This cannot be changed here. Staff set it in the admin."),
+            ("created_at", "2000-01-01T00:00:00Z", "This cannot be changed."),
+            (
+                "password",
+                "tide over the moor",
+                "This cannot be changed here. Use POST /api/users/set_password/.",
+            ),
+        ],
+    )
+    def test_says_where_another_field_can_be_changed(self, api, alice, field, value, error):
+        before = User.objects.values().get()
+        for wish in (value, getattr(alice, field), None):
+            change = {"first_name": "Alicia", field: wish}
+            response = api(alice).patch("/api/users/me/", change)
+            assert (response.status_code, response.json()) == (400, {field: [error]})
+        assert User.objects.values().get() == before
+
+    def test_names_all_that_is_wrong(self, api, alice):
+        change = {"phone_number": "0151", "role": "admin", "email": "x@example.com"}
+        response = api(alice).patch("/api/users/me/", change)
+        assert response.status_code == 400
+        assert set(response.json()) == set(change)
+
+    def test_ignores_what_is_no_field_of_the_profile(self, api, alice):
+        wish = {"is_staff": True, "is_superuser": True, "is_active": False, "groups": [1]}
+        wish |= {"last_login": None, "nickname": "Al"}
+        response = api(alice).patch("/api/users/me/", wish | {"first_name": "Alicia"})
+        before, alice = alice, User.objects.get()
+        assert (response.status_code, response.json()) == (200, own_profile(alice))
+        assert alice.first_name == "Alicia"
+        flags = ("is_staff", "is_superuser", "is_active")
+        assert [getattr(alice, flag) for flag in flags] == [False, False, True]
+        assert alice.password == before.password
+
+    def test_overwrites_nothing_that_was_not_sent(self, alice):
+        """Staff give her a role after the request read her row."""
+        read_before = User.objects.get(pk=alice.pk)
+        change(alice, role="host", last_name="Archer")
+        changed = change_profile(read_before, first_name="Alicia")
+        assert (changed.first_name, changed.last_name, changed.role) == ("Alicia", "Archer", "host")
+
+    def test_refuses_a_name_that_is_not_one_line(self, api, alice):
+        response = api(alice).patch("/api/users/me/", {"first_name": "Alice\nYou have won"})
+        assert (response.status_code, list(response.json())) == (400, ["first_name"])
+
+    def test_a_change_of_nothing_is_taken(self, api, alice):
+        assert api(alice).patch("/api/users/me/", {}).json() == own_profile(alice)
+
+    def test_refuses_a_bad_phone_number(self, api, alice):
+        response = api(alice).patch("/api/users/me/", {"phone_number": "0151", "first_name": "X"})
+        assert response.status_code == 400
+        assert list(response.json()) == ["phone_number"]
+        alice.refresh_from_db()
+        assert alice.first_name == "Alice"

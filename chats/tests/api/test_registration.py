@@ -1,0 +1,220 @@
+"""`POST /api/users/`, and users that code creates."""
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from chats.models import User
+from chats.tests.conftest import NEWCOMER
+from chats.tests.support.expected import (
+    ONE_LINE,
+    own_profile,
+)
+
+SEVERAL_LINES = [
+    "Dora\nYou have won",
+    "Dora\rYou",
+    "Dora\tYou",
+    "Dora\u2028You",
+    "Dora\u2029You",
+    "Do\x85ra",
+    "Do\x07ra",
+    "\u202earoD",
+    "Do\u200bra",
+    "Do\u00adra",
+    "\ufeffDora",
+    "\u200d",
+    "\u200d \u200d",
+    "\u3164",
+    "\u2800",
+    "\ufe0f",
+]
+# The first three fold to ASCII letters, and so pass Django's own validator.
+NOT_ASCII = ["jımmy@example.com", "ſam@example.com", "\u212aim@example.com", "zoë@example.com"]
+NOT_PLAIN = [
+    '"\x1b[31m"@example.com',
+    '"visit evil.example"@example.com',
+    "x@\u2028.com",
+    "x@ex\u202eample.com",
+    "x@example\u200b.com",
+    "x@\u3164.com",
+    "x@\uff45xample.com",
+]
+
+
+class TestRegister:
+    def test_returns_own_profile(self, api, db):
+        response = api().post("/api/users/", NEWCOMER | {"phone_number": "+4915112345678"})
+        assert response.status_code == 201
+        dora = User.objects.get()
+        assert response.json() == own_profile(dora)
+        assert (dora.email, dora.phone_number, dora.role) == (
+            "dora@example.com",
+            "+4915112345678",
+            "guest",
+        )
+        assert dora.password.startswith("argon2")
+        assert dora.check_password("  tide over the moor  ")
+
+    def test_nobody_gives_themselves_a_role(self, api, db):
+        wish = {"role": "admin", "is_staff": True, "is_superuser": True, "is_active": False}
+        wish |= {"user_id": "00000000-0000-4000-8000-000000000000", "groups": [1]}
+        response = api().post("/api/users/", NEWCOMER | wish)
+        assert response.status_code == 201
+        dora = User.objects.get()
+        assert response.json()["role"] == "guest"
+        assert (dora.role, dora.is_staff, dora.is_superuser, dora.is_active) == (
+            "guest",
+            False,
+            False,
+            True,
+        )
+        assert str(dora.user_id) != wish["user_id"]
+
+    def test_does_not_look_at_a_token(self, api, db):
+        client = api()
+        client.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
+        assert client.post("/api/users/", NEWCOMER).status_code == 201
+
+    @pytest.mark.parametrize(
+        ("change", "errors"),
+        [
+            ({"email": "nonsense"}, {"email": ["Enter a valid email address."]}),
+            ({"email": 5}, {"email": ["Enter a valid email address."]}),
+            (
+                {"email": "ALICE@example.com"},
+                {"email": ["A user with this e-mail address already exists."]},
+            ),
+            ({"first_name": " "}, {"first_name": ["This field may not be blank."]}),
+            ({"first_name": 5}, {"first_name": ["Not a valid string."]}),
+            ({"last_name": None}, {"last_name": ["This field may not be null."]}),
+            (
+                {"last_name": "x" * 151},
+                {"last_name": ["Ensure this field has no more than 150 characters."]},
+            ),
+            (
+                {"last_name": "a\0b"},
+                {"last_name": [ONE_LINE, "Null characters are not allowed."]},
+            ),
+            (
+                {"password": "12345"},
+                {
+                    "password": [
+                        "This password is too short. It must contain at least 8 characters.",
+                        "This password is too common.",
+                        "This password is entirely numeric.",
+                    ]
+                },
+            ),
+            (
+                {"password": "dora@example.com"},
+                {"password": ["The password is too similar to the email."]},
+            ),
+            ({"password": ["a", "b"]}, {"password": ["Not a valid string."]}),
+        ],
+        ids=str,
+    )
+    def test_refuses(self, api, alice, change, errors):
+        response = api().post("/api/users/", NEWCOMER | change)
+        assert (response.status_code, response.json()) == (400, errors)
+        assert User.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        "phone_number",
+        ["12345", "+0123456789", "+1 415 555 2671", "+1234567890123456", "+1415555x", "+٤٥٦٧٨٩"],
+    )
+    def test_refuses_what_is_not_e164(self, api, db, phone_number):
+        response = api().post("/api/users/", NEWCOMER | {"phone_number": phone_number})
+        assert response.status_code == 400
+        assert list(response.json()) == ["phone_number"]
+        assert not User.objects.exists()
+
+    def test_says_what_is_missing(self, api, db):
+        response = api().post("/api/users/", {})
+        required = ["This field is required."]
+        assert (response.status_code, response.json()) == (
+            400,
+            dict.fromkeys(["email", "first_name", "last_name", "password"], required),
+        )
+
+    @pytest.mark.parametrize(
+        ("field", "name"),
+        [*(("first_name", name) for name in SEVERAL_LINES), ("last_name", "Diaz\nYou have won")],
+    )
+    def test_refuses_a_name_that_is_not_one_line(self, api, db, field, name):
+        response = api().post("/api/users/", NEWCOMER | {field: name})
+        assert (response.status_code, list(response.json())) == (400, [field])
+        assert ONE_LINE in response.json()[field]
+        assert not User.objects.exists()
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "Zoë",
+            "Nguyễn Ánh",
+            "O’Neill-Ó",
+            "محمد",
+            "می\u200cخواهم",
+            "李明",
+            "👩\u200d🚀",
+            "Anne 2nd",
+        ],
+    )
+    def test_takes_names_of_all_scripts(self, api, db, name):
+        response = api().post("/api/users/", NEWCOMER | {"first_name": name})
+        assert (response.status_code, response.json()["first_name"]) == (201, name)
+
+    @pytest.mark.parametrize("email", NOT_ASCII + NOT_PLAIN)
+    def test_refuses_an_address_that_is_not_plain(self, api, db, email):
+        response = api().post("/api/users/", NEWCOMER | {"email": email})
+        assert response.status_code == 400
+        assert list(response.json()) == ["email"]
+        assert not User.objects.exists()
+
+    @pytest.mark.usefixtures("db")
+    def test_says_that_the_local_part_is_ascii(self, api):
+        response = api().post("/api/users/", NEWCOMER | {"email": "jımmy@example.com"})
+        assert response.json() == {
+            "email": ["The part before the @ must contain only ASCII characters."]
+        }
+
+    @pytest.mark.usefixtures("alice")
+    def test_the_database_refuses_an_address_in_another_case(self):
+        bare = User(email="ALICE@EXAMPLE.COM", first_name="A", last_name="B")
+        with pytest.raises(IntegrityError), transaction.atomic():
+            User.objects.bulk_create([bare])
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"first_name": "Dora\nYou have won"},
+        {"last_name": "Di\0az"},
+        {"email": "jımmy@example.com"},
+        {"email": "nonsense"},
+        {"phone_number": "0151"},
+    ],
+    ids=repr,
+)
+def test_create_user_refuses_what_a_form_would(db, wish):
+    with pytest.raises(ValidationError):
+        User.objects.create_user(**NEWCOMER | wish)
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("email", ["Ann@BÜCHER.example", "ann+ben@mail.example.com"])
+@pytest.mark.django_db
+def test_create_user_takes_domains_in_any_script(email):
+    assert User.objects.create_user(email=email).email == email.lower()
+
+
+def test_people_are_made_in_code_with_create_user(db):
+    user = User.objects.create_user(email="Eve@Example.com", password="x", first_name="Eve")
+    assert (user.email, user.role, user.is_staff, user.check_password("x")) == (
+        "eve@example.com",
+        "guest",
+        False,
+        True,
+    )
+    admin = User.objects.create_superuser(email="root@example.com", password="x")
+    assert (admin.role, admin.is_staff, admin.is_superuser) == ("admin", True, True)

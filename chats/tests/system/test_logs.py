@@ -1,0 +1,122 @@
+"""The access log and the error log."""
+
+import re
+from uuid import uuid4
+
+import pytest
+import requests
+
+from chats.tests.support.servers import (
+    PASSWORD,
+)
+
+
+@pytest.mark.once
+class TestLogs:
+    def test_a_line_has_the_request_id_that_the_client_got(self, server):
+        response = server.request("GET", "/api/")
+        line = server.get_request(response)
+        assert {name: line[name] for name in ("method", "path", "status", "bytes")} == {
+            "method": "GET",
+            "path": "/api/",
+            "status": 200,
+            "bytes": len(response.content),
+        }
+
+    def test_a_proxys_request_id_is_kept(self, server):
+        request_id = str(uuid4())
+        response = server.request("GET", "/api/", headers={"X-Request-ID": request_id})
+        assert response.headers["X-Request-ID"] == request_id
+
+    @pytest.mark.parametrize("request_id", ["x", "1\u00ff", "a" * 1000])
+    def test_a_request_id_that_is_no_uuid_is_replaced(self, server, request_id):
+        headers = {"X-Request-ID": request_id.encode("latin-1")}
+        response = server.request("GET", "/api/", headers=headers)
+        assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-ID"])
+
+    def test_a_quote_does_not_break_a_line(self, server):
+        response = server.request("GET", '/api/"%22\\%0a%00', headers={"User-Agent": '"\\\t'})
+        assert server.get_request(response)["path"] == '/api/""\\\n\x00'
+
+    def test_an_error_is_logged_with_its_request_id_and_traceback(self, server):
+        person = server.sign_up("alice")
+        # The description has no 500.
+        person.session_class = requests.Session
+        begin = len(server.error_log.read_text())
+        server.database.execute("ALTER TABLE chats_message RENAME TO gone")
+        try:
+            response = person.call("GET", "/messages/")
+        finally:
+            server.database.execute("ALTER TABLE gone RENAME TO chats_message")
+        assert response.status_code == 500
+        assert response.json() == {"detail": "Internal Server Error"}
+        [line, *rest] = server.error_log.read_text()[begin:].splitlines()
+        request_id = response.headers["X-Request-ID"]
+        message = f"{request_id} django.request Internal Server Error: /api/messages/"
+        assert line.endswith(message)
+        assert rest[0].startswith("Traceback")
+
+    @pytest.mark.parametrize("path", ["/api/", "/admin/login/", "/nothing"])
+    @pytest.mark.parametrize("host", ["evil.example", "a b", "\u00ff\u0085"])
+    def test_a_false_host_is_a_line(self, server, path, host):
+        begin = len(server.error_log.read_text())
+        response = server.request("GET", path, headers={"Host": host.encode("latin-1")})
+        assert response.status_code == 400
+        server.get_request(response)
+        [line] = server.error_log.read_text()[begin:].splitlines()
+        request_id = response.headers["X-Request-ID"]
+        assert f"{request_id} django.security.DisallowedHost Invalid HTTP_HOST header" in line
+
+    @pytest.mark.parametrize(
+        ("form", "status", "logger"),
+        [
+            ({f"field{n}": "" for n in range(1_001)}, 400, "TooManyFieldsSent"),
+            ({"username": "a" * 2_621_440}, 400, "RequestDataTooBig"),
+            ({"username": "a"}, 403, "csrf"),
+        ],
+        ids=["fields", "bytes", "no token"],
+    )
+    def test_what_a_client_did_wrong_is_a_line(self, server, form, status, logger):
+        begin = len(server.error_log.read_text())
+        cookies = {"csrftoken": "a" * 32}
+        response = server.request("POST", "/admin/login/", data=form, cookies=cookies)
+        assert response.status_code == status
+        server.get_request(response)
+        [line] = server.error_log.read_text()[begin:].splitlines()
+        assert f"{response.headers['X-Request-ID']} django.security.{logger} " in line
+
+    def test_nothing_secret_is_logged(self, server):
+        alice, bob = server.sign_up("alice"), server.sign_up("bob")
+        conversation_id = alice.start(bob).json()["conversation_id"]
+        path = f"/conversations/{conversation_id}/messages/"
+        secret, wrong = uuid4().hex, uuid4().hex
+        assert alice.send(conversation_id, secret, key=secret).status_code == 201
+        assert alice.get(path, search=secret)["results"]
+        assert alice.call("GET", path, params={"nothing": secret}).status_code == 400
+        sign_in = {"email": alice.email, "password": wrong}
+        assert server.request("POST", "/api/token/", json=sign_in, timeout=9).status_code == 401
+        refresh = {"refresh": alice.refresh}
+        fresh = server.request("POST", "/api/token/refresh/", json=refresh, timeout=9).json()
+        # gunicorn responds to what it cannot read, and would quote it.
+        for garbage in (f"GET /?{secret} NONSENSE", f"GET / HTTP/1.1\r\nAuthorization {wrong}"):
+            assert send_raw(server, f"{garbage}\r\n\r\n").startswith(b"HTTP/1.1 400")
+        # The description has no 500.
+        alice.session_class = requests.Session
+        server.database.execute("ALTER TABLE chats_message RENAME TO gone")
+        try:
+            response = alice.send(conversation_id, secret)
+        finally:
+            server.database.execute("ALTER TABLE gone RENAME TO chats_message")
+        assert response.status_code == 500
+        server.get_request(response)
+        logs = server.access_log.read_text() + server.error_log.read_text()
+        assert f"POST /api{path}" not in logs
+        assert path in logs
+        tokens = [alice.access, alice.refresh, *fresh.values()]
+        assert not [word for word in (secret, wrong, PASSWORD, *tokens) if word in logs]
+
+
+def send_raw(server, text):
+    with server.connect() as connection:
+        connection.sendall(text.encode())
+        return connection.recv(100)
