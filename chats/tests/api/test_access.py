@@ -87,7 +87,7 @@ ACCESS = [
     ACCESS,
     ids=[f"{method} {path}" for method, path, *_ in ACCESS],
 )
-def test_access(
+def test_status_code_by_caller(
     api, alice, bob, mallory, message, method, path, route, anonymous, outsider, participant
 ):
     path = path.format(conversation=message.conversation_id, message=message.pk, user=bob.pk)
@@ -117,7 +117,9 @@ OUTSIDE = [row[:2] for row in ACCESS if "{" in row[1] and row[4] == 404]
 
 @pytest.mark.parametrize(("method", "path"), OUTSIDE)
 @pytest.mark.parametrize("body", [{}, {"message_body": "Let me in", "user_id": "nonsense"}])
-def test_an_outsider_learns_nothing(api, bob, mallory, message, method, path, body):
+def test_outsider_gets_the_same_404_for_foreign_and_unknown_ids(
+    api, bob, mallory, message, method, path, body
+):
     """A row that is there and one that is not give the same bytes."""
     no_such = "00000000-0000-4000-8000-000000000000"
     responses = [
@@ -149,18 +151,18 @@ def test_an_outsider_learns_nothing(api, bob, mallory, message, method, path, bo
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_malformed_id_is_not_found(api, alice, method, path):
+def test_malformed_id_is_a_404(api, alice, method, path):
     response = api(alice).generic(method, path)
     assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
 
-def test_a_message_is_found_in_its_own_conversation_only(api, alice, carol, message):
+def test_message_in_another_conversation_is_a_404(api, alice, carol, message):
     elsewhere, _ = start({carol.pk}, actor=alice)
     response = api(alice).get(f"/api/conversations/{elsewhere.pk}/messages/{message.pk}/")
     assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
 
-def test_no_response_shows_another_persons_email_or_phone_number(api, alice, bob, message):
+def test_no_response_shows_email_or_phone_number_of_another_user(api, alice, bob, message):
     """Every GET route, as Bob, who talks to Alice."""
     for method, path, *_ in ACCESS:
         if method == "GET":

@@ -15,7 +15,7 @@ from chats.tests.support.rows import import_messages
 local_memory = pytest.mark.skipif(bool(settings.CACHE_URL), reason="looks into local memory")
 
 
-def test_a_page_comes_from_the_cache(api, alice, list_path, message):
+def test_second_page_comes_from_the_cache(api, alice, list_path, message):
     first = api(alice).get(list_path)
     Message.objects.update(message_body="changed")
     second = api(alice).get(list_path)
@@ -28,21 +28,21 @@ def test_a_page_comes_from_the_cache(api, alice, list_path, message):
 
 
 @pytest.mark.usefixtures("message")
-def test_one_participants_page_serves_another(api, alice, bob, path):
+def test_nested_page_is_shared_by_participants(api, alice, bob, path):
     api(alice).get(path)
     Message.objects.update(message_body="changed")
     assert listed_bodies(api(bob).get(path)) == ["Hello, Bob"]
 
 
 @pytest.mark.usefixtures("message")
-def test_the_flat_page_is_the_callers_own(api, alice, bob):
+def test_flat_page_is_not_shared(api, alice, bob):
     api(alice).get(MESSAGES)
     Message.objects.update(message_body="changed")
     assert listed_bodies(api(bob).get(MESSAGES)) == ["changed"]
 
 
 @pytest.mark.usefixtures("message")
-def test_an_outsider_never_gets_it(api, alice, mallory, conversation, path):
+def test_outsider_never_gets_a_cached_page(api, alice, mallory, conversation, path):
     for _ in ("cold", "warm"):
         response = api(mallory).get(path)
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
@@ -55,7 +55,7 @@ def test_an_outsider_never_gets_it(api, alice, mallory, conversation, path):
 
 
 @pytest.mark.usefixtures("message")
-def test_one_who_was_removed_is_refused_on_the_next_request(api, bob, conversation, path):
+def test_removed_participant_gets_a_404_on_the_next_request(api, bob, conversation, path):
     client = api(bob)
     assert listed_bodies(client.get(path)) == ["Hello, Bob"]
     assert listed_bodies(client.get(MESSAGES)) == ["Hello, Bob"]
@@ -67,7 +67,7 @@ def test_one_who_was_removed_is_refused_on_the_next_request(api, bob, conversati
     assert listed_bodies(client.get(MESSAGES)) == []
 
 
-def test_a_send_is_seen_by_the_next_request(api, alice, bob, path, list_path, message):
+def test_sent_message_is_in_the_next_response(api, alice, bob, path, list_path, message):
     assert listed_bodies(api(alice).get(list_path)) == ["Hello, Bob"]
     response = api(bob).post(path, {"message_body": "Hello, Alice"})
     assert response.status_code == 201
@@ -75,7 +75,7 @@ def test_a_send_is_seen_by_the_next_request(api, alice, bob, path, list_path, me
         assert listed_bodies(api(user).get(list_path)) == ["Hello, Alice", "Hello, Bob"]
 
 
-def test_a_deletion_is_seen_by_the_next_request(api, alice, list_path, message):
+def test_deleted_rows_are_not_in_the_next_response(api, alice, list_path, message):
     for delete in (message.delete, lambda: Message.objects.all().delete()):
         send(message.conversation, "Another one", actor=alice)
         before = listed_bodies(api(alice).get(list_path))
@@ -83,7 +83,7 @@ def test_a_deletion_is_seen_by_the_next_request(api, alice, list_path, message):
         assert len(listed_bodies(api(alice).get(list_path))) < len(before)
 
 
-def test_a_host_whose_clock_is_behind_is_seen_in_the_flat_list(api, alice, bob, conversation):
+def test_flat_list_shows_messages_of_a_host_whose_clock_is_behind(api, alice, bob, conversation):
     """The newest clock stands still while another one moves behind it."""
     ahead, _ = start({bob.pk}, actor=alice)
     send(ahead, "Ahead", actor=alice)
@@ -95,7 +95,7 @@ def test_a_host_whose_clock_is_behind_is_seen_in_the_flat_list(api, alice, bob, 
     assert listed_bodies(api(alice).get(MESSAGES)) == ["Ahead", "Behind"]
 
 
-def test_each_query_has_its_own_page(api, alice, list_path, conversation):
+def test_cache_key_contains_the_query_string(api, alice, list_path, conversation):
     for body in ("1", "2"):
         send(conversation, body, actor=alice)
     for _ in ("cold", "warm"):
@@ -105,8 +105,8 @@ def test_each_query_has_its_own_page(api, alice, list_path, conversation):
         assert listed_bodies(api(alice).get(list_path, {"page_size": 1})) == ["2"]
 
 
-class TestHeaders:
-    def test_never_max_age(self, api, alice, list_path, message):
+class TestCacheHeaders:
+    def test_are_private_no_cache_without_max_age(self, api, alice, list_path, message):
         for _ in ("cold", "warm"):
             response = api(alice).get(list_path)
             assert response.headers["Cache-Control"] == "private, no-cache"
@@ -114,7 +114,7 @@ class TestHeaders:
             assert "Age" not in response.headers
             assert response.headers["ETag"]
 
-    def test_a_poll_is_a_304_without_a_body(self, api, alice, bob, list_path, message):
+    def test_poll_without_news_is_a_304_without_a_body(self, api, alice, bob, list_path, message):
         for _ in ("cold", "warm"):
             etag = api(alice).get(list_path).headers["ETag"]
             response = api(alice).get(list_path, HTTP_IF_NONE_MATCH=etag)
@@ -125,7 +125,7 @@ class TestHeaders:
         response = api(alice).get(list_path, HTTP_IF_NONE_MATCH=etag)
         assert listed_bodies(response) == ["News", "Hello, Bob"]
 
-    def test_a_304_survives_a_new_access_token(self, api, alice, list_path, message):
+    def test_etag_survives_a_new_access_token(self, api, alice, list_path, message):
         client = api()
         tokens = [AccessToken.for_user(alice) for _ in range(2)]
         assert str(tokens[0]) != str(tokens[1])
@@ -136,14 +136,14 @@ class TestHeaders:
         assert client.get(list_path, HTTP_IF_NONE_MATCH=etag).status_code == 304
 
 
-def test_one_callers_accept_header_is_not_served_to_another(api, alice, bob, list_path, message):
+def test_accept_header_of_one_caller_is_not_served_to_another(api, alice, bob, list_path, message):
     for user in (alice, bob):
         response = api(user).get(list_path, HTTP_ACCEPT="application/json; charset=utf-7; indent=3")
         assert response.headers["Content-Type"] == "application/json"
         assert listed_bodies(response) == ["Hello, Bob"]
 
 
-def test_a_query_that_would_be_read_in_two_ways_is_refused(api, alice, list_path):
+def test_query_string_that_is_not_percent_encoded_is_a_400(api, alice, list_path):
     """Bytes that are not percent-encoded: the cache key holds them in another way than the
     filters."""
     response = api(alice).get(list_path, QUERY_STRING="search=é".encode().decode("latin-1"))
@@ -153,8 +153,8 @@ def test_a_query_that_would_be_read_in_two_ways_is_refused(api, alice, list_path
     )
 
 
-class TestSize:
-    def test_a_page_over_64_kib_is_not_stored(self, api, alice, list_path, conversation):
+class TestCacheSize:
+    def test_page_over_64_kib_is_not_stored(self, api, alice, list_path, conversation):
         for _ in range(7):
             send(conversation, "x" * 10_000, actor=alice)
         response = api(alice).get(list_path)
@@ -164,7 +164,7 @@ class TestSize:
         assert listed_bodies(api(alice).get(list_path)) == ["changed"] * 7
 
     @local_memory
-    def test_an_entry_holds_the_bytes_once(self, api, alice, list_path, conversation):
+    def test_entry_holds_the_bytes_once(self, api, alice, list_path, conversation):
         for _ in range(6):
             send(conversation, "x" * 10_000, actor=alice)
         size = len(api(alice).get(list_path).content)
@@ -172,7 +172,7 @@ class TestSize:
         assert size < max(entries) < size + 2_000
 
     @local_memory
-    def test_there_are_at_most_750_entries(self, api, alice, list_path, message):
+    def test_cache_has_at_most_750_entries(self, api, alice, list_path, message):
         for n in range(1_000):
             cache.set(f"{n}", n)
         for n in range(20):
@@ -181,6 +181,6 @@ class TestSize:
 
 
 @local_memory
-def test_an_error_is_not_stored(api, alice, list_path, message):
+def test_error_is_not_cached(api, alice, list_path, message):
     assert api(alice).get(list_path, {"page_size": "0"}).status_code == 400
     assert not cache._cache

@@ -27,7 +27,7 @@ def show(request, api, conversation):
     return show
 
 
-def test_one_participant_gets_what_was_stored_for_another(show, alice, bob, message):
+def test_summary_and_detail_are_shared_by_participants(show, alice, bob, message):
     before = show(alice)
     Conversation.objects.update(title="changed")
     assert show(alice) == before
@@ -49,7 +49,7 @@ def test_one_participant_gets_what_was_stored_for_another(show, alice, bob, mess
     ],
     ids=["send", "edit", "delete", "rename", "join", "leave"],
 )
-def test_a_change_is_seen_by_the_next_request(show, alice, bob, carol, message, change):
+def test_change_is_in_the_next_response(show, alice, bob, carol, message, change):
     before = show(alice)
     change(message, bob, carol)
     after = show(alice)
@@ -61,7 +61,7 @@ def test_a_change_is_seen_by_the_next_request(show, alice, bob, carol, message, 
     assert show(alice) == after
 
 
-def test_what_is_the_callers_alone_is_not_shared(show, alice, bob, message):
+def test_read_state_is_not_shared(show, alice, bob, message):
     for _ in ("cold", "warm"):
         assert show(bob)["unread_count"] == 1
         assert show(alice)["unread_count"] == 0
@@ -70,7 +70,7 @@ def test_what_is_the_callers_alone_is_not_shared(show, alice, bob, message):
     assert show(bob)["read_at"] != show(alice)["read_at"]
 
 
-def test_an_outsider_gets_nothing(show, api, alice, bob, mallory, conversation):
+def test_outsider_never_gets_a_cached_conversation(show, api, alice, bob, mallory, conversation):
     show(alice), show(bob)
     path = conversation_path(conversation)
     conversation.participants.remove(bob)
@@ -81,14 +81,14 @@ def test_an_outsider_gets_nothing(show, api, alice, bob, mallory, conversation):
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
 
-def test_one_who_leaves_during_the_request_gets_nothing(bob, conversation):
+def test_participant_who_leaves_during_the_request_gets_no_detail(bob, conversation):
     found = get_conversation(bob, conversation.pk)
     conversation.participants.remove(bob)
     with pytest.raises(Conversation.DoesNotExist):
         get_detail(bob, found)
 
 
-def test_a_poll_without_news_is_a_304(api, alice, bob, conversation, message):
+def test_poll_without_news_is_a_304(api, alice, bob, conversation, message):
     for path in (CONVERSATIONS, conversation_path(conversation)):
         etag = api(bob).get(path).headers["ETag"]
         response = api(bob).get(path, HTTP_IF_NONE_MATCH=etag)
@@ -100,7 +100,7 @@ def test_a_poll_without_news_is_a_304(api, alice, bob, conversation, message):
 
 
 @local_memory
-def test_what_is_too_large_is_not_stored(api, alice, bob, conversation):
+def test_large_summaries_and_details_are_not_stored(api, alice, bob, conversation):
     other, _ = start({bob.pk}, actor=alice)
     send(other, "small", actor=alice)
     send(conversation, "x" * 10_000, actor=alice)

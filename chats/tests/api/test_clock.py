@@ -72,7 +72,7 @@ WRITES = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 @pytest.mark.parametrize("start", [None, FAR_AHEAD], ids=["now", "2099"])
-def test_it_moves_forward(alice, carol, conversation, clock, write, start):
+def test_every_write_moves_the_clock_forward(alice, carol, conversation, clock, write, start):
     send(conversation, "Old", actor=alice)
     if start:
         Conversation.objects.update(updated_at=start)
@@ -84,7 +84,7 @@ def test_it_moves_forward(alice, carol, conversation, clock, write, start):
         assert clock() <= start + timedelta(microseconds=2)
 
 
-def test_other_conversations_clocks_stand_still(alice, bob, carol, conversation, clock):
+def test_clocks_of_other_conversations_stand_still(alice, bob, carol, conversation, clock):
     other, _ = start({carol.pk}, actor=alice)
     before = clock(other)
     for write in ("send", "delete messages", "remove", "add from the user", "delete users"):
@@ -92,14 +92,14 @@ def test_other_conversations_clocks_stand_still(alice, bob, carol, conversation,
     assert clock(other) == before
 
 
-def test_a_new_message_has_the_clocks_value(alice, conversation, clock):
+def test_sent_at_of_a_new_message_is_the_clock(alice, conversation, clock):
     for write in ("send", "create", "save a message"):
         WRITES[write](conversation, alice, None)
         assert conversation.messages.order_by("-sent_at").first().sent_at == clock()
 
 
 @pytest.mark.parametrize("fields", [{}, {"update_fields": ["message_body"]}], ids=str)
-def test_a_message_that_is_saved_again_keeps_its_time(message, clock, fields):
+def test_saved_message_keeps_sent_at_and_moves_updated_at(message, clock, fields):
     before = message.sent_at
     message.message_body = "Edited in a shell"
     message.save(**fields)
@@ -108,7 +108,7 @@ def test_a_message_that_is_saved_again_keeps_its_time(message, clock, fields):
     assert message.updated_at == clock() > before
 
 
-def test_a_message_that_is_moved_leaves_one_conversation_and_arrives_in_another(
+def test_moved_message_moves_the_clocks_of_both_conversations(
     alice, carol, message, conversation, clock
 ):
     other, _ = start({carol.pk}, actor=alice)
@@ -120,12 +120,12 @@ def test_a_message_that_is_moved_leaves_one_conversation_and_arrives_in_another(
     assert message.sent_at == clock(other)
 
 
-def test_a_message_belongs_to_a_conversation_that_exists(alice, db):
+def test_message_of_an_unknown_conversation_is_not_saved(alice, db):
     with pytest.raises(Conversation.DoesNotExist):
         Message(sender=alice, conversation_id=uuid4(), message_body="Hello").save()
 
 
-def test_saving_a_conversation_never_writes_an_old_value_back(alice, conversation, clock):
+def test_saved_conversation_never_moves_the_clock_back(alice, conversation, clock):
     stale = Conversation.objects.get(pk=conversation.pk)
     send(conversation, "Hello", actor=alice)
     current = clock()
@@ -142,7 +142,7 @@ def test_saving_a_conversation_never_writes_an_old_value_back(alice, conversatio
     assert (stale.created_at, stale.updated_at) == (created_at, current)
 
 
-def test_nothing_moves_when_nothing_changes(alice, bob, conversation, clock):
+def test_clock_stands_still_when_nothing_changes(alice, bob, conversation, clock):
     before = clock()
     conversation.participants.add(alice, bob)
     add_participant(conversation, bob.pk, actor=alice)
@@ -163,7 +163,7 @@ def test_nothing_moves_when_nothing_changes(alice, bob, conversation, clock):
     assert (clock(), after > before) == (after, True)
 
 
-def test_a_failed_write_moves_nothing(alice, mallory, conversation, clock):
+def test_failed_write_does_not_move_the_clock(alice, mallory, conversation, clock):
     before = clock()
     with pytest.raises(Conversation.DoesNotExist):
         send(conversation, "Let me in", actor=mallory)
@@ -173,7 +173,7 @@ def test_a_failed_write_moves_nothing(alice, mallory, conversation, clock):
     assert not Message.objects.exists()
 
 
-def test_bulk_deletion_takes_a_constant_number_of_queries(
+def test_bulk_deletion_has_constant_queries(
     alice, bob, conversation, clock, django_assert_max_num_queries
 ):
     other, _ = start({bob.pk}, actor=alice)
@@ -189,7 +189,7 @@ def test_bulk_deletion_takes_a_constant_number_of_queries(
 
 
 @pytest.mark.parametrize("field", ["sent_at", "updated_at"])
-def test_two_messages_of_a_conversation_never_have_one_time(alice, message, field):
+def test_times_of_messages_are_unique_in_a_conversation(alice, message, field):
     later = message.sent_at + timedelta(seconds=1)
     times = {"sent_at": later, "updated_at": later, field: message.sent_at}
     double = Message(
@@ -199,7 +199,7 @@ def test_two_messages_of_a_conversation_never_have_one_time(alice, message, fiel
         Message.objects.bulk_create([double])
 
 
-def test_a_sender_cannot_be_deleted(alice, message, clock):
+def test_sender_of_a_message_cannot_be_deleted(alice, message, clock):
     before = clock()
     for delete_user in (alice.delete, User.objects.filter(pk=alice.pk).delete):
         with pytest.raises(ProtectedError):
@@ -208,13 +208,13 @@ def test_a_sender_cannot_be_deleted(alice, message, clock):
     assert clock() == before
 
 
-def test_a_manager_deletes_nothing(db):
+def test_managers_have_no_delete(db):
     for model in (Message, User):
         assert not hasattr(model.objects, "delete")
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL compiles plans")
-def test_no_plan_is_compiled(db):
+def test_jit_is_off(db):
     """Compiling the statement that moves the clocks of 40,000 conversations took half an hour."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW jit")

@@ -21,7 +21,7 @@ def not_active(user_id):
 
 
 class TestList:
-    def test_the_latest_activity_comes_first(self, api, alice, bob, carol, mallory):
+    def test_latest_activity_comes_first(self, api, alice, bob, carol, mallory):
         first, _ = start({bob.pk}, actor=alice)
         second, _ = start({bob.pk, carol.pk}, actor=alice)
         start({bob.pk}, actor=mallory)
@@ -39,7 +39,7 @@ class TestList:
         )
         assert response.json()["results"][0]["last_message"]["message_body"] == "Two"
 
-    def test_participants_are_in_the_order_of_their_ids(self, api, alice, make_user):
+    def test_participants_are_ordered_by_user_id(self, api, alice, make_user):
         others = [make_user(f"User{n}") for n in range(5)]
         start({user.pk for user in others}, actor=alice)
         [conversation] = api(alice).get(CONVERSATIONS).json()["results"]
@@ -58,13 +58,13 @@ class TestStart:
             public_profile(user) for user in sorted([alice, bob], key=lambda user: user.pk)
         ]
 
-    def test_doubles_collapse_and_the_caller_always_takes_part(self, api, alice, bob):
+    def test_ignores_duplicate_ids_and_adds_the_caller(self, api, alice, bob):
         named = [str(bob.pk), str(bob.pk).upper(), str(alice.pk), str(bob.pk)]
         response = api(alice).post(CONVERSATIONS, {"participants": named})
         assert response.status_code == 201
         assert set(Conversation.objects.get().participants.all()) == {alice, bob}
 
-    def test_names_every_bad_id(self, api, alice, bob, make_user):
+    def test_error_names_every_bad_user_id(self, api, alice, bob, make_user):
         inactive = make_user("Gone", is_active=False)
         unknown = uuid4()
         named = ["nonsense", str(inactive.pk), str(bob.pk), str(unknown), 5, {}]
@@ -99,7 +99,7 @@ class TestStart:
         ],
         ids=str,
     )
-    def test_refuses(self, api, alice, body, error):
+    def test_refuses_bad_participants(self, api, alice, body, error):
         response = api(alice).post(CONVERSATIONS, body)
         assert (response.status_code, response.json()) == (400, {"participants": [error]})
 
@@ -142,7 +142,7 @@ class TestDetail:
         )
         assert [m["message_body"] for m in going_on.json()["results"]] == ["Message 0"]
 
-    def test_without_messages(self, api, alice, conversation):
+    def test_has_no_last_message_without_messages(self, api, alice, conversation):
         response = api(alice).get(conversation_path(conversation))
         assert (response.status_code, response.json()) == (
             200,
@@ -152,7 +152,7 @@ class TestDetail:
 
 
 class TestAddParticipant:
-    def test_a_newcomer_sees_the_whole_history(self, api, alice, carol, message):
+    def test_new_participant_sees_the_whole_history(self, api, alice, carol, message):
         conversation = message.conversation
         path = conversation_path(conversation)
         before = conversation.updated_at
@@ -166,7 +166,7 @@ class TestAddParticipant:
         assert api(carol).get(path).json() == full_conversation(conversation, carol)
         assert response.json()["messages"][0]["message_body"] == "Hello, Bob"
 
-    def test_nothing_changes_for_one_who_is_in(self, api, alice, bob, conversation):
+    def test_existing_participant_changes_nothing(self, api, alice, bob, conversation):
         path = conversation_path(conversation)
         before = api(alice).get(path).json()
         response = api(alice).post(f"{path}add_participant/", {"user_id": str(bob.pk)})
@@ -186,7 +186,7 @@ class TestAddParticipant:
         ],
         ids=str,
     )
-    def test_refuses(self, api, alice, conversation, body, error):
+    def test_refuses_a_bad_user_id(self, api, alice, conversation, body, error):
         response = api(alice).post(f"{conversation_path(conversation)}add_participant/", body)
         assert (response.status_code, response.json()) == (400, {"user_id": [error]})
 
@@ -197,7 +197,7 @@ class TestAddParticipant:
         )
         assert (response.status_code, response.json()) == (400, {"user_id": [not_active(gone.pk)]})
 
-    def test_refuses_one_more_than_256(self, api, alice, make_user):
+    def test_refuses_a_257th_participant(self, api, alice, make_user):
         others = [make_user(f"User{n}").pk for n in range(MAX_PARTICIPANTS)]
         conversation, _ = start(others[1:], actor=alice)
         before = conversation.updated_at
@@ -213,7 +213,7 @@ class TestAddParticipant:
 
 
 class TestLeave:
-    def test_makes_an_outsider(self, api, alice, bob, message):
+    def test_participant_becomes_an_outsider(self, api, alice, bob, message):
         path = conversation_path(message.conversation)
         client = api(alice)
         response = client.post(f"{path}leave/")
@@ -234,7 +234,7 @@ class TestLeave:
         assert remaining["participants"] == [public_profile(bob)]
         assert remaining["messages"][0]["sender"] == public_profile(alice)
 
-    def test_what_the_last_one_leaves_stays(self, api, alice, bob, message):
+    def test_messages_stay_when_the_last_participant_leaves(self, api, alice, bob, message):
         for user in (alice, bob):
             api(user).post(f"{CONVERSATIONS}{message.conversation_id}/leave/")
         message.refresh_from_db()
@@ -252,7 +252,7 @@ class TestDistinct:
 
         return open_with
 
-    def test_is_the_same_from_either_side(self, open_with, alice, bob):
+    def test_is_the_same_for_both_participants(self, open_with, alice, bob):
         first = open_with(alice, bob, title="Us")
         again = open_with(bob, alice, title="Something else")
         conversation = Conversation.objects.get()
@@ -261,12 +261,12 @@ class TestDistinct:
         assert conversation.title == "Us"
         assert "Idempotent-Replayed" not in again.headers
 
-    def test_is_of_exactly_these_people(self, open_with, alice, bob, carol):
+    def test_has_exactly_these_participants(self, open_with, alice, bob, carol):
         responses = [open_with(alice, bob), open_with(alice, carol), open_with(alice, bob, carol)]
         assert [response.status_code for response in responses] == [201, 201, 201]
         assert len({response.json()["conversation_id"] for response in responses}) == 3
 
-    def test_is_never_one_that_was_started_without_it(self, api, open_with, alice, bob):
+    def test_is_never_a_conversation_that_is_not_distinct(self, api, open_with, alice, bob):
         start({bob.pk}, actor=alice)
         assert open_with(alice, bob).status_code == 201
         response = api(alice).post(CONVERSATIONS, {"participants": [str(bob.pk)]})
@@ -275,7 +275,7 @@ class TestDistinct:
         assert api(alice).post(CONVERSATIONS, body).status_code == 201
         assert Conversation.objects.count() == 4
 
-    def test_another_one_after_somebody_left_or_came(self, open_with, alice, bob, carol):
+    def test_is_another_one_after_participants_changed(self, open_with, alice, bob, carol):
         left, _ = start_distinct({bob.pk}, actor=alice)
         leave(left, actor=bob)
         joined, created = start_distinct({bob.pk}, actor=alice)
@@ -289,7 +289,7 @@ class TestDistinct:
         left.participants.add(bob)
         assert open_with(alice, bob).json()["conversation_id"] == str(left.pk)
 
-    def test_after_many_were_left(self, open_with, alice, bob):
+    def test_has_constant_queries_after_many_were_left(self, open_with, alice, bob):
         def leave_and_start_again():
             leave(start_distinct({bob.pk}, actor=alice)[0], actor=alice)
             with CaptureQueriesContext(connection) as queries:
@@ -300,7 +300,7 @@ class TestDistinct:
         assert len({leave_and_start_again() for _ in range(DISTINCT_EXAMINED + 5)}) == 1
         assert open_with(alice, bob).status_code == 200
 
-    def test_with_a_key_too(self, api, alice, bob):
+    def test_is_the_same_with_an_idempotency_key(self, api, alice, bob):
         body = {"participants": [str(bob.pk)], "distinct": True}
         responses = [api(alice).post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="a") for _ in "12"]
         assert [response.status_code for response in responses] == [201, 200]
@@ -308,18 +308,18 @@ class TestDistinct:
         assert Conversation.objects.count() == 1
 
     @pytest.mark.parametrize("distinct", [None, "true", 1, "", []])
-    def test_takes_true_or_false_only(self, open_with, alice, bob, distinct):
+    def test_must_be_true_or_false(self, open_with, alice, bob, distinct):
         response = open_with(alice, bob, distinct=distinct)
         assert (response.status_code, list(response.json())) == (400, ["distinct"])
 
 
 class TestTitle:
-    def test_is_given_at_the_start(self, api, alice, bob):
+    def test_is_set_when_the_conversation_starts(self, api, alice, bob):
         body = {"participants": [str(bob.pk)], "title": " Holiday in May "}
         response = api(alice).post(CONVERSATIONS, body)
         assert (response.status_code, response.json()["title"]) == (201, "Holiday in May")
 
-    def test_any_participant_changes_it(self, api, alice, bob, conversation):
+    def test_is_changed_by_any_participant(self, api, alice, bob, conversation):
         path = conversation_path(conversation)
         for user, title in [(alice, "x" * 100), (bob, "👩\u200d🚀"), (alice, "")]:
             before = Conversation.objects.get().updated_at
@@ -329,7 +329,7 @@ class TestTitle:
             assert conversation.updated_at > before
 
     @pytest.mark.parametrize("title", ["two\nlines", "a\u2028b", "\u200b", "x" * 101, 5, None])
-    def test_refuses(self, api, alice, bob, conversation, title):
+    def test_bad_title_is_a_400(self, api, alice, bob, conversation, title):
         body = {"participants": [str(bob.pk)], "title": title}
         for response in (
             api(alice).patch(conversation_path(conversation), {"title": title}),

@@ -38,7 +38,7 @@ def erase_in_the_admin(api, client, user):
 
 @pytest.mark.parametrize("erase", [erase_by_the_api, erase_in_the_admin])
 class TestErase:
-    def test_forgets_the_person_and_keeps_what_they_wrote(
+    def test_removes_personal_data_and_keeps_messages(
         self, api, client, alice, bob, message, erase
     ):
         path = f"/api/conversations/{message.conversation_id}/"
@@ -59,13 +59,13 @@ class TestErase:
         for forgotten in ("alice", "Alice", "Test", alice.phone_number, "argon2"):
             assert forgotten not in rows
 
-    def test_the_address_can_register_again_as_a_new_person(self, api, client, alice, erase):
+    def test_email_address_can_register_again(self, api, client, alice, erase):
         erase(api, client, alice)
         response = api().post("/api/users/", NEWCOMER | {"email": "alice@example.com"})
         assert response.status_code == 201
         assert response.json()["user_id"] != str(alice.pk)
 
-    def test_the_address_of_an_erased_row_may_be_taken(self, api, client, alice, erase):
+    def test_email_address_of_the_erased_row_may_be_taken(self, api, client, alice, erase):
         """By registering the address that the row is given."""
         in_the_way = NEWCOMER | {"email": f"{alice.pk}@erased.invalid"}
         assert api().post("/api/users/", in_the_way).status_code == 201
@@ -73,7 +73,9 @@ class TestErase:
         alice.refresh_from_db()
         assert alice.is_erased
 
-    def test_no_cached_page_shows_one_who_had_left(self, api, client, alice, bob, message, erase):
+    def test_cached_page_does_not_show_the_name_of_a_former_participant(
+        self, api, client, alice, bob, message, erase
+    ):
         path = f"/api/conversations/{message.conversation_id}/messages/"
         message.conversation.participants.remove(alice)
         before = api(bob).get(path).json()["results"][0]["sender"]
@@ -82,9 +84,7 @@ class TestErase:
         after = api(bob).get(path).json()["results"][0]["sender"]
         assert after == {"user_id": str(alice.pk)} | DELETED_USER
 
-    def test_a_form_that_was_open_in_the_admin_does_not_bring_them_back(
-        self, api, client, alice, erase
-    ):
+    def test_open_admin_form_does_not_restore_the_user(self, api, client, alice, erase):
         erase(api, client, alice)
         client.force_login(User.objects.create_superuser("boss@example.com", "x"))
         form = {"email": "alice@example.com", "first_name": "Alice", "last_name": "Test"}
@@ -94,14 +94,14 @@ class TestErase:
         alice.refresh_from_db()
         assert (alice.is_active, alice.first_name) == (False, "Deleted")
 
-    def test_the_admins_history_forgets_too(self, api, client, alice, erase):
+    def test_admin_history_does_not_name_the_user(self, api, client, alice, erase):
         root = User.objects.create_superuser("boss@example.com", "x")
         LogEntry.objects.log_actions(root.pk, [alice], CHANGE, "Changed.", single_object=True)
         erase(api, client, alice)
         assert "alice" not in str(list(LogEntry.objects.values())).lower()
 
 
-class TestEraseByTheApi:
+class TestEraseInTransactions:
     CONVERSATIONS = 5
 
     @pytest.fixture
@@ -112,7 +112,7 @@ class TestEraseByTheApi:
 
     @pytest.mark.usefixtures("many")
     @pytest.mark.django_db(transaction=True)
-    def test_others_write_between_its_transactions(self, alice):
+    def test_leaves_two_conversations_in_a_transaction(self, alice):
         clocks_moved, commits = [], []
 
         def record(execute, sql, params, many, context):
@@ -140,7 +140,7 @@ class TestEraseByTheApi:
 
     @pytest.mark.usefixtures("many")
     @pytest.mark.django_db(transaction=True)
-    def test_one_that_was_interrupted_can_be_repeated(self, api, alice):
+    def test_interrupted_erasure_can_be_repeated(self, api, alice):
         """The process ends between two transactions."""
 
         class KilledError(Exception):
@@ -163,7 +163,7 @@ class TestEraseByTheApi:
         assert alice.is_erased
 
     @pytest.mark.usefixtures("many")
-    def test_leaves_what_somebody_adds_them_to_meanwhile(self, alice):
+    def test_leaves_conversations_that_were_joined_meanwhile(self, alice):
         late = Conversation.objects.create()
 
         def add(instance, action, **kwargs):
@@ -177,7 +177,7 @@ class TestEraseByTheApi:
             m2m_changed.disconnect(add, sender=Conversation.participants.through)
         assert not late.participants.exists()
 
-    def test_of_a_row_that_was_deleted_meanwhile(self, alice):
+    def test_deleted_user_is_an_error(self, alice):
         read_before = User.objects.get(pk=alice.pk)
         alice.delete()
         with pytest.raises(User.DoesNotExist):
@@ -185,7 +185,7 @@ class TestEraseByTheApi:
         assert not User.objects.exists()
 
     @pytest.mark.parametrize("body", [{}, {"current_password": "wrong"}])
-    def test_asks_for_the_password(self, api, alice, body):
+    def test_requires_the_current_password(self, api, alice, body):
         response = api(alice).delete("/api/users/me/", body)
         assert (response.status_code, list(response.json())) == (400, ["current_password"])
         alice.refresh_from_db()

@@ -41,7 +41,7 @@ class TestMessageFilters:
         assert get_bodies(sent_at_after=f"{two.sent_at:%Y-%m-%dT%H:%M:%S.%fZ}") == ["3"]
         assert get_bodies(sent_at_after=elsewhere) == ["3"]
 
-    def test_in_either_order(self, get_bodies, alice, conversation):
+    def test_ordering_by_sent_at_in_both_directions(self, get_bodies, alice, conversation):
         for body in ["1", "2"]:
             send(conversation, body, actor=alice)
         assert get_bodies(ordering="sent_at") == ["1", "2"]
@@ -74,7 +74,7 @@ class TestMessageFilters:
         ],
         ids=lambda value: value[:30],
     )
-    def test_refuses_a_value_that_cannot_be_read(self, api, alice, list_path, name, value):
+    def test_bad_value_is_a_400(self, api, alice, list_path, name, value):
         response = api(alice).get(list_path, {name: value})
         assert response.status_code == 400
         assert list(response.json()) == [name]
@@ -84,11 +84,11 @@ class TestMessageFilters:
         "moment",
         ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01", "2026-01-01T10:00"],
     )
-    def test_takes_any_date_in_the_calendar(self, get_bodies, moment):
+    def test_any_date_of_the_calendar_is_accepted(self, get_bodies, moment):
         assert get_bodies(sent_at_after=moment) == []
         assert get_bodies(sent_at_before=moment) == []
 
-    def test_names_an_unknown_parameter_and_the_nearest_one(self, api, alice, list_path):
+    def test_unknown_parameter_is_a_400_that_names_the_nearest(self, api, alice, list_path):
         response = api(alice).get(list_path, {"converstion": "x", "page_sise": "2"})
         assert (response.status_code, response.json()) == (
             400,
@@ -98,7 +98,7 @@ class TestMessageFilters:
             },
         )
 
-    def test_refuses_a_value_given_twice(self, api, alice, bob, list_path):
+    def test_repeated_parameter_is_a_400(self, api, alice, bob, list_path):
         response = api(alice).get(list_path, {"sender": [str(alice.pk)] * 70})
         assert (response.status_code, response.json()) == (
             400,
@@ -106,7 +106,7 @@ class TestMessageFilters:
         )
 
 
-class TestFollowing:
+class TestFollowingChanges:
     """`?ordering=updated_at&updated_at_after=`"""
 
     @pytest.fixture
@@ -123,7 +123,7 @@ class TestFollowing:
 
         return follow
 
-    def test_shows_each_change_in_its_order(self, follow, alice, bob, conversation):
+    def test_returns_changes_in_their_order(self, follow, alice, bob, conversation):
         first, second, third = (send(conversation, f"{n}", actor=alice)[0] for n in range(3))
         texts, seen = follow("2020-01-01T00:00:00Z")
         assert texts == ["0", "1", "2"]
@@ -154,11 +154,11 @@ class TestFollowing:
         ],
         ids=str,
     )
-    def test_takes_both_or_neither(self, api, bob, path, query, field, error):
+    def test_requires_both_parameters(self, api, bob, path, query, field, error):
         response = api(bob).get(path, query)
         assert (response.status_code, response.json()) == (400, {field: [error]})
 
-    def test_is_for_one_conversation(self, api, bob, conversation):
+    def test_is_for_the_nested_list_only(self, api, bob, conversation):
         query = {"ordering": "updated_at", "updated_at_after": "2020-01-01T00:00:00Z"}
         response = api(bob).get(MESSAGES, query | {"conversation": str(conversation.pk)})
         only_there = "only the list of one conversation has it, /api/conversations/{id}/messages/"
@@ -184,7 +184,7 @@ class TestConversationFilters:
         assert response.status_code == 200, response.json()
         return {row["conversation_id"] for row in response.json()["results"]}
 
-    def test_by_participants_all_of_them(self, api, alice, bob, carol, mallory):
+    def test_by_all_of_several_participants(self, api, alice, bob, carol, mallory):
         two, three = (start(ids, actor=alice)[0] for ids in ({bob.pk}, {bob.pk, carol.pk}))
         start({carol.pk}, actor=bob)
         client = api(alice)
@@ -199,7 +199,7 @@ class TestConversationFilters:
         assert self.ids(client, created_at_after=one.created_at.isoformat()) == {str(two.pk)}
         assert self.ids(client, created_at_before=two.created_at.isoformat()) == {str(one.pk)}
 
-    def test_takes_sixteen_participants_and_no_more(self, api, alice):
+    def test_at_most_16_participants_are_accepted(self, api, alice):
         client = api(alice)
         assert self.ids(client, participants=[uuid4() for _ in range(16)]) == set()
         response = client.get(CONVERSATIONS, {"participants": [uuid4() for _ in range(17)]})
@@ -219,13 +219,13 @@ class TestConversationFilters:
             ("cursor", "W10=:x"),
         ],
     )
-    def test_refuses(self, api, alice, name, value):
+    def test_bad_value_is_a_400(self, api, alice, name, value):
         response = api(alice).get(CONVERSATIONS, {name: value})
         assert response.status_code == 400
         assert list(response.json()) == [name]
 
 
-class TestNamesOfOtherApis:
+class TestHintsForNamesOfOtherApis:
     NEXT = "follow the “next” link of the response"
     PATHS = [CONVERSATIONS, MESSAGES, f"{CONVERSATIONS}{{conversation}}/messages/", "/api/users/"]
 
@@ -252,7 +252,7 @@ class TestNamesOfOtherApis:
         assert hints(path, names) == dict.fromkeys(names, "use “page_size”")
 
     @pytest.mark.parametrize("path", PATHS[1:3])
-    def test_of_messages(self, hints, path):
+    def test_for_messages(self, hints, path):
         meanings = {
             "search": ["q", "body", "content", "text", "message_body", "query", "keyword"],
             "sent_at_after": ["since", "after", "start_date", "oldest", "sent_at__gt", "since_id"],
@@ -264,7 +264,7 @@ class TestNamesOfOtherApis:
         expected = {name: f"use “{use}”" for use, names in meanings.items() for name in names}
         assert hints(path, expected) == expected
 
-    def test_of_conversations(self, hints):
+    def test_for_conversations(self, hints):
         meanings = {
             "participants": [
                 "participant",
@@ -280,14 +280,14 @@ class TestNamesOfOtherApis:
         expected = {name: f"use “{use}”" for use, names in meanings.items() for name in names}
         assert hints(CONVERSATIONS, expected) == expected
 
-    def test_of_users(self, hints):
+    def test_for_users(self, hints):
         names = ["name", "q", "query", "first_name", "displayName", "user"]
         expected = dict.fromkeys(names, "use “search”") | {"mail": "use “email”"}
         expected |= {"username": "use “email”"}
         assert hints("/api/users/", expected) == expected
 
     @pytest.mark.parametrize("path", PATHS)
-    def test_a_hint_names_what_the_list_has(self, hints, path):
+    def test_name_a_parameter_of_the_list(self, hints, path):
         """The first parameter of the same meaning, or else the nearest by its spelling."""
         described = path.replace("{conversation}", "{conversation_id}")
         operation = get_document()["paths"][described]["get"]
@@ -309,13 +309,13 @@ class TestNamesOfOtherApis:
                 [nearest] = re.fullmatch("the nearest is “(.*)”", hint).groups()
                 assert nearest in known
 
-    def test_no_name_has_two_meanings(self):
+    def test_have_one_meaning_for_a_name(self):
         names = [simplify(name) for names in MEANINGS.values() for name in names.split()]
         assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("query", ["?sender={mallory}", "?cursor=bad", "?x=1"])
-def test_what_narrows_a_list_does_not_narrow_one_object(api, alice, mallory, message, query):
+def test_query_parameters_do_not_filter_details(api, alice, mallory, message, query):
     query = query.format(mallory=mallory.pk)
     for path in (
         conversation_path(message.conversation),

@@ -65,7 +65,7 @@ def test_a_write_that_a_demoted_server_refuses_is_a_503(api, alice, conversation
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
 
 
-def test_what_psycopg_makes_of_a_pooler_without_its_server_is_a_503(rf):
+def test_lost_server_behind_pooler_is_a_503(rf):
     error = InternalError()
     error.__cause__ = psycopg.InternalError("received 2 results from command 'COMMIT'")
     response = ErrorMiddleware(None).process_exception(rf.post("/api/messages/"), error)
@@ -80,7 +80,7 @@ class TestHealth:
         assert (response.status_code, response.json()) == (200, {"process": "ok"})
 
     @pytest.mark.django_db
-    def test_readyz_names_each_part(self, client):
+    def test_readyz_reports_database_migrations_and_cache(self, client):
         response = client.get("/readyz")
         assert response.status_code == 200
         assert response.json() == {
@@ -90,7 +90,7 @@ class TestHealth:
         }
 
     @pytest.mark.django_db
-    def test_a_missing_migration_is_named(self, client):
+    def test_readyz_reports_missing_migrations(self, client):
         latest = MigrationRecorder.Migration.objects.filter(app="chats").latest("id")
         MigrationRecorder(connection).record_unapplied("chats", latest.name)
         response = client.get("/readyz")
@@ -103,7 +103,7 @@ class TestHealth:
         }
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-    def test_it_is_only_read(self, client, path):
+    def test_other_methods_are_a_405(self, client, path):
         assert client.post(path).status_code == 405
 
 

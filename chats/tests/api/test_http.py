@@ -26,33 +26,33 @@ class TestQueryStrings:
         ],
         ids=lambda query: query[:12],
     )
-    def test_hostile_ones_are_a_400(self, api, alice, query):
+    def test_hostile_query_strings_are_a_400(self, api, alice, query):
         response = api(alice).get(f"{CONVERSATIONS}?{query}")
         assert response.status_code == 400
         assert response.headers["Content-Type"] == "application/json"
 
 
 @pytest.mark.parametrize("debug", [False, True])
-class TestFinalSlash:
+class TestPaths:
     @pytest.fixture(autouse=True)
     def _debug(self, settings, debug):
         settings.DEBUG = debug
 
-    def test_get_is_redirected(self, api, db):
+    def test_get_without_the_final_slash_is_redirected(self, api, db):
         for method in ("GET", "HEAD"):
             response = api().generic(method, "/api/conversations?page_size=1")
             assert response.status_code == 301
             assert response.headers["Location"] == "/api/conversations/?page_size=1"
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-    def test_any_other_method_is_told_the_path(self, api, db, method):
+    def test_other_methods_without_the_final_slash_are_a_404(self, api, db, method):
         response = api().generic(method, "/api/users", "{}", content_type="application/json")
         assert (response.status_code, response.json()) == (
             404,
             {"detail": "Not found: the path ends with a slash, /api/users/."},
         )
 
-    def test_the_root_has_one_too(self, api, db):
+    def test_root_ends_with_a_slash(self, api, db):
         response = api().get("/api")
         assert (response.status_code, response.headers["Location"]) == (301, "/api/")
         response = api().post("/api", {})
@@ -63,16 +63,16 @@ class TestFinalSlash:
 
     @pytest.mark.parametrize("path", ["/api/nothing", "/api/nothing/", "/api/users/me/x"])
     @pytest.mark.parametrize("method", ["GET", "POST"])
-    def test_an_unknown_path_is_not_found(self, api, db, method, path):
+    def test_unknown_path_is_a_404(self, api, db, method, path):
         response = api().generic(method, path)
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
-    def test_an_unknown_host_is_a_400_in_json(self, api, db):
+    def test_unknown_host_is_a_400_in_json(self, api, db):
         response = api().get("/api/", HTTP_HOST="evil.example")
         assert (response.status_code, response.json()) == (400, {"detail": "Bad Request"})
 
 
-def test_an_unhandled_error_is_json_and_logged_once(client, monkeypatch, capfd, caplog):
+def test_unhandled_error_is_json_and_logged_once(client, monkeypatch, capfd, caplog):
     def fail(self, request):
         raise ImproperlyConfigured("on purpose")
 
@@ -105,7 +105,7 @@ def test_head_returns_the_headers_of_get(api, alice, message):
             assert client.head(path, HTTP_IF_NONE_MATCH=etag).status_code == 304
 
 
-def test_the_root_names_the_collections(api, db):
+def test_root_links_to_the_collections(api, db):
     response = api().get("/api/")
     assert (response.status_code, response.json()) == (
         200,
@@ -120,7 +120,7 @@ def test_the_root_names_the_collections(api, db):
     )
 
 
-def test_only_json_is_offered(api, alice):
+def test_responses_are_json_only(api, alice):
     response = api(alice).get(CONVERSATIONS, HTTP_ACCEPT="text/html")
     assert (response.status_code, response.json()) == (
         406,
@@ -139,12 +139,12 @@ def test_only_json_is_offered(api, alice):
         ({"CONTENT_LENGTH": "2000000"}, 413),
     ],
 )
-def test_a_get_is_refused_too(api, alice, message, headers, status):
+def test_get_with_bad_headers_is_refused(api, alice, message, headers, status):
     for path in ("/api/", "/api/users/me/", CONVERSATIONS, f"/api/messages/{message.pk}/"):
         assert api(alice).get(path, **headers).status_code == status
 
 
-def test_a_405_lists_the_allowed_methods(api, alice):
+def test_405_lists_the_allowed_methods(api, alice):
     response = api(alice).delete(CONVERSATIONS)
     assert (response.status_code, response.json()) == (
         405,
@@ -152,7 +152,7 @@ def test_a_405_lists_the_allowed_methods(api, alice):
     )
 
 
-def test_options_describes_the_call(api, alice):
+def test_options_describes_the_endpoint(api, alice):
     response = api(alice).options(CONVERSATIONS)
     assert response.status_code == 200
     assert response.json()["parses"] == ["application/json"]
@@ -165,7 +165,7 @@ class TestOtherOrigins:
     def _allow(self, settings):
         settings.CORS_ALLOWED_ORIGINS = [self.ORIGIN]
 
-    def test_may_send_and_read_what_they_need(self, api, alice):
+    def test_may_send_and_read_the_headers_that_they_need(self, api, alice):
         preflight = api().options(
             CONVERSATIONS,
             HTTP_ORIGIN=self.ORIGIN,
@@ -184,11 +184,11 @@ class TestOtherOrigins:
                 "ETag, Retry-After, Idempotent-Replayed, X-Request-ID"
             )
 
-    def test_others_may_not(self, api, alice):
+    def test_origins_that_are_not_listed_get_no_cors_headers(self, api, alice):
         response = api(alice).get(CONVERSATIONS, HTTP_ORIGIN="https://evil.example")
         assert "Access-Control-Allow-Origin" not in response.headers
 
-    def test_refusals_can_be_read_too(self, api, db):
+    def test_may_read_refusals(self, api, db):
         response = api().post(
             CONVERSATIONS,
             b"x" * 1024 * 1025,
@@ -199,7 +199,7 @@ class TestOtherOrigins:
         assert response.headers["Access-Control-Allow-Origin"] == self.ORIGIN
 
 
-def test_a_caller_who_was_deleted_meanwhile_is_told_so(api, carol, monkeypatch):
+def test_caller_who_was_deleted_meanwhile_gets_a_401(api, carol, monkeypatch):
     def delete_first(user):
         User.objects.filter(pk=user.pk).delete()
         erase(user)

@@ -10,7 +10,7 @@ from chats.tests.support.paths import CONVERSATIONS, messages_path
 KEY = {"HTTP_IDEMPOTENCY_KEY": "a key of mine"}
 
 
-class TestMessage:
+class TestMessageWithAKey:
     def test_is_sent_once(self, api, alice, path):
         first = api(alice).post(path, {"message_body": "Once"}, **KEY)
         again = api(alice).post(path, {"message_body": "Once"}, **KEY)
@@ -19,7 +19,7 @@ class TestMessage:
         assert "Idempotent-Replayed" not in first.headers
         assert again.headers["Idempotent-Replayed"] == "true"
 
-    def test_a_replay_moves_no_clock(self, api, alice, path, conversation):
+    def test_replay_moves_no_clock(self, api, alice, path, conversation):
         api(alice).post(path, {"message_body": "Once"}, **KEY)
         conversation.refresh_from_db()
         before = conversation.updated_at
@@ -27,7 +27,7 @@ class TestMessage:
         conversation.refresh_from_db()
         assert conversation.updated_at == before
 
-    def test_another_body_is_a_422(self, api, alice, path):
+    def test_other_body_is_a_422(self, api, alice, path):
         api(alice).post(path, {"message_body": "Once"}, **KEY)
         response = api(alice).post(path, {"message_body": "Twice"}, **KEY)
         assert (response.status_code, response.json()) == (
@@ -39,7 +39,7 @@ class TestMessage:
         )
         assert Message.objects.get().message_body == "Once"
 
-    def test_the_key_is_the_senders_and_the_conversations_own(self, api, alice, bob, carol, path):
+    def test_key_belongs_to_one_sender_and_one_conversation(self, api, alice, bob, carol, path):
         elsewhere, _ = start({carol.pk}, actor=alice)
         for user, url in [
             (alice, path),
@@ -50,45 +50,43 @@ class TestMessage:
             assert response.status_code == 201
         assert Message.objects.count() == 3
 
-    def test_without_a_key_the_same_body_is_another_message(self, api, alice, path):
+    def test_same_body_without_a_key_is_another_message(self, api, alice, path):
         for _ in range(2):
             assert api(alice).post(path, {"message_body": "Yes"}).status_code == 201
         assert Message.objects.count() == 2
 
-    def test_a_failed_try_keeps_nothing(self, api, alice, path):
+    def test_failed_request_does_not_use_up_the_key(self, api, alice, path):
         assert api(alice).post(path, {"message_body": ""}, **KEY).status_code == 400
         assert api(alice).post(path, {"message_body": "Once"}, **KEY).status_code == 201
 
     @pytest.mark.parametrize("message_body", ["Once", "Edited", "Something else"])
-    def test_one_that_was_edited_since_is_replayed_as_it_is_now(
-        self, api, alice, path, message_body
-    ):
+    def test_replay_returns_the_edited_message(self, api, alice, path, message_body):
         api(alice).post(path, {"message_body": "Once"}, **KEY)
         edit(Message.objects.get(), "Edited", actor=alice)
         again = api(alice).post(path, {"message_body": message_body}, **KEY)
         assert (again.status_code, again.json()) == (200, message_json(Message.objects.get()))
         assert again.json()["message_body"] == "Edited"
 
-    def test_a_late_repeat_does_not_bring_a_deleted_one_back(self, api, alice, path):
+    def test_replay_does_not_restore_a_deleted_message(self, api, alice, path):
         api(alice).post(path, {"message_body": "Once"}, **KEY)
         delete(Message.objects.get(), actor=alice)
         again = api(alice).post(path, {"message_body": "Once"}, **KEY)
         assert (again.status_code, again.json()["message_body"]) == (200, None)
         assert Message.objects.get().message_body == ""
 
-    def test_a_removed_row_is_forgotten_with_its_key(self, api, alice, path):
+    def test_key_of_a_removed_row_can_be_used_again(self, api, alice, path):
         api(alice).post(path, {"message_body": "Once"}, **KEY)
         Message.objects.get().delete()
         assert api(alice).post(path, {"message_body": "Again"}, **KEY).status_code == 201
 
-    def test_one_who_has_left_gets_a_404(self, api, alice, path, conversation):
+    def test_replay_after_leaving_is_a_404(self, api, alice, path, conversation):
         api(alice).post(path, {"message_body": "Once"}, **KEY)
         conversation.participants.remove(alice)
         response = api(alice).post(path, {"message_body": "Once"}, **KEY)
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
 
-class TestConversation:
+class TestConversationWithAKey:
     def test_is_started_once(self, api, alice, bob, carol):
         body = {"participants": [str(bob.pk), str(carol.pk)]}
         first = api(alice).post(CONVERSATIONS, body, **KEY)
@@ -99,7 +97,7 @@ class TestConversation:
         assert again.headers["Idempotent-Replayed"] == "true"
         assert Conversation.objects.count() == 1
 
-    def test_a_replay_shows_it_as_it_is_now(self, api, alice, bob, carol):
+    def test_replay_returns_the_current_conversation(self, api, alice, bob, carol):
         body = {"participants": [str(bob.pk)]}
         api(alice).post(CONVERSATIONS, body, **KEY)
         conversation = Conversation.objects.get()
@@ -110,13 +108,15 @@ class TestConversation:
         again = api(alice).post(CONVERSATIONS, body, **KEY)
         assert (again.status_code, again.json()) == (200, full_conversation(conversation, alice))
 
-    def test_another_set_of_people_or_another_creator_is_another_one(self, api, alice, bob, carol):
+    def test_other_participants_or_another_creator_start_another_conversation(
+        self, api, alice, bob, carol
+    ):
         for creator, participants in [(alice, [bob]), (alice, [bob, carol]), (bob, [alice])]:
             body = {"participants": [str(user.pk) for user in participants]}
             assert api(creator).post(CONVERSATIONS, body, **KEY).status_code == 201
         assert Conversation.objects.count() == 3
 
-    def test_a_key_is_not_taken_for_a_part_of_the_people(self, api, alice, bob, make_user):
+    def test_key_is_not_confused_with_participants(self, api, alice, bob, make_user):
         last = make_user("Zoe", user_id="ffffffff-ffff-4fff-bfff-ffffffffffff")
         for participants, key in [([bob], f"{last.pk} k"), ([bob, last], "k")]:
             body = {"participants": [str(user.pk) for user in participants]}
@@ -124,14 +124,14 @@ class TestConversation:
             assert response.status_code == 201
             assert len(response.json()["participants"]) == len(participants) + 1
 
-    def test_one_who_has_left_gets_a_404(self, api, alice, bob):
+    def test_replay_after_leaving_is_a_404(self, api, alice, bob):
         body = {"participants": [str(bob.pk)]}
         api(alice).post(CONVERSATIONS, body, **KEY)
         Conversation.objects.get().participants.remove(alice)
         response = api(alice).post(CONVERSATIONS, body, **KEY)
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
-    def test_a_failed_try_keeps_nothing(self, api, alice, bob):
+    def test_failed_request_does_not_use_up_the_key(self, api, alice, bob):
         bob.is_active = False
         bob.save()
         body = {"participants": [str(bob.pk)]}
@@ -143,7 +143,7 @@ class TestConversation:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9", "tab\there", "nul\0"])
-def test_a_bad_key_is_refused(api, alice, bob, path, key):
+def test_bad_idempotency_key_is_a_400(api, alice, bob, path, key):
     for url, body in [
         (path, {"message_body": "Hello"}),
         (CONVERSATIONS, {"participants": [str(bob.pk)]}),
@@ -161,7 +161,7 @@ def test_a_bad_key_is_refused(api, alice, bob, path, key):
 
 
 @pytest.mark.parametrize("key", ["x" * 255, " ", "~!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}"])
-def test_any_printable_key_is_taken(api, alice, path, key):
+def test_any_printable_idempotency_key_is_accepted(api, alice, path, key):
     for status in (201, 200):
         response = api(alice).post(path, {"message_body": "Once"}, HTTP_IDEMPOTENCY_KEY=key)
         assert response.status_code == status

@@ -59,7 +59,7 @@ class TestSend:
         ],
         ids=lambda value: str(value)[:40],
     )
-    def test_refuses(self, api, alice, path, conversation, body, error):
+    def test_bad_body_is_a_400(self, api, alice, path, conversation, body, error):
         before = conversation.updated_at
         response = api(alice).post(path, body)
         assert (response.status_code, response.json()) == (400, {"message_body": [error]})
@@ -67,21 +67,21 @@ class TestSend:
         assert (conversation.updated_at, Message.objects.exists()) == (before, False)
 
 
-def test_one_message_is_read_by_either_path(api, bob, path, message):
+def test_message_is_the_same_by_nested_and_flat_path(api, bob, path, message):
     for url in (f"{path}{message.pk}/", f"{MESSAGES}{message.pk}/"):
         response = api(bob).get(url)
         assert (response.status_code, response.json()) == (200, message_json(message))
 
 
-class TestSendToAConversationInTheBody:
-    def test_is_the_same(self, api, alice, path, conversation):
+class TestSendByTheFlatPath:
+    def test_returns_the_same_as_the_nested_path(self, api, alice, path, conversation):
         body = {"conversation": str(conversation.pk), "message_body": "Hello"}
         response = api(alice).post(MESSAGES, body)
         assert response.status_code == 201
         assert response.json() == message_json(Message.objects.get())
         assert api(alice).get(path).json()["results"] == [response.json()]
 
-    def test_a_key_is_the_same_on_either_path(self, api, alice, path, conversation):
+    def test_idempotency_key_is_shared_with_the_nested_path(self, api, alice, path, conversation):
         key = {"HTTP_IDEMPOTENCY_KEY": "a key"}
         body = {"conversation": str(conversation.pk), "message_body": "Hello"}
         first = api(alice).post(MESSAGES, body, **key)
@@ -91,16 +91,14 @@ class TestSendToAConversationInTheBody:
         other = api(alice).post(MESSAGES, body | {"message_body": "Bye"}, **key)
         assert other.status_code == 422
 
-    def test_one_that_is_not_the_callers_and_one_that_is_none_are_the_same_400(
-        self, api, mallory, conversation
-    ):
+    def test_foreign_and_unknown_conversation_are_the_same_400(self, api, mallory, conversation):
         for conversation_id in (conversation.pk, uuid4()):
             body = {"conversation": str(conversation_id), "message_body": "Let me in"}
             response = api(mallory).post(MESSAGES, body)
             assert (response.status_code, response.json()) == (400, NOT_YOURS)
         assert not Message.objects.exists()
 
-    def test_names_each_bad_field(self, api, alice):
+    def test_error_names_every_bad_field(self, api, alice):
         response = api(alice).post(MESSAGES, {"conversation": "nonsense", "message_body": " "})
         assert (response.status_code, response.json()) == (
             400,
@@ -126,20 +124,20 @@ class TestEdit:
         assert edited.updated_at == edited.conversation.updated_at
         assert api(bob).get(message_path).json() == response.json()
 
-    def test_the_same_text_changes_nothing(self, api, alice, message_path, message):
+    def test_same_text_changes_nothing(self, api, alice, message_path, message):
         response = api(alice).patch(message_path, {"message_body": message.message_body})
         assert (response.status_code, response.json()) == (200, message_json(message))
         message.conversation.refresh_from_db()
         assert message.conversation.updated_at == message.sent_at
 
-    def test_only_the_text_can_be_changed(self, api, alice, bob, message_path, message):
+    def test_other_fields_are_ignored(self, api, alice, bob, message_path, message):
         wish = {"message_body": "Hi", "sender": str(bob.pk), "sent_at": "2000-01-01T00:00:00Z"}
         response = api(alice).patch(message_path, wish)
         row = response.json()
         assert row["sender"]["user_id"] == str(alice.pk)
         assert row["sent_at"] == timestamp(message.sent_at)
 
-    def test_a_deleted_one_is_a_409(self, api, alice, message_path, message):
+    def test_deleted_message_is_a_409(self, api, alice, message_path, message):
         delete(message, actor=alice)
         response = api(alice).patch(message_path, {"message_body": "Back again"})
         assert (response.status_code, response.json()) == (
@@ -149,7 +147,7 @@ class TestEdit:
         assert Message.objects.get().message_body == ""
 
     @pytest.mark.parametrize("message_body", ["", " \n", None, 5, "x" * 10_001, "a\0b"])
-    def test_refuses_what_cannot_be_sent(self, api, alice, message_path, message, message_body):
+    def test_bad_body_is_a_400(self, api, alice, message_path, message, message_body):
         response = api(alice).patch(message_path, {"message_body": message_body})
         assert (response.status_code, list(response.json())) == (400, ["message_body"])
         assert Message.objects.get().updated_at == message.updated_at
@@ -166,13 +164,13 @@ class TestDelete:
         assert shown == message_json(mark)
         assert shown["message_body"] is None
 
-    def test_again_and_again(self, api, alice, message_path):
+    def test_second_deletion_changes_nothing(self, api, alice, message_path):
         api(alice).delete(message_path)
         before = Message.objects.get().updated_at
         assert api(alice).delete(message_path).status_code == 204
         assert Message.objects.get().updated_at == before
 
-    def test_lists_show_the_mark_and_no_search_finds_it(
+    def test_deleted_message_is_listed_and_not_found_by_search(
         self, api, alice, path, message_path, message
     ):
         api(alice).delete(message_path)
@@ -185,20 +183,20 @@ class TestDelete:
 
 
 @pytest.mark.parametrize("method", ["patch", "delete"])
-class TestWhoMayChangeAMessage:
-    def test_not_another_participant(self, api, bob, message_path, message, method):
+class TestChangeByOthers:
+    def test_other_participant_gets_a_403(self, api, bob, message_path, message, method):
         response = getattr(api(bob), method)(message_path, {"message_body": "Mine now"})
         assert (response.status_code, response.json()) == (403, NOT_THE_SENDER)
         assert Message.objects.get().message_body == message.message_body
 
-    def test_not_a_sender_who_has_left(self, api, alice, message_path, message, method):
+    def test_sender_who_has_left_gets_a_404(self, api, alice, message_path, message, method):
         leave(message.conversation, actor=alice)
         response = getattr(api(alice), method)(message_path, {"message_body": "Bye"})
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
         assert Message.objects.get().message_body == message.message_body
 
 
-def test_a_message_with_the_same_text_as_a_deleted_one_is_not_deleted(api, alice, path, message):
+def test_deletion_keeps_another_message_with_the_same_text(api, alice, path, message):
     send(message.conversation, message.message_body, actor=alice)
     delete(message, actor=alice)
     assert listed_bodies(api(alice).get(path)) == ["Hello, Bob", None]

@@ -33,7 +33,9 @@ def flat(pages):
 @pytest.mark.parametrize("page_size", [1, 7, 100])
 @pytest.mark.parametrize("ordering", ["sent_at", "-sent_at"])
 class TestPages:
-    def test_of_a_conversation(self, api, alice, conversation, path, page_size, ordering):
+    def test_of_a_conversation_are_complete_and_in_order(
+        self, api, alice, conversation, path, page_size, ordering
+    ):
         messages = import_messages(conversation, alice, 25)
         expected = [str(message.pk) for message in messages]
         if ordering == "-sent_at":
@@ -42,7 +44,9 @@ class TestPages:
         assert flat(pages) == expected
         assert {len(page) for page in pages[:-1]} <= {page_size}
 
-    def test_of_everything_with_equal_times(self, api, alice, bob, mallory, page_size, ordering):
+    def test_of_all_messages_with_equal_times_are_complete_and_in_order(
+        self, api, alice, bob, mallory, page_size, ordering
+    ):
         """Imported data: the same moments in many conversations."""
         messages = []
         for n in range(30):
@@ -66,7 +70,7 @@ def test_previous_leads_back_to_the_start(api, alice, conversation, path):
     assert back == forth[-2::-1]
 
 
-def test_a_page_that_was_deleted_leads_on(api, alice, conversation, path):
+def test_page_beyond_deleted_rows_leads_back(api, alice, conversation, path):
     """Where nothing is left beyond a cursor, the way back begins at that end of the list."""
     rows = import_messages(conversation, alice, 4)
     client = api(alice)
@@ -94,7 +98,7 @@ def test_messages_sent_while_paging_do_not_shift_the_pages(api, alice, conversat
     assert seen == sent[::-1]
 
 
-def test_a_conversation_with_many_at_one_moment_ends(api, alice, bob):
+def test_1100_conversations_with_the_same_time_are_paged_through(api, alice, bob):
     """DRF's cursor goes round for ever from 1,000 equal values on."""
     conversations = Conversation.objects.bulk_create(
         Conversation(created_at=START, updated_at=START) for _ in range(1_100)
@@ -108,7 +112,7 @@ def test_a_conversation_with_many_at_one_moment_ends(api, alice, bob):
     assert flat(pages) == sorted((str(c.pk) for c in conversations), reverse=True)
 
 
-def test_contacts_come_by_user_id_in_pages(api, alice, make_user):
+def test_contacts_are_paged_by_user_id(api, alice, make_user):
     others = [make_user(f"User{n}") for n in range(7)]
     start({user.pk for user in others}, actor=alice)
     pages = walk(api(alice), "/api/users/", "user_id", page_size=3)
@@ -120,7 +124,7 @@ class TestPageSize:
         ("page_size", "count"),
         [(None, 20), ("1", 1), ("100", 100), ("101", 100), ("9" * 5000, 100), ("007", 7)],
     )
-    def test_is_kept(self, api, alice, conversation, path, page_size, count):
+    def test_is_between_1_and_100(self, api, alice, conversation, path, page_size, count):
         import_messages(conversation, alice, 120)
         parameters = {} if page_size is None else {"page_size": page_size}
         for url in (path, MESSAGES):
@@ -128,13 +132,13 @@ class TestPageSize:
 
     @pytest.mark.parametrize("page_size", ["0", "-1", "x", "1.5", "1e3", "", "1_0", "5.0", "٣"])
     @pytest.mark.parametrize("path", [CONVERSATIONS, MESSAGES, "/api/users/"])
-    def test_is_refused(self, api, alice, path, page_size):
+    def test_of_another_form_is_a_400(self, api, alice, path, page_size):
         response = api(alice).get(path, {"page_size": page_size})
         assert response.status_code == 400
         assert list(response.json()) == ["page_size"]
 
 
-class TestDeletedMeanwhile:
+class TestMessageDeletedBetweenTwoQueries:
     """A message is deleted between two queries of one request."""
 
     @pytest.fixture
@@ -158,7 +162,7 @@ class TestDeletedMeanwhile:
 
         return delete_newest_after
 
-    def test_a_page_is_not_taken_for_the_last(self, api, alice, conversation, delete_newest_after):
+    def test_page_is_not_taken_for_the_last(self, api, alice, conversation, delete_newest_after):
         for n in range(30):
             send(conversation, f"{n}", actor=alice)
         client = api(alice)
@@ -169,7 +173,9 @@ class TestDeletedMeanwhile:
         ]
         assert response.json()["next"]
 
-    def test_there_is_still_a_last_message(self, api, alice, conversation, delete_newest_after):
+    def test_conversation_still_has_a_last_message(
+        self, api, alice, conversation, delete_newest_after
+    ):
         for body in ("1", "2"):
             send(conversation, body, actor=alice)
         client = api(alice)
@@ -179,7 +185,7 @@ class TestDeletedMeanwhile:
 
 
 class TestCursor:
-    def test_of_another_list_is_refused(self, api, alice, bob):
+    def test_of_another_list_is_a_400(self, api, alice, bob):
         for _ in range(2):
             start({bob.pk}, actor=alice)
         client = api(alice)
@@ -188,7 +194,7 @@ class TestCursor:
         response = client.get(MESSAGES, {"cursor": cursor})
         assert (response.status_code, list(response.json())) == (400, ["cursor"])
 
-    def test_that_was_tampered_with_is_refused(self, api, alice, bob):
+    def test_that_was_changed_is_a_400(self, api, alice, bob):
         for _ in range(2):
             start({bob.pk}, actor=alice)
         client = api(alice)

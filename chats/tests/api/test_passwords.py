@@ -47,7 +47,7 @@ class TestSetPassword:
             response = api().post("/api/token/", {"email": alice.email, "password": password})
             assert response.status_code == status
 
-    def test_the_same_password_again_ends_them_too(self, api, alice):
+    def test_same_password_ends_the_tokens_too(self, api, alice):
         client = api(alice)
         body = {"current_password": PASSWORD, "new_password": PASSWORD}
         assert client.post(self.PATH, body).status_code == 204
@@ -82,20 +82,20 @@ class TestSetPassword:
             ),
         ],
     )
-    def test_refuses(self, api, alice, body, errors):
+    def test_bad_password_is_a_400(self, api, alice, body, errors):
         client = api(alice)
         response = client.post(self.PATH, body)
         assert (response.status_code, response.json()) == (400, errors)
         assert client.get("/api/users/me/").status_code == 200
 
-    def test_a_password_that_was_changed_meanwhile_is_not_changed_again(self, alice):
+    def test_second_of_two_concurrent_changes_is_refused(self, alice):
         other_call = User.objects.get(pk=alice.pk)
         assert alice.replace_password("first")
         assert not other_call.replace_password("second")
         alice.refresh_from_db()
         assert alice.check_password("first")
 
-    def test_a_sign_in_that_strengthens_the_hash_does_not_undo_it(self, alice):
+    def test_rehash_at_sign_in_does_not_undo_a_change(self, alice):
         weak = Argon2PasswordHasher()
         weak.time_cost = 1
         change(alice, password=weak.encode(PASSWORD, "some salt"))
@@ -104,7 +104,7 @@ class TestSetPassword:
         assert signing_in.check_password(PASSWORD)
         assert User.objects.get(pk=alice.pk).check_password(self.NEW)
 
-    def test_a_sign_in_strengthens_the_hash(self, api, alice):
+    def test_sign_in_upgrades_a_weak_hash(self, api, alice):
         weak = Argon2PasswordHasher()
         weak.time_cost = 1
         change(alice, password=weak.encode(PASSWORD, "some salt"))
@@ -114,7 +114,7 @@ class TestSetPassword:
         alice.refresh_from_db()
         assert "m=19456,t=2,p=1" in alice.password
 
-    def test_staff_who_set_it_in_the_admin_end_the_tokens_too(self, api, alice, client):
+    def test_password_set_in_the_admin_ends_the_tokens_too(self, api, alice, client):
         client.force_login(User.objects.create_superuser("root@example.com", "x"))
         alices = api(alice)
         response = client.post(
@@ -164,7 +164,7 @@ class TestResetPassword:
             {"token": ["The link was used or has expired: ask for a new one."]},
         )
 
-    def test_a_sign_in_ends_the_link(self, api, alice, link):
+    def test_sign_in_ends_the_link(self, api, alice, link):
         response = api().post("/api/token/", {"email": alice.email, "password": PASSWORD})
         assert response.status_code == 200
         response = api().post(self.CONFIRM, link | {"new_password": self.NEW})
@@ -173,7 +173,7 @@ class TestResetPassword:
             {"token": ["The link was used or has expired: ask for a new one."]},
         )
 
-    def test_the_mail_goes_to_the_person(self, ask, alice, settings):
+    def test_mail_has_sender_recipient_and_subject(self, ask, alice, settings):
         settings.DEFAULT_FROM_EMAIL = "chat@example.com"
         [sent] = ask(alice.email)
         assert (sent.to, sent.from_email) == (["alice@example.com"], "chat@example.com")
@@ -181,19 +181,19 @@ class TestResetPassword:
         # Without a page to link to, it names what the page would be given.
         assert re.search(r"uid: \S+\n +token: \S+\n", sent.body)
 
-    def test_the_mail_has_no_text_of_the_persons_own(self, ask, alice):
+    def test_mail_has_no_text_of_the_user(self, ask, alice):
         change(alice, first_name="Visit\n\nhttps://evil.example")
         [sent] = ask(alice.email)
         assert "evil" not in sent.body
         assert alice.last_name not in sent.body
         assert alice.email not in sent.body
 
-    def test_a_page_with_a_query_keeps_it(self, ask, alice, settings):
+    def test_query_string_of_the_page_is_kept(self, ask, alice, settings):
         settings.PASSWORD_RESET_URL = "https://chat.example.com/?page=reset"
         [sent] = ask(alice.email)
         assert "https://chat.example.com/?page=reset&uid=" in sent.body
 
-    def test_says_the_same_when_there_is_nobody(self, ask, make_user):
+    def test_unknown_or_inactive_address_gets_the_same_204_and_no_mail(self, ask, make_user):
         make_user("Gone", is_active=False)
         erase(make_user("Erased"))
         for email in ("nobody@example.com", "gone@example.com", "erased@example.com"):
@@ -222,25 +222,25 @@ class TestResetPassword:
         ],
         ids=str,
     )
-    def test_refuses_another_link(self, api, alice, link, change):
+    def test_bad_uid_or_token_is_a_400(self, api, alice, link, change):
         response = api().post(self.CONFIRM, link | {"new_password": self.NEW} | change)
         assert response.status_code == 400
         assert set(response.json()) <= {"uid", "token"}
         alice.refresh_from_db()
         assert alice.check_password(PASSWORD)
 
-    def test_refuses_another_persons_uid(self, api, bob, link):
+    def test_uid_of_another_user_is_a_400(self, api, bob, link):
         uid = urlsafe_base64_encode(str(bob.pk).encode())
         response = api().post(self.CONFIRM, link | {"uid": uid, "new_password": self.NEW})
         assert response.status_code == 400
 
-    def test_refuses_a_weak_password_and_the_link_still_works(self, api, link):
+    def test_weak_password_does_not_use_up_the_link(self, api, link):
         response = api().post(self.CONFIRM, link | {"new_password": "12345678"})
         assert (response.status_code, list(response.json())) == (400, ["new_password"])
         response = api().post(self.CONFIRM, link | {"new_password": self.NEW})
         assert response.status_code == 204
 
-    def test_a_deactivated_person_cannot_use_it(self, api, alice, link):
+    def test_link_of_a_deactivated_user_is_a_400(self, api, alice, link):
         deactivate(alice)
         response = api().post(self.CONFIRM, link | {"new_password": self.NEW})
         assert (response.status_code, list(response.json())) == (400, ["token"])
@@ -255,7 +255,7 @@ class WaitingBackend(BaseEmailBackend):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_password_is_hashed_while_others_wait_to_write(api, alice, monkeypatch):
+def test_no_password_is_hashed_in_a_transaction(api, alice, monkeypatch):
     in_transaction = []
     encode = hashers.Argon2PasswordHasher.encode
 

@@ -10,12 +10,12 @@ from chats.tests.support.expected import (
 from chats.tests.support.rows import change
 
 
-class TestMe:
-    def test_shows_the_own_profile(self, api, alice):
+class TestProfile:
+    def test_returns_own_profile(self, api, alice):
         response = api(alice).get("/api/users/me/")
         assert (response.status_code, response.json()) == (200, own_profile(alice))
 
-    def test_changes_names_and_phone_number(self, api, alice):
+    def test_names_and_phone_number_can_be_changed(self, api, alice):
         change = {"first_name": "Alicia", "last_name": "Archer", "phone_number": ""}
         response = api(alice).patch("/api/users/me/", change)
         alice.refresh_from_db()
@@ -40,7 +40,9 @@ class TestMe:
             ),
         ],
     )
-    def test_says_where_another_field_can_be_changed(self, api, alice, field, value, error):
+    def test_other_fields_are_a_400_that_says_where_to_change_them(
+        self, api, alice, field, value, error
+    ):
         before = User.objects.values().get()
         for wish in (value, getattr(alice, field), None):
             change = {"first_name": "Alicia", field: wish}
@@ -48,13 +50,13 @@ class TestMe:
             assert (response.status_code, response.json()) == (400, {field: [error]})
         assert User.objects.values().get() == before
 
-    def test_names_all_that_is_wrong(self, api, alice):
+    def test_error_names_every_bad_field(self, api, alice):
         change = {"phone_number": "0151", "role": "admin", "email": "x@example.com"}
         response = api(alice).patch("/api/users/me/", change)
         assert response.status_code == 400
         assert set(response.json()) == set(change)
 
-    def test_ignores_what_is_no_field_of_the_profile(self, api, alice):
+    def test_unknown_fields_are_ignored(self, api, alice):
         wish = {"is_staff": True, "is_superuser": True, "is_active": False, "groups": [1]}
         wish |= {"last_login": None, "nickname": "Al"}
         response = api(alice).patch("/api/users/me/", wish | {"first_name": "Alicia"})
@@ -65,21 +67,21 @@ class TestMe:
         assert [getattr(alice, flag) for flag in flags] == [False, False, True]
         assert alice.password == before.password
 
-    def test_overwrites_nothing_that_was_not_sent(self, alice):
+    def test_fields_that_were_not_sent_are_not_written(self, alice):
         """Staff give her a role after the request read her row."""
         read_before = User.objects.get(pk=alice.pk)
         change(alice, role="host", last_name="Archer")
         changed = change_profile(read_before, first_name="Alicia")
         assert (changed.first_name, changed.last_name, changed.role) == ("Alicia", "Archer", "host")
 
-    def test_refuses_a_name_that_is_not_one_line(self, api, alice):
+    def test_name_of_two_lines_is_a_400(self, api, alice):
         response = api(alice).patch("/api/users/me/", {"first_name": "Alice\nYou have won"})
         assert (response.status_code, list(response.json())) == (400, ["first_name"])
 
-    def test_a_change_of_nothing_is_taken(self, api, alice):
+    def test_empty_change_is_accepted(self, api, alice):
         assert api(alice).patch("/api/users/me/", {}).json() == own_profile(alice)
 
-    def test_refuses_a_bad_phone_number(self, api, alice):
+    def test_bad_phone_number_is_a_400_and_changes_nothing(self, api, alice):
         response = api(alice).patch("/api/users/me/", {"phone_number": "0151", "first_name": "X"})
         assert response.status_code == 400
         assert list(response.json()) == ["phone_number"]

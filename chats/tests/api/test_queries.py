@@ -49,7 +49,7 @@ def many(grown, rows, alice, bob):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="about prepared statements")
-def test_a_column_is_added_while_statements_are_prepared(api, alice, bob, conversation):
+def test_prepared_statements_survive_a_new_column(api, alice, bob, conversation):
     """By another process, which migrates."""
     send(conversation, "Hello", actor=bob)
     detail = f"{CONVERSATIONS}{conversation.pk}/"
@@ -68,7 +68,7 @@ def test_a_column_is_added_while_statements_are_prepared(api, alice, bob, conver
         migrating.close()
 
 
-def test_message_list(api, alice, grown):
+def test_queries_of_the_nested_message_list(api, alice, grown):
     client = api(alice)
     path = f"{CONVERSATIONS}{grown.pk}/messages/?page_size=100"
     # Caller, conversation, messages with their senders.
@@ -77,7 +77,7 @@ def test_message_list(api, alice, grown):
     assert count_queries(lambda: client.get(path)) == 2
 
 
-def test_flat_list(api, alice, many):
+def test_queries_of_the_flat_message_list(api, alice, many):
     client = api(alice)
     path = f"{MESSAGES}?page_size=100"
     # Caller, clocks, where the first messages lie, messages with their senders.
@@ -86,7 +86,7 @@ def test_flat_list(api, alice, many):
     assert count_queries(lambda: client.get(path)) == 2
 
 
-def test_conversation_list(api, alice, bob, many):
+def test_queries_of_the_conversation_list(api, alice, bob, many):
     client = api(alice)
     path = f"{CONVERSATIONS}?page_size=100"
     # Caller, conversations, participants, last messages with their senders, unread messages.
@@ -100,7 +100,7 @@ def test_conversation_list(api, alice, bob, many):
     assert count_queries(lambda: client.get(path)) == 2
 
 
-def test_conversation_list_after_one_change(api, alice, bob, many):
+def test_queries_of_the_conversation_list_after_one_change(api, alice, bob, many):
     client = api(alice)
     path = f"{CONVERSATIONS}?page_size=100"
     client.get(path)
@@ -118,7 +118,7 @@ def test_conversation_list_after_one_change(api, alice, bob, many):
         assert named == {many.pk}
 
 
-def test_conversation_detail(api, alice, grown):
+def test_queries_of_the_conversation_detail(api, alice, grown):
     client = api(alice)
     path = f"{CONVERSATIONS}{grown.pk}/"
     # Caller, conversation, participants, messages with their senders, unread messages.
@@ -127,7 +127,7 @@ def test_conversation_detail(api, alice, grown):
     assert count_queries(lambda: client.get(path)) == 3
 
 
-def test_one_message(api, alice, grown):
+def test_queries_of_one_message(api, alice, grown):
     client = api(alice)
     message = Message.objects.first()
     for path in (
@@ -138,7 +138,7 @@ def test_one_message(api, alice, grown):
         assert count_queries(lambda path=path: client.get(path)) == 3
 
 
-def test_send(api, alice, many):
+def test_queries_of_a_send(api, alice, many):
     client = api(alice)
     path = f"{CONVERSATIONS}{many.pk}/messages/"
     body = {"message_body": "Hello"}
@@ -150,7 +150,7 @@ def test_send(api, alice, many):
     assert count_queries(lambda: client.post(path, body, HTTP_IDEMPOTENCY_KEY="k")) == 4
 
 
-def test_start_a_conversation(api, alice, many):
+def test_queries_of_a_start(api, alice, many):
     client = api(alice)
     ids = many.participants.exclude(pk=alice.pk).values_list("pk", flat=True)
     body = {"participants": [str(pk) for pk in ids]}
@@ -167,7 +167,7 @@ def test_start_a_conversation(api, alice, many):
     assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 6
 
 
-def test_people(api, alice, bob, many):
+def test_queries_of_users(api, alice, bob, many):
     client = api(alice)
     # Caller, people.
     assert count_queries(lambda: client.get("/api/users/?page_size=100")) == 2
@@ -179,7 +179,7 @@ def test_people(api, alice, bob, many):
     assert count_queries(lambda: client.get("/api/users/me/")) == 1
 
 
-def test_refresh(api, alice, rows):
+def test_queries_of_a_refresh(api, alice, rows):
     """Of a session that was refreshed this many times before."""
     token = str(RefreshToken.for_user(alice))
     for _ in range(rows):

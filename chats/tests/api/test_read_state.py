@@ -49,7 +49,7 @@ def unread(state):
 
 
 class TestUnreadCount:
-    def test_counts_what_others_wrote_since(self, states, read, alice, bob, conversation):
+    def test_counts_later_messages_of_others(self, states, read, alice, bob, conversation):
         assert unread(states(bob)) == 0
         messages = [send(conversation, f"{n}", actor=alice)[0] for n in range(3)]
         send(conversation, "Mine", actor=bob)
@@ -62,24 +62,24 @@ class TestUnreadCount:
         assert states(bob) == response.json()
         assert unread(states(alice)) == 1
 
-    def test_passes_over_deleted_ones(self, states, alice, bob, conversation):
+    def test_does_not_count_deleted_messages(self, states, alice, bob, conversation):
         first, _ = send(conversation, "One", actor=alice)
         send(conversation, "Two", actor=alice)
         delete(first, actor=alice)
         assert unread(states(bob)) == 1
 
-    def test_ends_at_a_hundred(self, states, alice, bob, conversation):
+    def test_is_at_most_100(self, states, alice, bob, conversation):
         import_messages(conversation, alice, 99)
         assert unread(states(bob)) == 99
         import_messages(conversation, alice, 30)
         assert unread(states(bob)) == 100
 
-    def test_looks_past_many_of_ones_own(self, states, alice, bob, conversation):
+    def test_finds_messages_behind_999_own_ones(self, states, alice, bob, conversation):
         import_messages(conversation, bob, MAX_UNREAD_SCANNED - 1)
         import_messages(conversation, alice, 1)
         assert unread(states(bob)) == 1
 
-    def test_is_fresh_after_an_edit_and_a_deletion(self, api, states, alice, bob, conversation):
+    def test_is_current_after_an_edit_and_a_deletion(self, api, states, alice, bob, conversation):
         message, _ = send(conversation, "One", actor=alice)
         url = f"/api/messages/{message.pk}/"
         api(alice).patch(url, {"message_body": "Two"})
@@ -88,7 +88,7 @@ class TestUnreadCount:
         assert unread(states(bob)) == 0
 
 
-class TestMarking:
+class TestMarkAsRead:
     def test_only_moves_forward(self, read, alice, bob, conversation):
         first, second = (send(conversation, body, actor=alice)[0] for body in ("One", "Two"))
         assert read(bob, second.sent_at).json()["unread_count"] == 0
@@ -99,19 +99,21 @@ class TestMarking:
         )
 
     @pytest.mark.parametrize("moment", [FAR_AHEAD, "9999-12-31T23:59:59.999999Z"])
-    def test_goes_no_further_than_the_clock(self, read, states, alice, bob, conversation, moment):
+    def test_moves_no_further_than_the_clock(self, read, states, alice, bob, conversation, moment):
         message, _ = send(conversation, "One", actor=alice)
         assert read(bob, moment).json()["read_at"] == timestamp(message.sent_at)
         send(conversation, "Two", actor=alice)
         assert unread(states(bob)) == 1
 
-    def test_nobody_else_can_see_it(self, api, read, states, path, alice, bob, message):
+    def test_changes_nothing_for_other_participants(
+        self, api, read, states, path, alice, bob, message
+    ):
         before = states(alice), api(alice).get(f"{path}messages/").headers["ETag"]
         assert read(bob, message.sent_at).status_code == 200
         assert (states(alice), api(alice).get(f"{path}messages/").headers["ETag"]) == before
         assert Conversation.objects.get().updated_at == message.sent_at
 
-    def test_a_list_is_fresh_at_once(self, api, read, path, bob, message):
+    def test_changes_the_etag_of_own_lists(self, api, read, path, bob, message):
         """Though its clock stands still."""
         etags = {url: api(bob).get(url).headers["ETag"] for url in (CONVERSATIONS, path)}
         read(bob, message.sent_at)
@@ -119,7 +121,7 @@ class TestMarking:
             response = api(bob).get(url, HTTP_IF_NONE_MATCH=etag)
             assert (response.status_code, response.headers["ETag"] == etag) == (200, False)
 
-    def test_not_by_an_outsider_or_one_who_was_removed(
+    def test_outsider_and_removed_participant_get_a_404(
         self, read, alice, bob, mallory, message, conversation
     ):
         conversation.participants.remove(bob)
@@ -136,15 +138,15 @@ class TestMarking:
             ("0001-01-01T00:00:00+14:00", "Datetime value out of range."),
         ],
     )
-    def test_refuses(self, read, bob, conversation, moment, error):
+    def test_bad_time_is_a_400(self, read, bob, conversation, moment, error):
         response = read(bob, moment)
         assert (response.status_code, list(response.json())) == (400, ["read_at"])
         assert response.json()["read_at"][0].startswith(error)
 
 
-class TestBeginning:
+class TestReadAtOfANewParticipant:
     @pytest.mark.parametrize("clock", [None, FAR_AHEAD], ids=["now", "2099"])
-    def test_a_newcomer_has_read_everything(self, states, alice, bob, carol, message, clock):
+    def test_is_the_clock(self, states, alice, bob, carol, message, clock):
         """Also where another host's clock is ahead."""
         conversation = message.conversation
         if clock:
@@ -157,7 +159,7 @@ class TestBeginning:
         assert unread(states(carol)) == 1
 
     @pytest.mark.parametrize("end", ["conversation", "user"])
-    def test_also_one_whom_staff_add(self, states, alice, carol, message, end):
+    def test_is_the_clock_when_staff_add_them(self, states, alice, carol, message, end):
         Conversation.objects.update(updated_at=FAR_AHEAD)
         if end == "conversation":
             message.conversation.participants.add(carol)
@@ -166,7 +168,7 @@ class TestBeginning:
         clock = Conversation.objects.get().updated_at
         assert states(carol) == {"read_at": timestamp(clock), "unread_count": 0}
 
-    def test_others_keep_theirs_when_somebody_joins(self, states, alice, bob, carol, message):
+    def test_changes_no_read_at_of_others(self, states, alice, bob, carol, message):
         before = states(bob)
         message.conversation.participants.add(bob, carol)
         assert states(bob) == before

@@ -109,15 +109,15 @@ def refuse(send):
     return refuse
 
 
-class TestHostileBodies:
+class TestRequestBodies:
     @pytest.mark.parametrize("endpoint", BODIES)
-    def test_the_valid_bodies_are_taken(self, send, fill, endpoint):
+    def test_valid_bodies_are_accepted(self, send, fill, endpoint):
         """So the refusals below are for the one wrong value."""
         response = send(endpoint, fill(json.dumps(BODIES[endpoint])))
         assert response.status_code < 300
 
     @pytest.mark.parametrize("endpoint", BODIES)
-    def test_every_endpoint_takes_only_json_objects(self, refuse, endpoint):
+    def test_every_endpoint_accepts_json_objects_only(self, refuse, endpoint):
         """DRF's own JSON parser takes a lone surrogate."""
         for content, field in [(b'"\\ud800"', "detail"), (b"[]", "non_field_errors")]:
             response = refuse(endpoint, content)
@@ -159,7 +159,7 @@ class TestHostileBodies:
             if (field, value) not in [("phone_number", ""), ("title", "")]
         ],
     )
-    def test_a_wrong_type_is_an_error_of_its_field(self, refuse, fill, endpoint, field, value):
+    def test_wrong_type_is_an_error_of_its_field(self, refuse, fill, endpoint, field, value):
         body = json.loads(fill(json.dumps(BODIES[endpoint]))) | {field: value}
         response = refuse(endpoint, json.dumps(body))
         assert (response.status_code, list(response.json())) == (400, [field])
@@ -170,7 +170,7 @@ class TestHostileBodies:
     @pytest.mark.parametrize(
         ("endpoint", "field"), [each for each in FIELDS if each[1] != "phone_number"]
     )
-    def test_a_missing_field_names_what_was_sent_instead(self, refuse, fill, endpoint, field):
+    def test_missing_field_names_the_unknown_field_of_the_body(self, refuse, fill, endpoint, field):
         body = json.loads(fill(json.dumps(BODIES[endpoint])))
         del body[field]
         response = refuse(endpoint, json.dumps(body))
@@ -195,14 +195,14 @@ class TestHostileBodies:
         ],
         ids=lambda value: str(value)[:12],
     )
-    def test_a_missing_field_names_three_of_them_at_most(self, refuse, names, sentence):
+    def test_missing_field_names_at_most_three_unknown_fields(self, refuse, names, sentence):
         response = refuse(f"POST {MESSAGES}", json.dumps(dict.fromkeys(names, "Hello")))
         assert (response.status_code, response.json()) == (
             400,
             {"message_body": [f"This field is required; {sentence}"]},
         )
 
-    def test_what_responses_have_is_not_unknown(self, refuse):
+    def test_read_only_fields_are_not_unknown(self, refuse):
         """A client may send a message as it got one; its `conversation` is not what is wrong."""
         row = {"message_id": "x", "conversation": "x", "sender": "x", "sent_at": "x"}
         response = refuse(f"POST {MESSAGES}", json.dumps(row))
@@ -216,7 +216,7 @@ class TestHostileBodies:
         ("endpoint", "field"),
         [(f"POST {CONVERSATIONS}", "participants"), (f"POST {MESSAGES}", "message_body")],
     )
-    def test_a_deeply_nested_value_is_an_error_of_its_field(self, refuse, endpoint, field):
+    def test_deeply_nested_value_is_an_error_of_its_field(self, refuse, endpoint, field):
         response = refuse(endpoint, json.dumps({field: DEEP}))
         assert (response.status_code, list(response.json())) == (400, [field])
 
@@ -229,14 +229,14 @@ class TestHostileBodies:
             "nonsense",
         ],
     )
-    def test_another_content_type_is_a_415(self, refuse, content_type):
+    def test_other_content_type_is_a_415(self, refuse, content_type):
         response = refuse(f"POST {MESSAGES}", b"{}", content_type)
         assert (response.status_code, response.json()) == (
             415,
             {"detail": "Send JSON, with the Content-Type application/json."},
         )
 
-    def test_a_body_over_1_mib_is_a_413(self, refuse):
+    def test_body_over_1_mib_is_a_413(self, refuse):
         response = refuse(f"POST {MESSAGES}", b" " * (1024 * 1024 + 1))
         assert (response.status_code, response.json()) == (
             413,
@@ -244,7 +244,7 @@ class TestHostileBodies:
         )
         assert refuse(f"POST {MESSAGES}", b" " * (1024 * 1024)).status_code == 400
 
-    def test_a_chunked_body_is_a_411(self, refuse):
+    def test_chunked_body_is_a_411(self, refuse):
         response = refuse(
             f"POST {MESSAGES}", b"{}", HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH=""
         )
@@ -254,6 +254,6 @@ class TestHostileBodies:
         )
 
     @pytest.mark.parametrize(("length", "status"), [("-1", 400), ("x", 400), ("9" * 9_000, 413)])
-    def test_an_invalid_content_length_is_refused(self, refuse, length, status):
+    def test_invalid_content_length_is_refused(self, refuse, length, status):
         response = refuse(f"POST {MESSAGES}", b"{}", CONTENT_LENGTH=length)
         assert response.status_code == status

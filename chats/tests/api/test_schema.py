@@ -27,7 +27,7 @@ def resolve(document, node):
     return document
 
 
-class TestExamples:
+class TestExamplesMatchTheirSchemas:
     """Each is there, and is what its own schema says."""
 
     @pytest.fixture
@@ -61,7 +61,7 @@ class TestExamples:
                         check(content["schema"], example)
 
 
-def test_only_what_is_open_needs_no_token(document):
+def test_open_operations_need_no_token(document):
     is_open = {call for call, o in get_operations(document).items() if "security" not in o}
     assert is_open == {
         "GET /api/",
@@ -75,12 +75,12 @@ def test_only_what_is_open_needs_no_token(document):
     }
 
 
-def test_the_methods_of_a_path_are_always_in_the_same_order(document):
+def test_methods_of_a_path_are_in_a_fixed_order(document):
     for operations in document["paths"].values():
         assert list(operations) == [method for method in METHODS if method in operations]
 
 
-def test_403_has_one_reason(document):
+def test_403_is_for_messages_of_other_participants_only(document):
     """Another participant's message. Outsiders get a 404."""
     refusing = {call for call, o in get_operations(document).items() if "403" in o["responses"]}
     paths = ("/api/messages/", "/api/conversations/{conversation_id}/messages/")
@@ -89,7 +89,7 @@ def test_403_has_one_reason(document):
     }
 
 
-def test_headers_are_where_they_are_sent(document):
+def test_headers_are_described_where_they_are_sent(document):
     def calls_with(find):
         return {call for call, operation in get_operations(document).items() if find(operation)}
 
@@ -116,7 +116,7 @@ def test_headers_are_where_they_are_sent(document):
     assert responds_with("Retry-After") == calls - {"GET /api/"}
 
 
-def test_the_readme_lists_every_endpoint_and_its_status_codes(document):
+def test_readme_lists_every_endpoint_and_its_status_codes(document):
     """But for what it says of all of them: 304, 400 and so on."""
     of_each = {"200", "201", "204", "401", "403", "404", "409", "422"}
     described = {

@@ -22,7 +22,7 @@ def long_history(conversation, alice):
     import_messages(conversation, alice, 1_000, message_body="a" * 10_000)
 
 
-def test_literal_text_in_any_ascii_case(api, alice, conversation, list_path):
+def test_search_is_literal_and_ignores_ascii_case(api, alice, conversation, list_path):
     def search(text):
         return listed_bodies(api(alice).get(list_path, {"search": text}))
 
@@ -40,7 +40,7 @@ def test_literal_text_in_any_ascii_case(api, alice, conversation, list_path):
 
 
 @pytest.mark.usefixtures("conversation")
-def test_contacts_by_name(api, alice, bob):
+def test_search_finds_contacts_by_name(api, alice, bob):
     client = api(alice)
     for text in ["bob", "OB TES", "Bob Test"]:
         assert client.get(USERS, {"search": text}).json() == page(public_profile(bob))
@@ -57,13 +57,13 @@ def test_contacts_by_name(api, alice, bob):
     ],
     ids=["empty", "too long"],
 )
-def test_has_1_to_100_characters(api, alice, path, text, error):
+def test_search_has_1_to_100_characters(api, alice, path, text, error):
     response = api(alice).get(path, {"search": text})
     assert (response.status_code, response.json()) == (400, {"search": [error]})
 
 
 @pytest.mark.usefixtures("long_history")
-def test_one_that_takes_too_long_ends(api, alice, list_path, monkeypatch):
+def test_search_that_takes_too_long_is_a_400(api, alice, list_path, monkeypatch):
     client = api(alice)
     text = {"search": "a" * 99 + "b"}
     monkeypatch.setattr("chats.rest.search.SEARCH_MAX_SECONDS", 0.05)
@@ -75,7 +75,7 @@ def test_one_that_takes_too_long_ends(api, alice, list_path, monkeypatch):
 
 
 @pytest.mark.django_db
-def test_other_errors_of_the_database_stay_what_they_are():
+def test_other_database_errors_are_not_a_search_timeout():
     with (
         pytest.raises(DatabaseError, match="nothing"),
         limited_search_time(),
@@ -84,7 +84,7 @@ def test_other_errors_of_the_database_stay_what_they_are():
         cursor.execute("SELECT * FROM nothing")
 
 
-def test_one_person_has_few_at_once(api, alice, bob, list_path):
+def test_two_searches_run_at_once_for_a_user(api, alice, bob, list_path):
     clients = api(alice), api(bob)
     text = {"search": "Hello"}
     with limited_concurrency(alice.pk):
@@ -98,7 +98,7 @@ def test_one_person_has_few_at_once(api, alice, bob, list_path):
     assert clients[0].get(list_path, {"search": "hello"}).status_code == 200
 
 
-def test_a_failed_search_is_no_longer_running(api, alice):
+def test_failed_search_is_no_longer_running(api, alice):
     for _ in range(SEARCHES_AT_ONCE + 1):
         assert api(alice).get(MESSAGES, {"search": "x", "cursor": "nonsense"}).status_code == 400
     assert api(alice).get(MESSAGES, {"search": "x"}).status_code == 200
@@ -129,7 +129,7 @@ class TestAdmin:
 
     @pytest.mark.usefixtures("long_history")
     @pytest.mark.parametrize("method", ["get", "head", "options"])
-    def test_one_that_takes_too_long_ends(self, root, monkeypatch, method):
+    def test_search_that_takes_too_long_is_a_400(self, root, monkeypatch, method):
         monkeypatch.setattr("chats.rest.search.SEARCH_MAX_SECONDS", 0.05)
         path = "/admin/chats/message/"
         response = getattr(root, method)(f"{path}?q={'a' * 99}b")
@@ -139,7 +139,7 @@ class TestAdmin:
         monkeypatch.setattr("chats.rest.search.SEARCH_MAX_SECONDS", 60)
         assert root.get(path).status_code == 200
 
-    def test_the_search_for_users_to_add_ends_too(self, root, monkeypatch):
+    def test_autocomplete_that_takes_too_long_is_a_400(self, root, monkeypatch):
         names = {"first_name": "a" * 150, "last_name": "b" * 150}
         User.objects.bulk_create(User(email=f"{n}@example.com", **names) for n in range(5_000))
         monkeypatch.setattr("chats.rest.search.SEARCH_MAX_SECONDS", 0.001)
@@ -147,7 +147,7 @@ class TestAdmin:
         assert root.get(f"/admin/autocomplete/?{query}").content == self.TOO_LONG
 
     @pytest.mark.parametrize("across", ["0", "1"])
-    def test_an_action_is_on_what_is_selected_and_searches_nothing(self, root, message, across):
+    def test_action_deletes_the_selected_rows_without_a_search(self, root, message, across):
         kept, _ = send(message.conversation, "Hello again", actor=message.sender)
         body = {"action": "delete_selected", "_selected_action": message.pk, "post": "yes"}
         with CaptureQueriesContext(connection) as queries:
@@ -156,7 +156,7 @@ class TestAdmin:
         assert list(Message.objects.exclude(message_body="")) == [kept]
 
 
-def test_a_person_in_many_conversations_has_few_flat_lists_at_once(
+def test_two_flat_lists_load_at_once_for_a_user_in_many_conversations(
     api, alice, message, monkeypatch
 ):
     nested = messages_path(message.conversation)

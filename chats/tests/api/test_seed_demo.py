@@ -41,7 +41,7 @@ def seeded():
     return seed_demo()
 
 
-def test_it_runs_in_debug_only(settings):
+def test_seed_demo_requires_debug(settings):
     settings.DEBUG = False
     with pytest.raises(CommandError, match="DEBUG=1"):
         seed_demo()
@@ -56,12 +56,12 @@ def test_it_runs_in_debug_only(settings):
         ("carol@example.com", [("Saturday", 0), ("Counting to 150", 0)]),
     ],
 )
-def test_only_alice_has_something_to_read(seeded, api, email, expected):
+def test_only_alice_has_unread_messages(seeded, api, email, expected):
     rows = sign_in(api, email).get("/api/conversations/").json()["results"]
     assert [(row["title"], row["unread_count"]) for row in rows] == expected
 
 
-def test_a_conversation_is_long_enough_to_page_through(seeded, api):
+def test_one_conversation_has_several_pages(seeded, api):
     client = sign_in(api, "alice@example.com")
     conversation = Conversation.objects.get(title="Counting to 150")
     url, bodies, pages = f"/api/conversations/{conversation.pk}/messages/", [], 0
@@ -73,13 +73,13 @@ def test_a_conversation_is_long_enough_to_page_through(seeded, api):
     assert pages == 8
 
 
-def test_staff_sign_in_to_the_admin(seeded, client):
+def test_demo_staff_sign_in_to_the_admin(seeded, client):
     body = {"username": "staff@example.com", "password": PASSWORD}
     assert client.post("/admin/login/?next=/admin/", body).status_code == 302
     assert client.get("/admin/chats/message/").status_code == 200
 
 
-def test_it_says_where_to_go(seeded):
+def test_output_names_people_password_and_urls(seeded):
     assert f"Demo people: {', '.join(EMAILS)}. Their password is {PASSWORD}\n" in seeded
     assert "The demo client is at http://127.0.0.1:8000/\n" in seeded
     assert "http://127.0.0.1:8000/api/docs/" in seeded
@@ -88,12 +88,12 @@ def test_it_says_where_to_go(seeded):
 
 
 class TestSecondRun:
-    def test_it_says_the_same_and_makes_nothing(self, seeded):
+    def test_prints_the_same_and_creates_nothing(self, seeded):
         before = read_tables(*TABLES)
         assert seed_demo() == seeded
         assert read_tables(*TABLES) == before
 
-    def test_it_does_not_name_others(self, seeded, make_user):
+    def test_does_not_name_other_users(self, seeded, make_user):
         make_user("Mallory")
         assert "mallory" not in seed_demo()
 
@@ -107,12 +107,12 @@ class TestSecondRun:
         ],
         ids=["password", "name", "inactive"],
     )
-    def test_it_does_not_offer_an_account_that_was_changed(self, seeded, email, columns):
+    def test_does_not_offer_changed_accounts(self, seeded, email, columns):
         User.objects.filter(email=email).update(**columns)
         self.check(email, f"{email} has another name, password or rights, or is inactive.")
 
     @pytest.mark.parametrize("email", ["alice@example.com", "staff@example.com"])
-    def test_it_does_not_offer_somebody_who_was_erased(self, seeded, email):
+    def test_does_not_offer_erased_accounts(self, seeded, email):
         erase(User.objects.get(email=email))
         self.check(email, f"There is no {email}.")
 
@@ -127,12 +127,12 @@ class TestSecondRun:
         assert ("sign in as staff@example.com" in said) == (email != "staff@example.com")
         assert read_tables(*TABLES) == before
 
-    def test_staff_who_were_dismissed_are_not_offered(self, seeded):
+    def test_does_not_offer_dismissed_staff(self, seeded):
         User.objects.filter(email="staff@example.com").update(is_staff=False, is_superuser=False)
         assert "sign in as staff@example.com" not in seed_demo()
 
 
-def test_an_address_that_is_taken_leaves_everything_as_it_was(make_user):
+def test_nothing_is_created_if_an_address_is_taken(make_user):
     make_user("Bob")
     before = read_tables(*TABLES)
     said = seed_demo()
@@ -144,7 +144,7 @@ def test_an_address_that_is_taken_leaves_everything_as_it_was(make_user):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_passwords_are_hashed_before_the_transaction(monkeypatch):
+def test_demo_passwords_are_hashed_before_the_transaction(monkeypatch):
     """So that other writers need not wait for it."""
     encode, seen = MD5PasswordHasher.encode, []
 

@@ -51,10 +51,10 @@ def get_stored():
     return dict(cache._cache)
 
 
-class TestSignIn:
+class TestSignInThrottle:
     PATH = "/api/token/"
 
-    def test_by_address_and_account(self, api, alice, bob, rates):
+    def test_counts_by_address_and_account(self, api, alice, bob, rates):
         rates(sign_in="3/min")
         assert count_accepted(lambda n: api().post(self.PATH, WRONG), 5) == 3
         # In another case it is the same account, and the right password does not help.
@@ -66,7 +66,7 @@ class TestSignIn:
         assert api().post(self.PATH, {"email": bob.email, "password": PASSWORD}).status_code == 200
 
     @pytest.mark.usefixtures("db")
-    def test_one_address_through_many_accounts(self, api, rates):
+    def test_limits_one_address_over_many_accounts(self, api, rates):
         rates(sign_in="2/min")
         accepted = count_accepted(
             lambda n: api().post(self.PATH, WRONG | {"email": f"{n}@example.com"}), 25
@@ -74,7 +74,7 @@ class TestSignIn:
         assert accepted == 20
 
     @pytest.mark.usefixtures("alice")
-    def test_a_refused_try_changes_no_count(self, api, client, rates):
+    def test_refused_request_changes_no_count(self, api, client, rates):
         """So nobody makes room for more tries by storing counts of made-up accounts."""
         rates(sign_in="2/min")
         for n in range(20):
@@ -87,7 +87,7 @@ class TestSignIn:
         assert get_stored() == before
 
     @pytest.mark.usefixtures("alice")
-    def test_tries_refused_for_an_account_leave_the_address_its_others(self, api, rates):
+    def test_refusals_for_an_account_do_not_count_for_the_address(self, api, rates):
         rates(sign_in="2/min")
         assert count_accepted(lambda n: api().post(self.PATH, WRONG), 30) == 2
         others = count_accepted(
@@ -96,7 +96,7 @@ class TestSignIn:
         assert others == 18
 
     @pytest.mark.usefixtures("alice")
-    def test_the_admin_counts_with_the_api(self, api, client, rates):
+    def test_admin_and_api_share_counts(self, api, client, rates):
         rates(sign_in="3/min")
         api().post(self.PATH, WRONG)
         names = ("Alice@example.com", "ａlice@example.com", " alice@example.com")
@@ -112,21 +112,21 @@ class TestSignIn:
 
     @pytest.mark.parametrize("body", [{}, {"email": 5}, {"email": [["a"]]}, [], [1], "a", None])
     @pytest.mark.usefixtures("db")
-    def test_nonsense_counts_too(self, api, rates, body):
+    def test_malformed_requests_count(self, api, rates, body):
         rates(sign_in="1/min")
         assert api().post(self.PATH, body).status_code == 400
         assert is_refused(api().post(self.PATH, body))
 
 
 @pytest.mark.usefixtures("db")
-def test_registration_by_address(api, rates):
+def test_registration_is_throttled_by_address(api, rates):
     rates(register="2/min")
     assert count_accepted(lambda n: api().post("/api/users/", {}), 4) == 2
     assert not is_refused(api().post("/api/users/", {}, REMOTE_ADDR="10.0.0.2"))
 
 
 @pytest.mark.usefixtures("db")
-def test_password_reset_by_address(api, rates):
+def test_password_reset_is_throttled_by_address(api, rates):
     rates(reset="2/min")
     body = {"email": "nobody@example.com"}
     assert count_accepted(lambda n: api().post("/api/users/reset_password/", body), 4) == 2
@@ -134,14 +134,14 @@ def test_password_reset_by_address(api, rates):
 
 
 @pytest.mark.usefixtures("db")
-def test_refreshing_by_address(api, rates):
+def test_refresh_is_throttled_by_address(api, rates):
     rates(refresh="2/min")
     path, body = "/api/token/refresh/", {"refresh": "nonsense"}
     assert count_accepted(lambda n: api().post(path, body), 4) == 2
     assert not is_refused(api().post(path, body, REMOTE_ADDR="10.0.0.2"))
 
 
-def test_writes_and_look_ups_by_user(api, alice, bob, conversation, rates):
+def test_writes_and_email_lookups_are_throttled_by_user(api, alice, bob, conversation, rates):
     rates(write="6/min")
     path = f"/api/conversations/{conversation.pk}/"
     client = api(alice)
@@ -163,7 +163,7 @@ def test_writes_and_look_ups_by_user(api, alice, bob, conversation, rates):
     assert api(bob).post(f"{path}messages/", {"message_body": "Hello"}).status_code == 201
 
 
-def test_a_look_up_counts_as_a_search_too(api, alice, rates):
+def test_email_lookup_counts_as_a_search_too(api, alice, rates):
     rates(write="5/min", search="2/min")
     client = api(alice)
     look_up = "/api/users/?email=bob@example.com"
@@ -173,12 +173,12 @@ def test_a_look_up_counts_as_a_search_too(api, alice, rates):
     assert [is_refused(write) for write in writes] == [False] * 3 + [True]
 
 
-def test_off_switches_it_off(api, rates):
+def test_off_disables_a_throttle(api, rates):
     rates()
     assert count_accepted(lambda n: api().post("/api/users/reset_password/", {}), 30) == 30
 
 
-def test_cached_pages_do_not_wash_the_counts_out(api, alice, message, rates):
+def test_cached_pages_do_not_evict_throttle_counts(api, alice, message, rates):
     rates(sign_in="1/hour")
     api().post("/api/token/", WRONG)
     client = api(alice)
@@ -207,7 +207,7 @@ class TestTrustedProxies:
             (2, "9.9.9.9, 1.1.1.1, 5.5.5.5", "8.8.8.8, 1.1.1.1, 5.5.5.5", True),
         ],
     )
-    def test_as_many_as_the_setting_says(
+    def test_last_entries_of_x_forwarded_for_are_trusted(
         self, api, rates, monkeypatch, trusted, first, second, same
     ):
         monkeypatch.setattr(api_settings, "NUM_PROXIES", trusted)
@@ -231,7 +231,7 @@ SAME = [
 
 
 @pytest.mark.parametrize("group", SAME, ids=lambda group: group[0])
-def test_what_counts_as_one_address(group):
+def test_equivalent_addresses_are_one_network(group):
     assert len({get_network(address.strip()) for address in group}) == 1
     others = [address for other in SAME if other is not group for address in other]
     assert get_network(group[0]) not in {get_network(address.strip()) for address in others}
@@ -240,7 +240,7 @@ def test_what_counts_as_one_address(group):
 @pytest.mark.parametrize("group", SAME, ids=lambda group: group[0])
 @pytest.mark.parametrize("trusted", [0, 1])
 @pytest.mark.usefixtures("db")
-def test_one_address_is_counted_together(api, rates, monkeypatch, group, trusted):
+def test_equivalent_addresses_share_a_count(api, rates, monkeypatch, group, trusted):
     """From the connection, or from what a proxy says of it."""
     monkeypatch.setattr(api_settings, "NUM_PROXIES", trusted)
     rates(register="1/min")
@@ -255,7 +255,7 @@ def test_one_address_is_counted_together(api, rates, monkeypatch, group, trusted
     assert not register("203.0.113.1")
 
 
-def test_racing_requests_do_not_pass_uncounted(rates):
+def test_racing_requests_are_all_counted(rates):
     rates(register="2000/min")
     request = APIRequestFactory().post("/")
     switch_interval = sys.getswitchinterval()
@@ -271,7 +271,7 @@ def test_racing_requests_do_not_pass_uncounted(rates):
     assert Count("register 127.0.0.1", 60).value == 2000
 
 
-def test_the_default_rates(settings):
+def test_default_rates(settings):
     assert settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] == {
         "sign_in": "10/min",
         "register": "20/hour",

@@ -24,7 +24,7 @@ BLACKLISTED = {"detail": "Token is blacklisted", "code": "token_not_valid"}
 
 
 class TestSignIn:
-    def test_whatever_the_case_of_the_address(self, api, alice):
+    def test_ignores_the_case_of_the_address(self, api, alice):
         response = api().post("/api/token/", {"email": "aLICE@Example.com", "password": PASSWORD})
         assert response.status_code == 200
         assert list(response.json()) == ["refresh", "access"]
@@ -32,7 +32,7 @@ class TestSignIn:
         client = api(access=response.json()["access"])
         assert client.get("/api/users/me/").json() == own_profile(alice)
 
-    def test_says_the_same_whatever_is_wrong(self, api, alice, make_user):
+    def test_every_failure_is_the_same_401(self, api, alice, make_user):
         make_user("Gone", is_active=False)
         for email, password in [
             ("alice@example.com", "wrong"),
@@ -65,7 +65,7 @@ class TestSignIn:
         alice.refresh_from_db()
         assert alice.last_login == signed_in_at
 
-    def test_writes_nothing_but_the_time(self, alice):
+    def test_writes_last_login_only(self, alice):
         """Staff change her role after her password was checked."""
         read_before = User.objects.get(pk=alice.pk)
         change(alice, role="host")
@@ -127,7 +127,7 @@ class TestRefresh:
             AccessToken.for_user(alice).payload
         )
 
-    def test_a_repeated_request_gets_the_same_refresh_token(self, api, get_accepted, alice):
+    def test_repeated_request_gets_the_same_refresh_token(self, api, get_accepted, alice):
         used, successor = sign_in(alice, refreshes=1)
         for _ in range(3):
             response = api().post(REFRESH, {"refresh": used})
@@ -136,11 +136,11 @@ class TestRefresh:
             assert client.get("/api/users/me/").status_code == 200
         assert get_accepted([used, successor]) == [used, successor]
 
-    def test_the_first_use_of_the_successor_ends_the_repeats(self, get_accepted, alice):
+    def test_use_of_the_successor_ends_the_repeats(self, get_accepted, alice):
         tokens = sign_in(alice, refreshes=2)
         assert get_accepted(tokens) == tokens[1:]
 
-    def test_a_session_lives_as_long_as_its_newest_token(self, get_accepted, alice, monkeypatch):
+    def test_session_lives_as_long_as_its_newest_token(self, get_accepted, alice, monkeypatch):
         monkeypatch.setattr(f"{flushexpiredtokens.__name__}.MARGIN", -timedelta(days=1))
         first = SessionToken(*sign_in(alice))
         first.set_exp(lifetime=timedelta(hours=1))
@@ -150,12 +150,12 @@ class TestRefresh:
         assert get_accepted(tokens) == tokens
 
     @pytest.mark.parametrize("refreshes", [0, 1])
-    def test_a_token_of_a_session_without_a_row_is_refused(self, get_accepted, alice, refreshes):
+    def test_token_of_a_session_without_a_row_is_refused(self, get_accepted, alice, refreshes):
         tokens = sign_in(alice, refreshes)
         OutstandingToken.objects.all().delete()
         assert get_accepted(tokens) == []
 
-    def test_a_session_has_one_row(self, alice):
+    def test_session_has_one_row(self, alice):
         sign_in(alice, refreshes=3)
         assert (OutstandingToken.objects.count(), BlacklistedToken.objects.count()) == (1, 0)
 
@@ -167,7 +167,7 @@ class TestRefresh:
         )
 
     @pytest.mark.parametrize(("seconds", "rows"), [(5, 1), (30, 1), (90, 0)])
-    def test_a_token_is_forgotten_only_when_no_leeway_takes_it(self, api, alice, seconds, rows):
+    def test_token_is_flushed_after_the_leeway_only(self, api, alice, seconds, rows):
         refresh = RefreshToken.for_user(alice)
         refresh.set_exp(from_time=timezone.now(), lifetime=-timedelta(seconds=seconds))
         OutstandingToken.objects.update(
@@ -193,13 +193,13 @@ class TestCopiedToken:
         assert (response.status_code, response.json()) == (401, BLACKLISTED)
         assert get_accepted(tokens) == []
 
-    def test_does_not_when_it_is_only_verified(self, api, get_accepted, alice):
+    def test_verify_does_not_end_the_session(self, api, get_accepted, alice):
         tokens = sign_in(alice, refreshes=2)
         assert api().post(VERIFY, {"token": tokens[0]}).status_code == 401
         assert get_accepted(tokens) == tokens[1:]
 
     @pytest.mark.parametrize("refreshes", [2, 200])
-    def test_ends_a_session_of_any_length_at_once(
+    def test_ends_a_session_of_any_length_with_constant_queries(
         self, api, get_accepted, alice, refreshes, django_assert_num_queries
     ):
         first, *_, previous, newest = sign_in(alice, refreshes)
@@ -223,7 +223,7 @@ class TestSignOut:
         assert (response.status_code, response.json()) == (200, {})
         assert get_accepted(tokens + others) == others
 
-    def test_the_access_token_lives_on(self, api, alice):
+    def test_does_not_end_the_access_token(self, api, alice):
         refresh = RefreshToken.for_user(alice)
         assert api().post(SIGN_OUT, {"refresh": str(refresh)}).status_code == 200
         client = api(access=refresh.access_token)
@@ -232,12 +232,12 @@ class TestSignOut:
 
 class TestVerify:
     @pytest.mark.parametrize("token_class", [AccessToken, RefreshToken])
-    def test_takes_a_live_token(self, api, alice, token_class):
+    def test_accepts_a_live_token(self, api, alice, token_class):
         token = str(token_class.for_user(alice))
         response = api().post(VERIFY, {"token": token})
         assert (response.status_code, response.json()) == (200, {})
 
-    def test_refuses_a_used_one(self, api, alice):
+    def test_refuses_a_blacklisted_token(self, api, alice):
         refresh = RefreshToken.for_user(alice)
         refresh.blacklist()
         response = api().post(VERIFY, {"token": str(refresh)})
@@ -259,7 +259,7 @@ class TestVerify:
 )
 class TestDeadAccount:
     @pytest.mark.parametrize("link", range(2))
-    def test_is_refused_everywhere_at_once(self, api, carol, end, code, link):
+    def test_is_a_401_everywhere_at_once(self, api, carol, end, code, link):
         refresh = SessionToken(sign_in(carol, refreshes=1)[link])
         client = api(carol)
         assert client.get("/api/users/me/").status_code == 200
@@ -308,7 +308,7 @@ class TestDeadAccount:
         ("", "not_authenticated"),
     ],
 )
-def test_a_bad_authorization_header_is_a_401(api, db, header, code):
+def test_bad_authorization_header_is_a_401(api, db, header, code):
     client = api()
     client.credentials(HTTP_AUTHORIZATION=header)
     response = client.get("/api/conversations/")
@@ -317,14 +317,16 @@ def test_a_bad_authorization_header_is_a_401(api, db, header, code):
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(5, 200), (60, 401)])
-def test_a_machine_whose_clock_is_a_little_ahead_signs_people_in(api, alice, seconds, status):
+def test_token_of_a_machine_whose_clock_is_ahead_is_accepted_within_the_leeway(
+    api, alice, seconds, status
+):
     token = AccessToken.for_user(alice)
     token.set_iat(at_time=timezone.now() + timedelta(seconds=seconds))
     client = api(access=token)
     assert client.get("/api/users/me/").status_code == status
 
 
-def test_an_expired_token_is_told_from_a_dead_account(api, alice):
+def test_expired_access_token_is_token_not_valid(api, alice):
     token = AccessToken.for_user(alice)
     token.set_exp(lifetime=-token.lifetime)
     client = api(access=token)
@@ -338,7 +340,7 @@ def test_an_expired_token_is_told_from_a_dead_account(api, alice):
     )
 
 
-def test_a_session_does_not_open_the_api(api, alice):
+def test_session_cookie_does_not_authenticate_the_api(api, alice):
     client = api()
     client.force_login(alice)
     assert client.get("/api/conversations/").status_code == 401

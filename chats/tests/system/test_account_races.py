@@ -27,7 +27,7 @@ def get_accepted(server, tokens):
 
 
 class TestAccounts:
-    def test_of_24_racing_registrations_one_succeeds(self, server):
+    def test_one_of_24_racing_registrations_succeeds(self, server):
         body = {"password": PASSWORD, "first_name": "Eve", "last_name": "Test"}
         calls = [
             (f"{server.url}/users/", body | {"email": email})
@@ -43,13 +43,13 @@ class TestAccounts:
         refusals = {text for status, text in responses if status == 400}
         assert refusals == {'{"email":["A user with this e-mail address already exists."]}'}
 
-    def test_24_racing_uses_of_a_refresh_token_get_the_same_successor(self, server, people):
+    def test_24_racing_refreshes_get_the_same_refresh_token(self, server, people):
         for person in people:
             [successor] = {refresh for _, refresh in race(server, [person.refresh] * 4)}
             [after] = {refresh for _, refresh in race(server, [successor] * 4)}
             assert get_accepted(server, [person.refresh, successor, after]) == [successor, after]
 
-    def test_racing_uses_of_a_token_and_its_successor_leave_one_session_or_none(
+    def test_racing_refreshes_of_a_token_and_its_successor_leave_one_session_or_none(
         self, server, people
     ):
         for person in people:
@@ -61,7 +61,7 @@ class TestAccounts:
             accepted = [] if is_ended else [successor, after]
             assert get_accepted(server, [person.refresh, successor, after]) == accepted
 
-    def test_racing_sign_ins_do_not_pass_uncounted(self, server):
+    def test_racing_sign_ins_are_all_counted(self, server):
         """Across processes where they share a Redis; local memory counts for one process."""
         processes = (2, 4) if settings.CACHE_URL else (1, 8)
         server.restart(*processes, THROTTLE_SIGN_IN="10/hour")

@@ -39,7 +39,7 @@ def page(chromium, server):
 
 
 @pytest.mark.once
-def test_staff_find_somebody_and_act(server, page):
+def test_staff_add_a_participant_delete_a_message_and_deactivate_a_user(server, page):
     """Log in, find a person, deactivate them, delete a message, add a participant."""
     alice, bob, carol = (server.sign_up(name) for name in ("Alice", "Bob", "Carol"))
     conversation = alice.start(bob).json()["conversation_id"]
@@ -84,7 +84,7 @@ def test_staff_find_somebody_and_act(server, page):
 
 
 @pytest.mark.once
-def test_staff_erase_a_person_on_their_page(server, page):
+def test_staff_erase_a_user_on_their_page(server, page):
     """Open a conversation from a person's page, give it a title, go back and erase the person."""
     alice, bob = server.sign_up("Alice"), server.sign_up("Bob")
     conversation = alice.start(bob).json()["conversation_id"]
@@ -116,7 +116,7 @@ def test_staff_erase_a_person_on_their_page(server, page):
 
 @pytest.mark.once
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_documentation_is_tried_out(server, page, width):
+def test_swagger_ui_sends_requests(server, page, width):
     """Find it from the root, sign in, look at the conversations."""
     alice, bob = server.sign_up("Alice"), server.sign_up("Bob")
     alice.start(bob)

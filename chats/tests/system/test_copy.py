@@ -32,7 +32,7 @@ def postgres():
     service.remove()
 
 
-def test_10000_messages_move_and_people_go_on(tmp_path, postgres):
+def test_copy_database_moves_10000_messages_to_postgres(tmp_path, postgres):
     old = Database(tmp_path, f"sqlite:///{tmp_path}/old.sqlite3")
     numbers = ["--people", "50", "--conversations", "30", "--messages", "10000"]
     done = run("make_data", *numbers, DATABASE_URL=old.url)
@@ -74,7 +74,7 @@ def test_10000_messages_move_and_people_go_on(tmp_path, postgres):
     ("source", "sentence"),
     [("", "Set SOURCE_DATABASE_URL"), ("sqlite:///{}/none.sqlite3", "`migrate` on source first")],
 )
-def test_what_is_missing_is_named(tmp_path, source, sentence):
+def test_copy_database_names_missing_variables_and_migrations(tmp_path, source, sentence):
     target = Database(tmp_path, f"sqlite:///{tmp_path}/new.sqlite3")
     variables = {"SOURCE_DATABASE_URL": source.format(tmp_path), "DATABASE_URL": target.url}
     done = run("copy_database", **variables)
@@ -82,7 +82,7 @@ def test_what_is_missing_is_named(tmp_path, source, sentence):
     assert sentence in done.stderr
 
 
-def test_data_is_made_in_an_empty_database_only(tmp_path):
+def test_make_data_requires_an_empty_database(tmp_path):
     target = Database(tmp_path, f"sqlite:///{tmp_path}/new.sqlite3")
     numbers = ["--people", "4", "--conversations", "3", "--messages", "40"]
     assert run("make_data", *numbers, DATABASE_URL=target.url).returncode == 0

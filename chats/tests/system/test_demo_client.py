@@ -52,7 +52,9 @@ def test_two_people_talk_in_two_tabs(open_browser):
         expect(window.page.get_by_text("· edited")).to_have_count(1)
 
 
-def test_a_stranger_finds_their_way(demo_server, open_browser, other_origin):
+def test_new_user_registers_starts_a_conversation_and_leaves(
+    demo_server, open_browser, other_origin
+):
     """Register, start a conversation, name it, add somebody, search, change the profile, leave."""
     window = open_browser(origin=other_origin).open()
     window.press("Create an account")
@@ -105,7 +107,7 @@ def test_a_stranger_finds_their_way(demo_server, open_browser, other_origin):
     expect(window.page.get_by_role("button", name="Dorothea Dahl")).to_be_visible()
 
 
-def test_the_password_is_changed_and_the_account_deleted(open_browser, alice):
+def test_password_is_changed_and_account_deleted(open_browser, alice):
     """The first ends no session of this browser."""
     browser = open_browser(alice)
     window, other = browser.open(), browser.open()
@@ -124,7 +126,7 @@ def test_the_password_is_changed_and_the_account_deleted(open_browser, alice):
         expect(each.page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_a_long_conversation_is_scrolled_upwards(open_browser):
+def test_long_conversation_is_scrolled_upwards(open_browser):
     """What is in sight stays where it is, and a message that was found is shown."""
     window = open_browser().open("/?as=alice")
     window.choose("Counting to 150")
@@ -143,7 +145,7 @@ def test_a_long_conversation_is_scrolled_upwards(open_browser):
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
-def test_it_is_accessible(open_browser, color_scheme):
+def test_demo_client_is_accessible(open_browser, color_scheme):
     """axe finds nothing serious, and nothing is wider than a phone or a desktop."""
     if not AXE.exists():
         pytest.skip("axe-core is not installed: run npm ci in frontend/")
@@ -178,7 +180,7 @@ def test_it_is_accessible(open_browser, color_scheme):
     check()
 
 
-def test_the_documentation_signs_in_as_a_demo_account(demo_server):
+def test_openapi_example_signs_in_as_a_demo_account(demo_server):
     document = demo_server.request("GET", "/api/schema/").json()
     body = document["paths"]["/api/token/"]["post"]["requestBody"]["content"]["application/json"]
     assert demo_server.request("POST", "/api/token/", json=body["example"]).status_code == 200

@@ -45,7 +45,7 @@ def read_bodies(person, conversation_id):
     return bodies(person.everything(path, ordering="sent_at"))
 
 
-def test_idle_polls_are_304_and_a_hidden_page_sends_none(
+def test_idle_polls_are_304_and_hidden_page_does_not_poll(
     demo_server, open_browser, other_origin, alice, bob, conversation_id
 ):
     """From another origin, whose pages may send and read an ETag."""
@@ -78,7 +78,7 @@ def test_idle_polls_are_304_and_a_hidden_page_sends_none(
     window.expect_messages("Hello, Alice", "One request", *news)
 
 
-def test_a_message_whose_response_was_lost_is_sent_once(demo_server, window, conversation_id, bob):
+def test_message_whose_response_was_lost_is_sent_once(demo_server, window, conversation_id, bob):
     window.page.evaluate(WATCH)
     lost = lose_response(window.page, "**/messages/")
     before = len(demo_server.get_requests())
@@ -97,7 +97,7 @@ def test_a_message_whose_response_was_lost_is_sent_once(demo_server, window, con
     assert read_bodies(bob, conversation_id) == ["Hello, Alice", "Once"]
 
 
-def test_nothing_is_missed_after_a_sleep(window, bob, conversation_id):
+def test_no_message_is_missed_while_offline(window, bob, conversation_id):
     """More than a page is written meanwhile, and Alice writes too."""
     window.page.context.set_offline(True)
     expect(window.page.get_by_text("There is no connection")).to_be_visible()
@@ -116,7 +116,7 @@ def test_nothing_is_missed_after_a_sleep(window, bob, conversation_id):
 
 
 @pytest.mark.parametrize("body", ['{"error": "blocked"}', "null", "<p>Please sign in</p>"])
-def test_what_a_proxy_says_instead_is_no_response(window, bob, conversation_id, body):
+def test_response_of_a_proxy_counts_as_no_connection(window, bob, conversation_id, body):
     pattern = "**/api/**"
     window.page.context.route(pattern, lambda route: route.fulfill(status=403, body=body))
     expect(window.page.get_by_text("There is no connection")).to_be_visible()
@@ -125,7 +125,7 @@ def test_what_a_proxy_says_instead_is_no_response(window, bob, conversation_id, 
     window.expect_messages("Hello, Alice", "Hello again")
 
 
-def test_unsent_messages_survive_a_reload_and_hold_up_no_other_conversation(
+def test_unsent_messages_survive_a_reload_and_do_not_block_other_conversations(
     window, alice, bob, conversation_id
 ):
     other_id = alice.start(bob).json()["conversation_id"]
@@ -144,7 +144,7 @@ def test_unsent_messages_survive_a_reload_and_hold_up_no_other_conversation(
     assert read_bodies(bob, conversation_id) == ["Hello, Alice", "First", "Second"]
 
 
-def test_a_restart_of_the_server(demo_server, window, bob, conversation_id):
+def test_message_is_sent_after_a_restart_of_the_server(demo_server, window, bob, conversation_id):
     demo_server.kill()
     expect(window.page.get_by_text("There is no connection")).to_be_visible()
     window.send("Are you back?")
@@ -179,7 +179,7 @@ def test_tabs_share_a_session_through_refreshes(demo_server, browser, window, bo
         expect(each.page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_what_was_not_sent_waits_for_the_same_person(window, alice, bob, conversation_id):
+def test_unsent_message_waits_for_the_same_user(window, alice, bob, conversation_id):
     """Alice's session ends. Bob signs in and does not send her text; Alice does."""
     window.page.context.set_offline(True)
     window.send("Mine")
@@ -205,7 +205,7 @@ def test_what_was_not_sent_waits_for_the_same_person(window, alice, bob, convers
     assert [row["sender"]["first_name"] for row in senders] == ["Alice", "Bob"]
 
 
-def test_who_was_removed_is_told_and_keeps_the_text(window, alice, bob, conversation_id):
+def test_removed_participant_is_told_and_keeps_the_text(window, alice, bob, conversation_id):
     window.page.context.set_offline(True)
     window.send("Too late")
     alice.leave(conversation_id)
@@ -219,6 +219,6 @@ def test_who_was_removed_is_told_and_keeps_the_text(window, alice, bob, conversa
     assert read_bodies(bob, conversation_id) == ["Hello, Alice"]
 
 
-def test_who_was_erased_is_told(window, alice):
+def test_erased_user_is_told(window, alice):
     alice.call("DELETE", "/users/me/", json={"current_password": PASSWORD})
     expect(window.alerts).to_contain_text("You were signed out: User is inactive")

@@ -24,7 +24,7 @@ def get_pids(server, begin=0):
     return {line["pid"] for line in server.get_requests()[begin:]}
 
 
-def test_a_reload_fails_no_request(server):
+def test_reload_fails_no_request(server):
     """SIGHUP replaces the workers while people write, over kept connections and new ones."""
     alice, bob = server.sign_up("alice"), server.sign_up("bob")
     conversation_id = alice.start(bob).json()["conversation_id"]
@@ -64,7 +64,7 @@ def count_listeners(server):
 class TestListeners:
     """Each worker has a socket of its own, so that the kernel spreads the connections."""
 
-    def test_as_many_as_workers_after_a_reload_too(self, server):
+    def test_are_as_many_as_workers_after_a_reload_too(self, server):
         assert count_listeners(server) == server.workers
         before = get_worker_pids(server)
         server.process.send_signal(signal.SIGHUP)
@@ -72,7 +72,7 @@ class TestListeners:
             assert self.get(server) == 200
         assert count_listeners(server) == server.workers
 
-    def test_none_is_left_without_a_worker(self, server):
+    def test_are_closed_with_their_worker(self, server):
         for change, workers in ((signal.SIGTTOU, 1), (signal.SIGTTIN, 2)):
             server.process.send_signal(change)
             while (len(get_worker_pids(server)), count_listeners(server)) != (workers, 1):
@@ -83,7 +83,7 @@ class TestListeners:
             assert self.get(server) == 200
         server.restart()
 
-    def test_a_second_server_is_refused(self, server):
+    def test_refuse_a_second_server(self, server):
         command = [sys.executable, "-m", "gunicorn", "messaging_app.wsgi", "--bind", server.address]
         second = subprocess.run(  # noqa: S603
             command,
@@ -116,12 +116,14 @@ class TestRefusedBodies:
 
     @pytest.mark.parametrize("size", [30_000, 65_536, 100_000, 1_000_000, 2_000_000, 10_000_000])
     @pytest.mark.parametrize(("method", "path", "status"), REFUSED)
-    def test_the_next_request_is_served(self, server, method, path, status, size):
+    def test_connection_serves_the_next_request_or_is_closed(
+        self, server, method, path, status, size
+    ):
         too_large = size > 1024 * 1024 and path.startswith("/api/")
         self.send_twice(server, method, path, b"x" * size, 413 if too_large else status)
 
     @pytest.mark.parametrize("size", [1, 100_000, 10_000_000])
-    def test_so_is_the_one_after_a_chunked_body(self, server, size):
+    def test_connection_serves_the_next_request_after_a_chunked_body(self, server, size):
         self.send_twice(server, "POST", "/api/token/", iter([b"x" * size]), 411)
 
     def send_twice(self, server, method, path, body, status):
@@ -136,14 +138,14 @@ class TestRefusedBodies:
                 connection.request("GET", "/healthz")
                 assert connection.getresponse().read()
 
-    def test_a_client_that_keeps_its_connections_gets_no_error(self, server):
+    def test_client_that_keeps_connections_alive_gets_no_error(self, server):
         with server.session_class() as session:
             for size in [100_000, 2_000_000, 10_000_000] * 20:
                 response = session.post(f"{server.url}/", b"x" * size, timeout=RESPONSE_SECONDS)
                 assert response.status_code == (405 if size == 100_000 else 413)
                 assert session.get(f"{server.site}/healthz", timeout=9).status_code == 200
 
-    def test_one_who_goes_on_sending_is_cut_off(self, server):
+    def test_client_that_goes_on_sending_is_cut_off(self, server):
         with server.connect() as connection:
             connection.sendall(
                 b"POST /api/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n"
@@ -160,7 +162,9 @@ class TestRefusedBodies:
         ],
         ids=["no body", "the body never comes"],
     )
-    def test_those_who_close_nothing_do_not_hold_up_others(self, server, request_line, clients):
+    def test_clients_that_keep_connections_open_do_not_block_others(
+        self, server, request_line, clients
+    ):
         request = f"{request_line}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
         with ExitStack() as stack:
             connections = [stack.enter_context(server.connect()) for _ in range(clients)]

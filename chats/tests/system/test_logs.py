@@ -13,7 +13,7 @@ from chats.tests.support.servers import (
 
 @pytest.mark.once
 class TestLogs:
-    def test_a_line_has_the_request_id_that_the_client_got(self, server):
+    def test_access_log_has_the_request_id_of_the_response(self, server):
         response = server.request("GET", "/api/")
         line = server.get_request(response)
         assert {name: line[name] for name in ("method", "path", "status", "bytes")} == {
@@ -23,22 +23,22 @@ class TestLogs:
             "bytes": len(response.content),
         }
 
-    def test_a_proxys_request_id_is_kept(self, server):
+    def test_request_id_of_a_proxy_is_kept(self, server):
         request_id = str(uuid4())
         response = server.request("GET", "/api/", headers={"X-Request-ID": request_id})
         assert response.headers["X-Request-ID"] == request_id
 
     @pytest.mark.parametrize("request_id", ["x", "1\u00ff", "a" * 1000])
-    def test_a_request_id_that_is_no_uuid_is_replaced(self, server, request_id):
+    def test_request_id_that_is_not_a_uuid_is_replaced(self, server, request_id):
         headers = {"X-Request-ID": request_id.encode("latin-1")}
         response = server.request("GET", "/api/", headers=headers)
         assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-ID"])
 
-    def test_a_quote_does_not_break_a_line(self, server):
+    def test_quotes_are_escaped_in_the_access_log(self, server):
         response = server.request("GET", '/api/"%22\\%0a%00', headers={"User-Agent": '"\\\t'})
         assert server.get_request(response)["path"] == '/api/""\\\n\x00'
 
-    def test_an_error_is_logged_with_its_request_id_and_traceback(self, server):
+    def test_server_error_is_logged_with_request_id_and_traceback(self, server):
         person = server.sign_up("alice")
         # The description has no 500.
         person.session_class = requests.Session
@@ -58,7 +58,7 @@ class TestLogs:
 
     @pytest.mark.parametrize("path", ["/api/", "/admin/login/", "/nothing"])
     @pytest.mark.parametrize("host", ["evil.example", "a b", "\u00ff\u0085"])
-    def test_a_false_host_is_a_line(self, server, path, host):
+    def test_unknown_host_is_logged_as_one_line(self, server, path, host):
         begin = len(server.error_log.read_text())
         response = server.request("GET", path, headers={"Host": host.encode("latin-1")})
         assert response.status_code == 400
@@ -76,7 +76,7 @@ class TestLogs:
         ],
         ids=["fields", "bytes", "no token"],
     )
-    def test_what_a_client_did_wrong_is_a_line(self, server, form, status, logger):
+    def test_refused_form_is_logged_as_one_line(self, server, form, status, logger):
         begin = len(server.error_log.read_text())
         cookies = {"csrftoken": "a" * 32}
         response = server.request("POST", "/admin/login/", data=form, cookies=cookies)
@@ -85,7 +85,7 @@ class TestLogs:
         [line] = server.error_log.read_text()[begin:].splitlines()
         assert f"{response.headers['X-Request-ID']} django.security.{logger} " in line
 
-    def test_nothing_secret_is_logged(self, server):
+    def test_secrets_are_not_logged(self, server):
         alice, bob = server.sign_up("alice"), server.sign_up("bob")
         conversation_id = alice.start(bob).json()["conversation_id"]
         path = f"/conversations/{conversation_id}/messages/"

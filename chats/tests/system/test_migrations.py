@@ -133,7 +133,7 @@ def check_migrated(database, schema, rows):
             database.execute(statement)
 
 
-def test_every_row_is_kept_forwards_and_backwards(database):
+def test_migrations_keep_every_row_forwards_and_backwards(database):
     schema = get_schema(database)
     rows = get_rows(database, schema)
     assert COUNTS.items() <= {table: len(each) for table, each in rows.items()}.items()

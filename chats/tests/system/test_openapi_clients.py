@@ -16,7 +16,7 @@ from chats.tests.support.servers import PASSWORD, environment
 
 
 @pytest.mark.once
-def test_every_response_is_described_and_none_is_a_5xx(server, tmp_path):
+def test_schemathesis_finds_no_undescribed_response_and_no_5xx(server, tmp_path):
     """Schemathesis, on a running server; most ids that it sends are of rows that there are."""
     ann, ben, carl = (server.sign_up(name) for name in ("Ann", "Ben", "Carl"))
     conversation, left = (ann.start(ben, carl).json()["conversation_id"] for _ in range(2))
@@ -69,7 +69,7 @@ def test_every_response_is_described_and_none_is_a_5xx(server, tmp_path):
 
 
 @pytest.mark.once
-def test_a_python_client_comes_out_of_it(server, tmp_path, monkeypatch):
+def test_generated_python_client_works(server, tmp_path, monkeypatch):
     """openapi-python-client's, with names that say what they are."""
     (tmp_path / "openapi.json").write_text(json.dumps(get_document()))
     config = {"post_hooks": [], "package_name_override": "generated_client"}
@@ -106,7 +106,7 @@ def test_a_python_client_comes_out_of_it(server, tmp_path, monkeypatch):
 
 
 @pytest.mark.once
-def test_a_typed_client_comes_out_of_it(server, tmp_path):
+def test_generated_typescript_types_compile(server, tmp_path):
     """openapi-typescript's types compile under `tsc --strict`, in a program that then runs."""
     npm, node = find("npm"), find("node")
     shutil.copytree(Path(__file__).with_name("typescript"), tmp_path, dirs_exist_ok=True)

@@ -37,7 +37,7 @@ def guess(server, person):
 @pytest.mark.once
 class TestRedisIsLost:
     @pytest.mark.parametrize("how", ["killed", "frozen"])
-    def test_people_go_on_and_it_comes_back_by_itself(self, tmp_path, how):
+    def test_requests_succeed_and_redis_is_used_again_when_it_is_back(self, tmp_path, how):
         service = RedisServer()
         service.start()
         variables = {"CACHE_URL": service.url, "THROTTLE_SIGN_IN": "10/hour"}
@@ -131,7 +131,9 @@ class TestTwoRedises:
             assert alice.send(conversation_id, "x" * 10_000).status_code == 201
         return f"/conversations/{conversation_id}/messages/"
 
-    def test_reading_evicts_no_count(self, two_redises_server, redises, alice, bob, path):
+    def test_cached_pages_evict_no_throttle_count(
+        self, two_redises_server, redises, alice, bob, path
+    ):
         while guess(two_redises_server, bob) != 429:
             pass
         store = redis.from_url(redises["cache"].url)
@@ -141,7 +143,7 @@ class TestTwoRedises:
             assert len(alice.get(path, sent_at_before=next(pages))["results"]) == 6
         assert guess(two_redises_server, bob) == 429
 
-    def test_counts_hold_while_that_of_the_pages_is_gone(
+    def test_counts_hold_while_the_cache_is_lost(
         self, two_redises_server, redises, alice, bob, path
     ):
         redises["cache"].kill()
@@ -153,7 +155,7 @@ class TestTwoRedises:
         assert statuses.count(401) == 4
 
     @pytest.mark.parametrize("how", ["gone", "full"])
-    def test_pages_are_shared_while_that_of_the_counts_is(
+    def test_pages_are_shared_while_the_throttle_cache_is_lost(
         self, two_redises_server, redises, alice, bob, path, how
     ):
         if how == "gone":
@@ -181,7 +183,7 @@ class TestTwoRedises:
 class TestPostgresIsLost:
     UNAVAILABLE = (503, '{"detail":"The database is not available. Try again in a few seconds."}')
 
-    def test_people_are_told_so_and_it_comes_back_by_itself(self, tmp_path):
+    def test_requests_are_a_503_until_postgres_is_back(self, tmp_path):
         service = PostgresServer()
         service.start()
         try:
@@ -236,7 +238,7 @@ class TestPostgresIsLost:
         assert sorted(row["message_body"] for row in rows) == sent
         assert "Service Unavailable: /api/messages/" in server.error_log.read_text()
 
-    def test_one_that_hangs_holds_up_no_thread_for_long(self, tmp_path):
+    def test_frozen_postgres_is_a_503_within_a_minute(self, tmp_path):
         service = PostgresServer()
         service.start()
         try:
@@ -262,7 +264,7 @@ class TestPostgresIsLost:
 
 
 @pytest.mark.once
-def test_the_writable_one_of_the_addresses_of_a_host_is_used(monkeypatch, django_db_blocker):
+def test_writable_address_of_a_host_is_used(monkeypatch, django_db_blocker):
     primary = PostgresServer()
     standby = PostgresServer(Machine("127.0.0.2"), primary)
     standby.port = primary.port

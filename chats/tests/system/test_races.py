@@ -77,7 +77,7 @@ def follow(person, path, done):
 
 
 @pytest.mark.parametrize("is_set_back", [False, True], ids=["same clock", "one clock set back"])
-def test_a_follower_of_changes_ends_with_the_truth(request, people, path, is_set_back):
+def test_follower_of_changes_misses_nothing(request, people, path, is_set_back):
     """And with every message where its last change was."""
     writers = people
     if is_set_back:
@@ -119,7 +119,7 @@ def race_for_distinct(alice, bob):
     return sorted(status for status, _ in responses), {pk for _, pk in responses}
 
 
-def test_of_12_racing_distinct_conversations_one_is_new_and_all_are_the_same(people):
+def test_12_racing_distinct_starts_get_the_same_conversation(people):
     alice, bob, carol, _ = people
     earlier = set()
     changes = {"leave": None, "add_participant": {"user_id": carol.user_id}, "": None}
@@ -154,7 +154,7 @@ def mark_all(person, conversation_id, moments):
     return reached
 
 
-def test_racing_marks_end_at_the_last_moment(people, conversation_id):
+def test_racing_marks_as_read_end_at_the_latest(people, conversation_id):
     alice, bob, *_ = people
     for _ in range(2):
         sent = [alice.send(conversation_id, f"{n}").json()["sent_at"] for n in range(12)]
@@ -184,7 +184,7 @@ def mark_until_left(person, conversation_id, marked, left):
     return responses
 
 
-def test_no_mark_is_made_after_they_left(server, people, conversation_id):
+def test_participant_who_left_marks_nothing_as_read(server, people, conversation_id):
     """And none brings somebody back."""
     alice, bob, *_ = people
     for _ in range(20):
@@ -222,7 +222,7 @@ def change_until_refused(person, path, method, changed):
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-def test_nobody_slips_a_change_in_after_they_left(people, conversation_id, path, method):
+def test_participant_who_left_changes_no_message(people, conversation_id, path, method):
     """Bob's leaving is the last thing that moved the clock, however many changes of his wait."""
     alice, bob, *_ = people
     last = BEGINNING

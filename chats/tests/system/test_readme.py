@@ -51,7 +51,7 @@ def blocks(language, text):
 
 @pytest.mark.once
 @pytest.mark.django_db
-def test_a_backup_is_restored(tmp_path):
+def test_backup_is_restored(tmp_path):
     """By docs/operating.md, on both databases: the rows are back, and what came later is not."""
     find("sqlite3")
     commands = blocks("bash", section(OPERATING, "Backups"))
@@ -93,7 +93,7 @@ def bash(script, variables, folder):
 
 
 @pytest.mark.once
-def test_the_readme_lists_every_variable():
+def test_readme_lists_every_variable():
     code = (settings.BASE_DIR / "messaging_app" / "settings.py").read_text()
     read = re.findall(r'\b(?:env\.\w+|environ\.get|read_\w+)\(\s*"(\w+)"', code)
     names = [
@@ -114,7 +114,7 @@ def walk_through():
 
 @pytest.mark.once
 @pytest.mark.parametrize("client", ["curl", "httpie"])
-def test_the_first_conversation_returns_the_responses_shown(server, tmp_path, client):
+def test_first_conversation_returns_the_responses_of_the_readme(server, tmp_path, client):
     steps, shown = walk_through()
     script = "".join(f"{step}printf '%s' '{END_OF_RESPONSE}'\n" for step in steps[client])
     script = script.replace("http://127.0.0.1:8000/api", server.url)
@@ -131,7 +131,7 @@ def test_the_first_conversation_returns_the_responses_shown(server, tmp_path, cl
 
 
 @pytest.mark.once
-def test_the_figures_are_those_of_the_benchmarks():
+def test_figures_are_those_of_the_benchmarks():
     results = report.read()
     page = report.PAGE.read_text()
     assert report.fill(page, results) == page

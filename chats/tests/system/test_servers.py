@@ -34,7 +34,7 @@ def start_once(person, other, key):
 class TestCache:
     """Every process has a cache of its own; all of them are warm."""
 
-    def test_a_page_comes_from_the_cache(self, server, people, conversation_id, path):
+    def test_page_comes_from_the_cache(self, server, people, conversation_id, path):
         alice, bob, *_ = people
         alice.send(conversation_id, "as sent")
         server.everywhere(lambda: alice.get(path))
@@ -43,7 +43,9 @@ class TestCache:
         assert {tuple(bodies(page["results"])) for page in pages} == {("as sent",)}
 
     @pytest.mark.parametrize("flat", [False, True], ids=["nested", "flat"])
-    def test_every_process_sees_a_send_at_once(self, server, people, conversation_id, path, flat):
+    def test_every_process_returns_a_sent_message_at_once(
+        self, server, people, conversation_id, path, flat
+    ):
         alice, bob, *_ = people
         path = "/messages/" if flat else path
         sent = []
@@ -53,7 +55,7 @@ class TestCache:
             pages = server.everywhere(lambda: alice.get(path))
             assert {tuple(bodies(page["results"])) for page in pages} == {tuple(sent)}
 
-    def test_every_process_refuses_one_who_has_left_at_once(
+    def test_every_process_refuses_a_former_participant_at_once(
         self, server, people, conversation_id, path
     ):
         alice, bob, *_ = people
@@ -84,7 +86,7 @@ class TestClock:
         detail = people[0].get(f"/conversations/{conversation_id}/")
         assert detail["updated_at"] == times[-1]
 
-    def test_a_follower_misses_nothing_and_gets_nothing_twice(self, people, conversation_id, path):
+    def test_follower_gets_every_message_once(self, people, conversation_id, path):
         done, seen = Event(), []
 
         def follow(person):
@@ -120,7 +122,7 @@ class TestClock:
         "application/json; x*=nonsense'en'a",
     ],
 )
-def test_what_django_cannot_decode_in_a_content_type_is_passed_over(server, content_type):
+def test_content_type_that_django_cannot_decode_is_ignored(server, content_type):
     """Before any middleware it would be a 500. JSON is UTF-8 whatever it says (RFC 8259)."""
     headers = {"Content-Type": content_type}
     for body, status in [
@@ -131,7 +133,7 @@ def test_what_django_cannot_decode_in_a_content_type_is_passed_over(server, cont
         assert response.status_code == status
 
 
-def test_adding_somebody_while_one_leaves_is_done_or_not_found(people, conversation_id):
+def test_adding_a_participant_while_leaving_succeeds_or_is_a_404(people, conversation_id):
     alice, bob, _, dora = people
     seen = set()
     with ThreadPoolExecutor(4) as pool:
@@ -144,8 +146,8 @@ def test_adding_somebody_while_one_leaves_is_done_or_not_found(people, conversat
     assert 404 in seen
 
 
-class TestOnce:
-    def test_of_24_racing_sends_one_is_new(self, server, people, conversation_id, path):
+class TestIdempotency:
+    def test_one_of_24_racing_sends_is_new(self, server, people, conversation_id, path):
         alice = people[0]
         for key in ("one", "two", "three"):
             call = (alice, conversation_id, f"Body of {key}", key)
@@ -163,7 +165,7 @@ class TestOnce:
         assert alice.send(conversation_id, "Another body", "one").status_code == 422
         assert alice.everything(path) == before
 
-    def test_of_24_racing_conversations_one_is_new(self, server, people):
+    def test_one_of_24_racing_starts_is_new(self, server, people):
         alice, bob, *_ = people
         responses = in_processes(start_once, [(alice, bob, "key")] * 4, threads=6)
         assert sorted(status for status, _, _ in responses) == [200] * 23 + [201]
@@ -174,7 +176,7 @@ class TestOnce:
         assert len(alice.everything("/conversations/")) == 1
 
 
-def test_an_acknowledged_message_survives_kill_9_and_is_there_once(
+def test_acknowledged_message_survives_kill_9_and_exists_once(
     server, people, conversation_id, path
 ):
     expected = {}
@@ -204,7 +206,7 @@ def test_an_acknowledged_message_survives_kill_9_and_is_there_once(
         assert {row["message_body"]: row["message_id"] for row in rows} == expected
 
 
-def test_nobody_slips_a_message_in_after_they_left(people, conversation_id, path):
+def test_participant_who_left_sends_no_message(people, conversation_id, path):
     """Bob's leaving is the last thing that moved the clock, however many sends of his wait."""
     alice, bob, *_ = people
 
@@ -228,7 +230,7 @@ def test_nobody_slips_a_message_in_after_they_left(people, conversation_id, path
 @pytest.mark.parametrize("ordering", ["sent_at", "-sent_at"])
 @pytest.mark.parametrize("page_size", [1, 7, 100])
 @pytest.mark.parametrize("flat", [False, True], ids=["nested", "flat"])
-def test_paging_while_others_write_shows_every_old_message_once(
+def test_paging_while_others_send_shows_every_old_message_once(
     people, conversation_id, path, page_size, ordering, flat
 ):
     alice, *others = people

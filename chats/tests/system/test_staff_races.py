@@ -8,7 +8,7 @@ import requests
 from chats.tests.support.servers import PASSWORD, RESPONSE_SECONDS, manage
 
 
-def test_staff_delete_conversations_and_people_while_others_write(server, people):
+def test_staff_delete_conversations_and_users_while_others_send(server, people):
     """From a process of their own, as the admin does; nobody gets an error."""
     alice, bob, carol, _ = people
     ids = [alice.start(bob, carol).json()["conversation_id"] for _ in range(12)]
@@ -68,7 +68,7 @@ class Staff:
         return response.text
 
 
-class TestEverythingAtOnce:
+class TestAllWritesAtOnce:
     """In two conversations. Each method goes on until `done`, or does its part once."""
 
     def send(self, done, person, ids):
@@ -120,7 +120,7 @@ User.objects.filter(pk__in={others}).delete()
             body = {"current_password": PASSWORD}
             assert person.call("DELETE", "/users/me/", json=body).status_code == 204
 
-    def test_nobody_gets_an_error_and_nothing_is_lost(self, server, people):
+    def test_cause_no_error_and_lose_nothing(self, server, people):
         """No deadlock, no lost send, no clock that goes back."""
         alice, bob, carol, dora = people
         ids = [alice.start(bob, carol, dora).json()["conversation_id"] for _ in range(2)]

@@ -80,7 +80,7 @@ def write(connection):
 
 
 @pytest.mark.parametrize("end", ["commits", "is killed"])
-def test_a_writer_waits_until_the_one_before_it(connect, holder, end):
+def test_writer_waits_for_the_writer_before_it(connect, holder, end):
     connection = connect()
     writer = threading.Thread(target=write, args=[connection])
     writer.start()
@@ -102,7 +102,7 @@ def test_a_writer_waits_until_the_one_before_it(connect, holder, end):
 
 
 @pytest.mark.parametrize("end", ["rollback", "close"])
-def test_the_next_one_begins_when_a_transaction_does_not_commit(connect, end):
+def test_next_writer_begins_after_a_rollback_or_close(connect, end):
     first, second = connect(), connect()
     first.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
     first.cursor().execute("CREATE TABLE unfinished (n)")
@@ -111,7 +111,7 @@ def test_the_next_one_begins_when_a_transaction_does_not_commit(connect, end):
     assert second.introspection.table_names() == ["numbers"]
 
 
-def test_a_writer_that_stops_is_not_waited_for_for_ever(connect, holder):
+def test_wait_for_a_stopped_writer_times_out(connect, holder):
     connection = connect(timeout=0.2)
     holder.send_signal(signal.SIGSTOP)
     with pytest.raises(OperationalError, match="Timed out in the queue of writers"):
@@ -123,7 +123,7 @@ def test_a_writer_that_stops_is_not_waited_for_for_ever(connect, holder):
     write(connect())
 
 
-def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_database(connect, tmp_path):
+def test_queue_that_cannot_be_opened_is_an_operational_error(connect, tmp_path):
     connection = connect()
     (tmp_path / "db.sqlite3-queue").mkdir()
     with pytest.raises(OperationalError, match="The queue of writers cannot be entered"):

@@ -17,8 +17,8 @@ def list_last_messages(client, parameters=None):
     return [rows.model_admin.last_message(row) for row in rows.result_list]
 
 
-class TestList:
-    def test_it_shows_titles_and_last_messages(self, staff, conversation, alice, bob, carol):
+class TestConversationList:
+    def test_shows_titles_and_last_messages(self, staff, conversation, alice, bob, carol):
         start({carol.pk}, actor=bob, title="Nothing yet")
         rename(conversation, "The room in May", actor=alice)
         send(conversation, "Not the last one", actor=alice)
@@ -32,7 +32,7 @@ class TestList:
         delete(last, actor=bob)
         assert list_last_messages(staff) == ["Bob Test: Deleted", None]
 
-    def test_it_takes_as_many_queries_with_50_rows_as_with_1(self, staff, alice, bob):
+    def test_has_constant_queries(self, staff, alice, bob):
         """One of them for the last messages."""
 
         def measure(client):
@@ -52,7 +52,9 @@ class TestList:
         assert queries == few
         assert list_last_messages(staff) == ["Alice Test: Hello"] * 50
 
-    def test_who_may_not_view_messages_sees_titles_only(self, make_staff, conversation, alice):
+    def test_hides_last_messages_without_the_permission_to_view_messages(
+        self, make_staff, conversation, alice
+    ):
         rename(conversation, "The room in May", actor=alice)
         send(conversation, "Hello", actor=alice)
         for codenames, is_shown in [
@@ -74,14 +76,14 @@ class TestList:
             ("100%", set()),
         ],
     )
-    def test_it_is_searched_by_title(self, staff, alice, bob, carol, term, expected):
+    def test_is_searched_by_title_and_participant(self, staff, alice, bob, carol, term, expected):
         start({bob.pk}, actor=alice, title="The room in May")
         start({carol.pk}, actor=alice, title="Chairs")
         rows = staff.get(PATH, {"q": term}).context["cl"].result_list
         assert {row.title for row in rows} == expected
 
 
-class TestTitle:
+class TestConversationTitle:
     @pytest.fixture
     def form(self, staff, conversation):
         return read_form(staff, f"{PATH}{conversation.pk}/change/", "conversation_form")
@@ -96,7 +98,7 @@ class TestTitle:
 
         return save
 
-    def test_a_new_one_moves_the_clock(self, save, conversation):
+    def test_new_title_moves_the_clock(self, save, conversation):
         before = Conversation.objects.get()
         assert "changed successfully" in save(title="Holiday").content.decode()
         after = Conversation.objects.get()
@@ -104,19 +106,19 @@ class TestTitle:
         assert after.updated_at > before.updated_at
         assert after.participants.count() == 2
 
-    def test_the_same_one_does_not(self, save, conversation, alice):
+    def test_same_title_does_not_move_the_clock(self, save, conversation, alice):
         rename(conversation, "Holiday", actor=alice)
         before = Conversation.objects.values().get()
         assert "changed successfully" in save(title="Holiday").content.decode()
         assert Conversation.objects.values().get() == before
 
-    def test_what_staff_did_not_touch_is_not_written(self, save, conversation, alice, bob):
+    def test_untouched_title_is_not_written(self, save, conversation, alice, bob):
         rename(conversation, "Holiday", actor=alice)
         assert "changed successfully" in save(participants=[bob.pk]).content.decode()
         after = Conversation.objects.get()
         assert (after.title, list(after.participants.all())) == ("Holiday", [bob])
 
-    def test_what_somebody_else_changed_too_is_refused(self, save, conversation, alice):
+    def test_conflicting_title_is_refused(self, save, conversation, alice):
         rename(conversation, "Holiday", actor=alice)
         before = Conversation.objects.values().get()
         assert save(title="Work").context["adminform"].errors == {"title": [CHANGED]}
@@ -133,7 +135,9 @@ class TestTitle:
         ],
         ids=ascii,
     )
-    def test_it_is_one_line_of_100_characters(self, staff, save, alice, bob, title, error):
+    def test_title_is_one_line_of_at_most_100_characters(
+        self, staff, save, alice, bob, title, error
+    ):
         before = Conversation.objects.values().get()
         assert save(title=title).context["adminform"].errors == {"title": [error]}
         body = {"title": title, "participants": [alice.pk, bob.pk]}
@@ -142,7 +146,7 @@ class TestTitle:
         assert Conversation.objects.values().get() == before
 
     @pytest.mark.parametrize("title", ["", "Holiday", "x" * 100])
-    def test_a_conversation_is_added_with_it(self, staff, alice, bob, api, title):
+    def test_conversation_is_added_with_a_title(self, staff, alice, bob, api, title):
         body = {"title": title, "participants": [alice.pk, bob.pk]}
         response = staff.post(f"{PATH}add/", body, follow=True)
         assert "added successfully" in response.content.decode()
@@ -151,7 +155,7 @@ class TestTitle:
         assert len(row["participants"]) == 2
         assert row["unread_count"] == 0
 
-    def test_who_may_only_view_conversations_changes_none(self, make_staff, conversation, alice):
+    def test_view_permission_does_not_allow_a_new_title(self, make_staff, conversation, alice):
         rename(conversation, "Holiday", actor=alice)
         client = make_staff("view_conversation")
         path = f"{PATH}{conversation.pk}/change/"
@@ -160,7 +164,7 @@ class TestTitle:
         assert Conversation.objects.get().title == "Holiday"
 
 
-def test_staff_change_who_takes_part(staff, conversation, alice, carol):
+def test_staff_change_participants(staff, conversation, alice, carol):
     before = conversation.updated_at
     path = f"/admin/chats/conversation/{conversation.pk}/change/"
     assert staff.post(path, {"participants": [alice.pk, carol.pk]}).status_code == 302
@@ -170,7 +174,7 @@ def test_staff_change_who_takes_part(staff, conversation, alice, carol):
 
 
 @pytest.mark.skipif(not connection.features.has_select_for_update, reason="has no row locks")
-def test_people_are_locked_before_the_conversation(staff, conversation, alice, carol):
+def test_users_are_locked_before_the_conversation(staff, conversation, alice, carol):
     """As everywhere, or staff and somebody who is being deleted would wait for each other."""
     path = f"/admin/chats/conversation/{conversation.pk}/change/"
     with CaptureQueriesContext(connection) as queries:
@@ -179,14 +183,14 @@ def test_people_are_locked_before_the_conversation(staff, conversation, alice, c
     assert carol.pk.hex in locked
 
 
-def test_a_person_who_does_not_exist_is_refused(staff, conversation):
+def test_unknown_participant_is_refused(staff, conversation):
     path = f"/admin/chats/conversation/{conversation.pk}/change/"
     response = staff.post(path, {"participants": ["00000000-0000-4000-8000-000000000000"]})
     assert response.status_code == 200
     assert response.context["adminform"].errors
 
 
-def test_a_conversation_takes_256_people(staff, conversation, alice):
+def test_conversation_has_at_most_256_participants(staff, conversation, alice):
     others = User.objects.bulk_create(User(email=f"{n}@example.com") for n in range(256))
     ids = [user.pk for user in others]
     path = f"/admin/chats/conversation/{conversation.pk}/change/"

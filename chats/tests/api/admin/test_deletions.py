@@ -30,8 +30,8 @@ def messages(conversation, alice, bob):
 
 
 @pytest.mark.parametrize("delete", [delete_one, delete_selected])
-class TestBothWays:
-    def test_the_row_stays_without_its_text(self, staff, api, alice, messages, delete):
+class TestDeletedMessage:
+    def test_row_stays_without_its_text(self, staff, api, alice, messages, delete):
         """Others see what they would see if its sender had deleted it."""
         kept, _ = send(messages[0].conversation, "To be kept", actor=alice)
         before = Conversation.objects.get().updated_at
@@ -47,7 +47,7 @@ class TestBothWays:
         results = api(alice).get(url, parameters).json()["results"]
         assert [row["message_body"] for row in results] == [None, None]
 
-    def test_the_history_says_who_did_it(self, staff, root, messages, delete):
+    def test_history_names_the_member_of_staff(self, staff, root, messages, delete):
         delete(staff, *messages)
         for message in messages:
             entry = LogEntry.objects.get(object_id=message.pk)
@@ -57,15 +57,13 @@ class TestBothWays:
             assert "<td>Deleted.</td>" in page
             assert "Root Test" in page
 
-    def test_once_more_changes_nothing(self, staff, messages, delete):
+    def test_second_deletion_changes_nothing(self, staff, messages, delete):
         delete(staff, *messages)
         before = read_tables(*TABLES)
         delete(staff, *messages)
         assert read_tables(*TABLES) == before
 
-    def test_one_whose_conversation_was_deleted_meanwhile_is_gone(
-        self, staff, messages, delete, monkeypatch
-    ):
+    def test_conversation_deleted_meanwhile_is_no_error(self, staff, messages, delete, monkeypatch):
         def delete_conversation_and_message(message):
             Conversation.objects.all().delete()
             delete_for_staff(message)
@@ -77,7 +75,7 @@ class TestBothWays:
         assert not Message.objects.exists()
 
 
-def test_who_may_not_delete_them_does_not(make_staff, messages):
+def test_deletion_requires_the_delete_permission(make_staff, messages):
     before = read_tables(*TABLES)
     client = make_staff("view_message", "change_message", "add_message")
     path = f"{PATH}{messages[0].pk}/delete/"
@@ -87,8 +85,8 @@ def test_who_may_not_delete_them_does_not(make_staff, messages):
     assert read_tables(*TABLES) == before
 
 
-class TestPages:
-    def test_the_confirmation_says_what_stays(self, staff, messages):
+class TestDeletionPages:
+    def test_confirmation_says_that_a_mark_stays(self, staff, messages):
         selected = {"action": "delete_selected", "_selected_action": [messages[0].pk]}
         for response in [
             staff.get(f"{PATH}{messages[0].pk}/delete/"),
@@ -99,7 +97,7 @@ class TestPages:
             assert "Secret Alice" in page
         assert not Message.objects.filter(message_body="").exists()
 
-    def test_a_deleted_one_is_shown_as_such(self, staff, messages):
+    def test_deleted_message_is_shown_as_deleted(self, staff, messages):
         deleted, kept = messages
         for path in (
             PATH,
@@ -120,7 +118,7 @@ class TestPages:
         assert "<i>Deleted</i>" in page
         assert f"<blockquote>{kept.message_body}</blockquote>" in page
 
-    def test_a_conversation_takes_its_messages_with_it(self, staff, messages):
+    def test_deleted_conversation_takes_its_messages_with_it(self, staff, messages):
         delete_one(staff, messages[0])
         path = f"/admin/chats/conversation/{messages[0].conversation_id}/delete/"
         assert staff.post(path, {"post": "yes"}).status_code == 302

@@ -49,9 +49,7 @@ MESSAGE_PAGES = [
 
 class TestPages:
     @pytest.mark.parametrize("page", PAGES + MESSAGE_PAGES + SUPERUSERS_PAGES)
-    def test_it_opens_with_as_many_queries_and_choices_however_much_there_is(
-        self, staff, message, page, make_user
-    ):
+    def test_admin_pages_have_constant_queries_and_options(self, staff, message, page, make_user):
         """And counts nothing to the end."""
         open_page(staff, page, message)
         few = self.measure(staff, page, message)
@@ -69,7 +67,7 @@ class TestPages:
         assert all("LIMIT" in sql for sql in counts)
         return len(queries), response.content.count(b"<option")
 
-    def test_a_list_ends_after_1000_rows_and_says_so(self, staff, make_user):
+    def test_list_ends_after_1000_rows_and_says_so(self, staff, make_user):
         User.objects.bulk_create(User(email=f"{n}@example.com") for n in range(1005))
         page = staff.get("/admin/chats/user/?p=20").content.decode()
         assert page.count('name="_selected_action"') == 50
@@ -80,7 +78,7 @@ class TestPages:
         assert "first 1000" not in staff.get("/admin/chats/user/?q=7@").content.decode()
 
 
-class TestMessages:
+class TestMessagesInTheAdmin:
     @pytest.fixture
     def others(self, message, carol, conversation):
         """Carol's of yesterday, in the same conversation, and Bob's in another one."""
@@ -111,12 +109,14 @@ class TestMessages:
             ("00000000-0000-4000-8000-000000000000", set()),
         ],
     )
-    def test_they_are_found(self, staff, message, others, carol, term, expected):
+    def test_search_finds_messages_by_text_person_id_and_day(
+        self, staff, message, others, carol, term, expected
+    ):
         term = term.format(message=message, carol=carol, day=others[0].sent_at)
         response = staff.get("/admin/chats/message/", {"q": term})
         assert {row.sender.first_name for row in response.context["cl"].result_list} == expected
 
-    def test_before_a_search_the_newest_are_listed(self, staff, alice, bob):
+    def test_list_without_a_search_has_the_newest_messages(self, staff, alice, bob):
         conversations = [start({bob.pk}, actor=alice)[0] for _ in range(4)]
         for n in range(160):
             # The first has most of them, the last one none.
@@ -130,26 +130,28 @@ class TestMessages:
         oldest.refresh_from_db()
         assert oldest.is_deleted
 
-    def test_a_conversation_shows_its_newest_20(self, staff, conversation, alice):
+    def test_conversation_page_shows_the_newest_20_messages(self, staff, conversation, alice):
         for n in range(21):
             send(conversation, f"Number {n}.", actor=alice)
         page = staff.get(f"/admin/chats/conversation/{conversation.pk}/change/").content.decode()
         assert re.findall(r"Number \d+\.", page) == [f"Number {n}." for n in range(20, 0, -1)]
         assert f"/admin/chats/message/?q={conversation.pk}" in page
 
-    def test_what_people_write_is_text(self, staff, conversation, alice):
+    def test_html_in_a_message_is_escaped(self, staff, conversation, alice):
         send(conversation, "<script>alert(1)</script>", actor=alice)
         for path in (f"conversation/{conversation.pk}/change/", "message/"):
             page = staff.get(f"/admin/chats/{path}").content.decode()
             assert "&lt;script&gt;alert(1)" in page
             assert "<script>alert(1)" not in page
 
-    def test_they_are_not_written(self, staff, message):
+    def test_messages_cannot_be_added_or_edited(self, staff, message):
         path = f"/admin/chats/message/{message.pk}/change/"
         assert staff.post(path, {"message_body": "changed"}).status_code == 403
         assert staff.get("/admin/chats/message/add/").status_code == 403
 
-    def test_who_may_not_delete_them_deletes_no_conversation(self, make_staff, message):
+    def test_deleting_a_conversation_requires_the_permission_to_delete_messages(
+        self, make_staff, message
+    ):
         client = make_staff("view_conversation", "delete_conversation")
         path = f"/admin/chats/conversation/{message.conversation_id}/delete/"
         assert client.post(path, {"post": "yes"}).status_code == 403
@@ -157,7 +159,9 @@ class TestMessages:
         assert client.post("/admin/chats/conversation/", body | {"post": "yes"}).status_code == 403
         assert Message.objects.filter(pk=message.pk).exists()
 
-    def test_who_may_not_view_them_sees_no_word_of_them(self, staff, message, make_staff, alice):
+    def test_no_page_shows_text_without_the_permission_to_view_messages(
+        self, staff, message, make_staff, alice
+    ):
         """Not where they were deleted either, and not by asking which ones there are."""
         conversation = message.conversation
         deleted, _ = send(conversation, "Hello once", actor=alice)
@@ -184,10 +188,10 @@ class TestMessages:
 
 
 @pytest.mark.parametrize("model", ["outstandingtoken", "blacklistedtoken"])
-def test_tokens_are_not_shown(staff, model):
+def test_tokens_are_not_in_the_admin(staff, model):
     assert staff.get(f"/admin/token_blacklist/{model}/").status_code == 404
 
 
-def test_nobody_but_staff_gets_in(client, alice):
+def test_admin_is_for_staff_only(client, alice):
     client.force_login(alice)
     assert client.get("/admin/").status_code == 302

@@ -50,7 +50,7 @@ def change_password(user):
 class TestOwnPassword:
     PATH = "/admin/password_change/"
 
-    def test_it_is_changed_and_the_session_goes_on(self, staff, root):
+    def test_is_changed_and_the_session_continues(self, staff, root):
         response = staff.post(self.PATH, CHANGE, follow=True)
         assert "Your password was changed." in response.content.decode()
         root.refresh_from_db()
@@ -58,7 +58,9 @@ class TestOwnPassword:
         assert staff.get("/admin/").status_code == 200
 
     @pytest.mark.parametrize("meanwhile", [demote, deactivate, change_password, User.delete])
-    def test_it_brings_nothing_back(self, staff, root, while_hashing, meanwhile):
+    def test_is_not_set_if_the_account_changed_meanwhile(
+        self, staff, root, while_hashing, meanwhile
+    ):
         rows = []
 
         def call():
@@ -73,18 +75,18 @@ class TestOwnPassword:
         assert "Somebody else has just changed your account. The password was not set." in page
 
 
-class TestPasswordOfAPerson:
+class TestPasswordOfAUser:
     @pytest.fixture
     def path(self, alice):
         return f"/admin/chats/user/{alice.pk}/password/"
 
-    def test_it_is_set(self, staff, alice, path):
+    def test_is_set(self, staff, alice, path):
         response = staff.post(path, SET, follow=True)
         assert "Password changed successfully." in response.content.decode()
         alice.refresh_from_db()
         assert alice.check_password(NEW)
 
-    def test_it_is_switched_off(self, staff, alice, path):
+    def test_is_disabled(self, staff, alice, path):
         body = {"usable_password": "false", "unset-password": "1"}
         response = staff.post(path, body, follow=True)
         assert "Password-based authentication was disabled." in response.content.decode()
@@ -94,7 +96,9 @@ class TestPasswordOfAPerson:
     @pytest.mark.parametrize(
         "meanwhile", [erase, deactivate, promote, change_password, User.delete]
     )
-    def test_it_brings_nobody_back(self, staff, alice, path, while_hashing, meanwhile):
+    def test_is_not_set_if_the_user_changed_meanwhile(
+        self, staff, alice, path, while_hashing, meanwhile
+    ):
         rows = []
 
         def call():
@@ -110,7 +114,7 @@ class TestPasswordOfAPerson:
         assert not LogEntry.objects.exists()
 
     @pytest.mark.parametrize("meanwhile", [erase, deactivate, promote])
-    def test_switching_it_off_brings_nobody_back(self, alice, meanwhile):
+    def test_is_not_disabled_if_the_user_changed_meanwhile(self, alice, meanwhile):
         form_class = admin.site.get_model_admin(User).change_password_form
         form = form_class(User.objects.get(pk=alice.pk), {"usable_password": "false"})
         assert form.is_valid()
@@ -121,7 +125,7 @@ class TestPasswordOfAPerson:
         assert read_row(alice) == before
 
     @pytest.mark.parametrize("body", [SET, {"usable_password": "false", "unset-password": "1"}])
-    def test_the_inactive_get_none(self, staff, alice, path, body):
+    def test_inactive_user_gets_no_password(self, staff, alice, path, body):
         deactivate(alice)
         before = read_row(alice)
         response = staff.post(path, body)
@@ -130,7 +134,7 @@ class TestPasswordOfAPerson:
         assert read_row(alice) == before
 
 
-class TestCommand:
+class TestChangePasswordCommand:
     """`manage.py changepassword`"""
 
     @pytest.fixture
@@ -147,20 +151,20 @@ class TestCommand:
 
         return change_password
 
-    def test_it_changes_the_password(self, alice, change_password):
+    def test_changes_the_password(self, alice, change_password):
         change_password(NEW, NEW)
         alice.refresh_from_db()
         assert alice.check_password(NEW)
 
     @pytest.mark.parametrize("typed", [(NEW, "another tide"), ("12345", "12345")])
-    def test_it_refuses_a_bad_one(self, alice, change_password, typed):
+    def test_refuses_a_weak_or_mistyped_password(self, alice, change_password, typed):
         with pytest.raises(CommandError):
             change_password(*typed)
         alice.refresh_from_db()
         assert alice.check_password(PASSWORD)
 
     @pytest.mark.parametrize("meanwhile", [erase, deactivate])
-    def test_it_brings_nobody_back(self, alice, change_password, meanwhile):
+    def test_refuses_a_user_who_became_inactive_meanwhile(self, alice, change_password, meanwhile):
         with pytest.raises(CommandError, match="inactive"):
             change_password(NEW, NEW, meanwhile=meanwhile)
         alice.refresh_from_db()
@@ -168,23 +172,23 @@ class TestCommand:
         assert not alice.check_password(NEW)
 
 
-class TestPasswordOfANewPerson:
+class TestPasswordOfANewUser:
     PATH = "/admin/chats/user/add/"
 
     @pytest.mark.django_db(transaction=True)
-    def test_it_is_set(self, staff):
+    def test_is_set(self, staff):
         assert staff.post(self.PATH, ADD).status_code == 302
         dora = User.objects.get(email="dora@example.com")
         assert (dora.role, dora.check_password(NEW)) == ("guest", True)
 
     @pytest.mark.django_db(transaction=True)
-    def test_a_new_user_without_a_password_cannot_sign_in(self, staff):
+    def test_can_be_unusable(self, staff):
         body = ADD | {"usable_password": "false", "password1": "", "password2": ""}
         assert staff.post(self.PATH, body).status_code == 302
         assert not User.objects.get(email="dora@example.com").has_usable_password()
 
     @pytest.mark.django_db(transaction=True)
-    def test_not_if_the_person_was_deactivated_meanwhile(self, staff, while_hashing):
+    def test_is_not_set_if_the_user_was_deactivated_meanwhile(self, staff, while_hashing):
         while_hashing(lambda: User.objects.filter(email="dora@example.com").update(is_active=False))
         page = staff.post(self.PATH, ADD, follow=True).content.decode()
         assert "Somebody else has just changed this user. The password was not set." in page

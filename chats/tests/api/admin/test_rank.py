@@ -10,14 +10,14 @@ from chats.tests.conftest import PASSWORD
 from chats.tests.support.forms import SUPERUSERS_PAGES, open_page
 
 
-class TestRank:
+class TestStaffWithoutSuperuser:
     """Staff who are no superusers, with every permission that there is."""
 
     @pytest.fixture
     def sam(self, make_staff):
         return make_staff(*Permission.objects.values_list("codename", flat=True))
 
-    def test_they_do_not_see_who_is_staff(self, sam, staff, alice):
+    def test_do_not_see_who_is_staff(self, sam, staff, alice):
         words = ["is_staff", "is_superuser", "id_groups", "id_user_permissions"]
         for path in ("", f"{alice.pk}/change/"):
             page = sam.get(f"/admin/chats/user/{path}").content.decode()
@@ -34,20 +34,20 @@ class TestRank:
             assert sam.get("/admin/chats/user/", {lookup: "1"}).status_code == 400
 
     @pytest.mark.parametrize("page", SUPERUSERS_PAGES)
-    def test_they_do_not_see_groups_and_who_became_staff(self, sam, message, page):
+    def test_do_not_see_groups_and_histories_of_users(self, sam, message, page):
         assert open_page(sam, page, message).status_code == 403
         assert "auth/group" not in sam.get("/admin/").content.decode()
         user = sam.get(f"/admin/chats/user/{message.sender_id}/change/").content.decode()
         assert "history/" not in user
 
-    def test_they_do_not_widen_their_own_group(self, sam):
+    def test_cannot_change_groups(self, sam):
         group = Group.objects.create(name="All")
         body = {"name": "All", "permissions": [Permission.objects.first().pk]}
         assert sam.post(f"/admin/auth/group/{group.pk}/change/", body).status_code == 403
         assert sam.post(f"/admin/auth/group/{group.pk}/delete/", {"post": "yes"}).status_code == 403
         assert not group.permissions.exists()
 
-    def test_they_make_nobody_staff(self, sam, alice):
+    def test_cannot_make_users_staff(self, sam, alice):
         group = Group.objects.create(name="All")
         form = {"email": alice.email, "first_name": "Al", "last_name": "Test", "role": "guest"}
         form |= {"is_active": "on", "is_staff": "on", "is_superuser": "on", "groups": [group.pk]}
@@ -67,7 +67,7 @@ class TestRank:
     @pytest.mark.parametrize(
         ("is_staff", "is_superuser"), [(True, True), (True, False), (False, True)]
     )
-    def test_they_change_no_staff(self, sam, make_user, is_staff, is_superuser):
+    def test_cannot_change_staff_and_superusers(self, sam, make_user, is_staff, is_superuser):
         """Nor a superuser who is no staff."""
         other = make_user("Other", is_staff=is_staff, is_superuser=is_superuser)
         before = User.objects.filter(pk=other.pk).values().get()
@@ -84,7 +84,7 @@ class TestRank:
 
     @pytest.mark.parametrize("action", ["deactivate", "erase"])
     @pytest.mark.parametrize("meanwhile", [{"is_staff": True}, {"is_superuser": True}])
-    def test_who_became_staff_after_they_were_selected_is_left_out(
+    def test_action_leaves_out_a_user_who_became_staff_meanwhile(
         self, sam, alice, monkeypatch, action, meanwhile
     ):
         leave_out = UserAdmin.keep_changeable
@@ -100,7 +100,7 @@ class TestRank:
         alice.refresh_from_db()
         assert (alice.is_active, alice.first_name) == (True, "Alice")
 
-    def test_who_was_deleted_after_they_were_selected_is_left_out(
+    def test_action_leaves_out_a_user_who_was_deleted_meanwhile(
         self, staff, alice, bob, monkeypatch
     ):
         def erase_and_delete_the_other(user, users):
@@ -114,14 +114,14 @@ class TestRank:
         assert "Users erased: 1." in response.content.decode()
 
     @pytest.mark.parametrize("action", ["deactivate", "erase"])
-    def test_nobody_acts_on_themselves(self, staff, root, action):
+    def test_actions_leave_out_the_caller(self, staff, root, action):
         body = {"action": action, "_selected_action": [root.pk], "confirmed": "yes"}
         response = staff.post("/admin/chats/user/", body, follow=True)
         assert "Left as they were: root@example.com." in response.content.decode()
         root.refresh_from_db()
         assert root.is_active
 
-    def test_a_superuser_changes_their_own_name(self, staff, root):
+    def test_superuser_changes_own_name(self, staff, root):
         form = {"email": root.email, "first_name": "Ruth", "last_name": "Root", "role": "admin"}
         form |= {"is_active": "on", "is_staff": "on", "is_superuser": "on"}
         assert staff.post(f"/admin/chats/user/{root.pk}/change/", form).status_code == 302

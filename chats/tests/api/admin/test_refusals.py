@@ -94,7 +94,7 @@ def send(staff, rows):
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: ascii(value[:40]))
-class TestNonsense:
+class TestNonsenseIsNoServerError:
     def test_as_an_id(self, send, value):
         quoted = quote(value, safe="")
         for model in MODELS:
@@ -116,7 +116,7 @@ class TestNonsense:
             send("get", f"{model}/add/", dict.fromkeys(FIELDS, value))
         send("post", f"chats/user/{rows[1].pk}/change/", {"_to_field": value})
 
-    def test_as_what_is_selected(self, send, value):
+    def test_as_a_selected_id(self, send, value):
         for model, action in ACTIONS:
             body = {"action": action, "_selected_action": value, "index": value}
             send("post", f"{model}/", body)
@@ -137,11 +137,11 @@ class TestNonsense:
                 send("post", f"{model}/{row.pk}/change/", body)
                 send("post", f"{model}/{row.pk}/change/", initials | body)
 
-    def test_as_what_is_completed(self, send, value):
+    def test_as_an_autocomplete_parameter(self, send, value):
         for name in (*AUTOCOMPLETE, "page"):
             send("get", "autocomplete/", AUTOCOMPLETE | {name: value})
 
-    def test_as_an_object_on_the_site(self, send, value):
+    def test_as_a_view_on_site_id(self, send, value):
         users = ContentType.objects.get(model="user").pk
         for pk in (users, quote(value, safe="")):
             send("get", f"r/{pk}/{quote(value, safe='')}/")
@@ -157,7 +157,7 @@ class TestNonsense:
     ("model_name", "field_name"),
     [("conversation", "messages"), ("user", "sent_messages"), ("user", "conversations")],
 )
-def test_a_relation_is_not_completed_from_the_other_side(staff, model_name, field_name):
+def test_reverse_relation_is_not_autocompleted(staff, model_name, field_name):
     parameters = AUTOCOMPLETE | {"model_name": model_name, "field_name": field_name}
     assert staff.get("/admin/autocomplete/", parameters).status_code == 403
 
@@ -168,7 +168,7 @@ class TestLongSearch:
     LISTS = ["auth/group/", "chats/user/", "chats/conversation/", "chats/message/"]
 
     @pytest.mark.parametrize("term", ["x" * 101, "a " * 1000], ids=["101 characters", "words"])
-    def test_it_is_refused(self, staff, term):
+    def test_of_101_characters_is_refused(self, staff, term):
         calls = [(path, {"q": term}) for path in self.LISTS]
         for path, parameters in [*calls, ("autocomplete/", AUTOCOMPLETE | {"term": term})]:
             response = staff.get(f"/admin/{path}", parameters)
@@ -179,14 +179,14 @@ class TestLongSearch:
             assert response.headers["Content-Type"] == "text/plain"
 
     @pytest.mark.parametrize("term", ["x" * 100, "a " * 50, "é" * 100])
-    def test_100_characters_are_taken(self, staff, message, term):
+    def test_of_100_characters_is_accepted(self, staff, message, term):
         assert len(term) == SEARCH_MAX_CHARACTERS == 100
         for path in self.LISTS:
             assert staff.get(f"/admin/{path}", {"q": term}).status_code == 200
         assert staff.get("/admin/autocomplete/", AUTOCOMPLETE | {"term": term}).status_code == 200
 
 
-class TestDeletion:
+class TestUserDeletion:
     @pytest.fixture
     def while_deleting(self, monkeypatch):
         """`while_deleting(call)`: after the page has found that the person has not written."""
@@ -202,7 +202,9 @@ class TestDeletion:
 
         return while_deleting
 
-    def test_one_who_writes_meanwhile_is_not_deleted(self, staff, alice, bob, while_deleting):
+    def test_is_refused_if_the_user_sends_a_message_meanwhile(
+        self, staff, alice, bob, while_deleting
+    ):
         while_deleting(lambda: send_message(start({alice.pk}, actor=bob)[0], "Hello", actor=alice))
         path = f"/admin/chats/user/{alice.pk}/delete/"
         page = staff.post(path, {"post": "yes"}, follow=True).content.decode()
@@ -210,7 +212,7 @@ class TestDeletion:
         assert User.objects.filter(pk=alice.pk).exists()
         assert not LogEntry.objects.exists()
 
-    def test_one_who_becomes_staff_meanwhile_is_not_deleted(
+    def test_is_refused_if_the_user_becomes_staff_meanwhile(
         self, make_staff, carol, while_deleting
     ):
         client = make_staff("view_user", "delete_user")
@@ -220,7 +222,7 @@ class TestDeletion:
         assert User.objects.filter(pk=carol.pk).exists()
         assert not LogEntry.objects.exists()
 
-    def test_one_who_is_deleted_meanwhile_is_gone(self, staff, carol, while_deleting):
+    def test_is_no_error_if_the_user_is_deleted_meanwhile(self, staff, carol, while_deleting):
         while_deleting(User.objects.filter(pk=carol.pk).delete)
         path = f"/admin/chats/user/{carol.pk}/delete/"
         assert staff.post(path, {"post": "yes"}).status_code == 302
@@ -229,7 +231,7 @@ class TestDeletion:
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/login/"])
 @pytest.mark.django_db
-def test_a_nul_in_a_cookie_is_refused(client, path):
+def test_nul_in_a_cookie_is_a_400(client, path):
     """Django's cookies have it as four characters."""
     response = client.get(path, headers={"Cookie": 'sessionid="abcdefghij\\000kl"'})
     assert response.status_code == 400
@@ -266,7 +268,7 @@ def test_a_nul_in_a_cookie_is_refused(client, path):
         ("chats/message/nonsense/change/", None, 302),
     ],
 )
-def test_nonsense_is_refused(staff, path, body, status):
+def test_nonsense_has_this_status_code(staff, path, body, status):
     response = staff.post(f"/admin/{path}", body) if body else staff.get(f"/admin/{path}")
     assert response.status_code == status
     assert not LogEntry.objects.exists()

@@ -35,38 +35,42 @@ def make_staff_without(make_staff):
     return make_staff_without
 
 
-class TestWithoutMessages:
+class TestStaffWithoutMessagePermissions:
     """Who adds themselves to a conversation reads it through the API."""
 
     @pytest.fixture
     def sam(self, make_staff_without):
         return make_staff_without("message")
 
-    def test_they_add_nobody(self, sam, conversation, alice, bob, carol):
+    def test_cannot_add_participants(self, sam, conversation, alice, bob, carol):
         path = f"/admin/chats/conversation/{conversation.pk}/change/"
         response = sam.post(path, {"participants": [alice.pk, bob.pk, carol.pk]})
         assert response.context["adminform"].errors == {"participants": [PERMISSION]}
         assert carol not in conversation.participants.all()
 
-    def test_they_add_nobody_by_a_forged_form(self, sam, conversation, alice, bob, carol):
+    def test_cannot_add_participants_by_a_forged_initial_value(
+        self, sam, conversation, alice, bob, carol
+    ):
         path = f"/admin/chats/conversation/{conversation.pk}/change/"
         everybody = [alice.pk, bob.pk, carol.pk]
         shown = " ".join(map(str, everybody))
         sam.post(path, {"participants": everybody, "initial-participants": shown})
         assert set(conversation.participants.all()) == {alice, bob}
 
-    def test_they_start_none(self, sam, alice, bob):
+    def test_cannot_start_conversations(self, sam, alice, bob):
         path = "/admin/chats/conversation/add/"
         response = sam.post(path, {"participants": [alice.pk, bob.pk]})
         assert response.context["adminform"].errors == {"participants": [PERMISSION]}
         assert not Conversation.objects.exists()
 
-    def test_they_remove_people(self, sam, conversation, alice):
+    def test_can_remove_participants(self, sam, conversation, alice):
         path = f"/admin/chats/conversation/{conversation.pk}/change/"
         assert sam.post(path, {"participants": [alice.pk]}).status_code == 302
         assert set(conversation.participants.all()) == {alice}
 
-    def test_who_may_view_them_adds_people(self, make_staff, conversation, alice, bob, carol):
+    def test_can_add_participants_with_the_view_permission(
+        self, make_staff, conversation, alice, bob, carol
+    ):
         client = make_staff("change_conversation", "view_message")
         path = f"/admin/chats/conversation/{conversation.pk}/change/"
         body = {"participants": [alice.pk, bob.pk, carol.pk]}
@@ -74,7 +78,7 @@ class TestWithoutMessages:
         assert carol in conversation.participants.all()
 
 
-class TestWithoutPeople:
+class TestStaffWithoutUserPermissions:
     """They see names, and no e-mail address."""
 
     @pytest.fixture
@@ -94,28 +98,28 @@ class TestWithoutPeople:
         return lambda client, page: client.get(f"/admin/chats/{page.format(**ids)}")
 
     @pytest.mark.parametrize("page", ADDRESS_PAGES + OTHER_PAGES)
-    def test_they_see_no_address(self, sam, get, page):
+    def test_see_no_email_address(self, sam, get, page):
         response = get(sam, page)
         assert response.status_code == 200
         assert "@example.com" not in response.content.decode()
 
     @pytest.mark.parametrize("page", ADDRESS_PAGES)
-    def test_staff_who_may_view_users_see_addresses(self, staff, get, page):
+    def test_see_email_addresses_with_all_permissions(self, staff, get, page):
         assert "@example.com" in get(staff, page).content.decode()
 
     @pytest.mark.parametrize("page", ["conversation/{conversation}/change/", "message/"])
-    def test_who_changes_nothing_sees_names_too(self, reader, get, page):
+    def test_see_names_with_view_permissions_only(self, reader, get, page):
         html = get(reader, page).content.decode()
         assert "@example.com" not in html
         assert "Alice Test" in html
 
-    def test_who_views_people_and_changes_nothing_sees_addresses(self, make_staff, get):
+    def test_see_email_addresses_with_the_permission_to_view_users(self, make_staff, get):
         client = make_staff("view_conversation", "view_user")
         html = get(client, "conversation/{conversation}/change/").content.decode()
         assert "alice@example.com" in html
         assert "bob@example.com" in html
 
-    def test_a_refusal_names_no_address(self, sam, get, conversation, carol):
+    def test_see_no_email_address_in_a_refusal(self, sam, get, conversation, carol):
         User.objects.filter(pk=carol.pk).update(is_active=False)
         path = f"/admin/chats/conversation/{conversation.pk}/change/"
         page = sam.post(path, {"participants": [carol.pk]}).content.decode()
@@ -123,24 +127,24 @@ class TestWithoutPeople:
         assert "@example.com" not in page
 
     @pytest.mark.parametrize("term", ["alice@example.com", "alice@", "example"])
-    def test_a_search_does_not_tell_an_address(self, sam, staff, get, term):
+    def test_cannot_search_conversations_by_email_address(self, sam, staff, get, term):
         for client, found in [(sam, 0), (staff, 1)]:
             response = client.get("/admin/chats/conversation/", {"q": term})
             assert response.context["cl"].result_count == found
         response = sam.get("/admin/chats/conversation/", {"q": "alice"})
         assert response.context["cl"].result_count == 1
 
-    def test_a_search_of_messages_does_not_tell_an_address(self, sam, staff, get):
+    def test_cannot_search_messages_by_email_address(self, sam, staff, get):
         for client, found in [(sam, 0), (staff, 1)]:
             response = client.get("/admin/chats/message/", {"q": "alice@example.com"})
             assert response.context["cl"].result_count == found
 
-    def test_they_do_not_see_an_address_when_they_delete(self, sam, alice):
+    def test_cannot_open_the_deletion_page_of_a_user(self, sam, alice):
         path = f"/admin/chats/user/{alice.pk}/delete/"
         assert sam.get(path).status_code == 403
         assert sam.post(path, {"post": "yes"}).status_code == 403
 
-    def test_what_they_did_when_they_saw_people_is_not_listed(self, sam, alice):
+    def test_see_no_email_address_among_their_recent_actions(self, sam, alice):
         user_id = sam.session["_auth_user_id"]
         LogEntry.objects.log_actions(user_id, [alice], CHANGE, "Changed.", single_object=True)
         assert "alice@example.com" not in sam.get("/admin/").content.decode()

@@ -51,7 +51,7 @@ def after_reading(monkeypatch):
     return after_reading
 
 
-class TestPerson:
+class TestStaleUserForm:
     @pytest.mark.parametrize(
         "meanwhile",
         [
@@ -61,14 +61,14 @@ class TestPerson:
         ],
         ids="+".join,
     )
-    def test_what_staff_did_not_touch_is_not_written(self, staff, alice, meanwhile):
+    def test_untouched_fields_are_not_written(self, staff, alice, meanwhile):
         form = Form(staff, alice)
         change(alice, **meanwhile)
         before = read_row(alice)
         assert form.is_saved(role="host")
         assert read_row(alice) == before | {"role": "host"}
 
-    def test_who_was_dismissed_stays_dismissed(self, staff, make_user):
+    def test_dismissed_staff_stay_dismissed(self, staff, make_user):
         sam = make_user("Sam", is_staff=True, is_superuser=True)
         form = Form(staff, sam)
         change(sam, is_staff=False, is_superuser=False)
@@ -76,9 +76,7 @@ class TestPerson:
         sam.refresh_from_db()
         assert (sam.role, sam.is_staff, sam.is_superuser) == ("host", False, False)
 
-    def test_a_dismissed_superuser_does_not_bring_themselves_back(
-        self, client, make_user, after_reading
-    ):
+    def test_dismissed_superuser_cannot_restore_own_flags(self, client, make_user, after_reading):
         """Their request was allowed, and waits for that of whoever dismisses them."""
         flags = ["is_active", "is_staff", "is_superuser"]
         dismissed = make_user("Eve", **dict.fromkeys(flags, True))
@@ -89,13 +87,13 @@ class TestPerson:
         row = read_row(dismissed)
         assert [row[flag] for flag in flags] == [False] * 3
 
-    def test_the_history_has_the_address_of_now(self, staff, alice):
+    def test_history_has_the_current_email_address(self, staff, alice):
         form = Form(staff, alice)
         change(alice, email="alicia@example.com")
         assert form.is_saved(role="host")
         assert LogEntry.objects.get().object_repr == "alicia@example.com"
 
-    def test_an_address_that_was_freed_meanwhile_is_not_in_the_way(self, staff, alice, bob):
+    def test_email_address_that_was_freed_meanwhile_is_no_conflict(self, staff, alice, bob):
         form = Form(staff, alice)
         change(alice, email="alicia@example.com")
         change(bob, email="alice@example.com")
@@ -109,7 +107,7 @@ class TestPerson:
             ({"email": "alicia@example.com"}, {"email": "alison@example.com"}),
         ],
     )
-    def test_what_somebody_else_changed_too_is_refused(self, staff, alice, meanwhile, wish):
+    def test_conflicting_change_is_refused(self, staff, alice, meanwhile, wish):
         form = Form(staff, alice)
         change(alice, **meanwhile)
         before = read_row(alice)
@@ -118,18 +116,18 @@ class TestPerson:
         assert response.context["adminform"].errors == {field: [CHANGED]}
         assert read_row(alice) == before
 
-    def test_a_form_that_was_refused_still_knows_what_it_showed(self, staff, alice):
+    def test_refused_form_keeps_its_initial_values(self, staff, alice):
         form = Form(staff, alice)
         change(alice, first_name="Alicia")
         response = form.save(first_name="Alison")
         assert 'name="initial-first_name" value="Alice"' in response.content.decode()
 
-    def test_a_second_click_is_taken(self, staff, alice):
+    def test_same_form_can_be_sent_twice(self, staff, alice):
         form = Form(staff, alice)
         assert form.is_saved(first_name="Alicia", is_active=[])
         assert form.is_saved(first_name="Alicia", is_active=[])
 
-    def test_who_was_erased_stays_erased(self, staff, alice):
+    def test_erased_user_stays_erased(self, staff, alice):
         form = Form(staff, alice)
         erase(alice)
         before = read_row(alice)
@@ -141,7 +139,9 @@ class TestPerson:
         [(erase, ERASED), (User.delete, DELETED.format("user"))],
         ids=["erased", "deleted"],
     )
-    def test_at_the_last_moment_too(self, staff, alice, after_reading, meanwhile, sentence):
+    def test_user_who_ends_between_read_and_lock_is_not_saved(
+        self, staff, alice, after_reading, meanwhile, sentence
+    ):
         form, rows = Form(staff, alice), []
 
         def end():
@@ -153,7 +153,7 @@ class TestPerson:
         assert [read_row(alice)] == rows
         assert not LogEntry.objects.exists()
 
-    def test_who_became_staff_is_not_changed_by_other_staff(self, make_staff, alice, after_reading):
+    def test_user_who_became_staff_meanwhile_is_not_changed(self, make_staff, alice, after_reading):
         form = Form(make_staff("change_user"), alice)
         after_reading(User, lambda: change(alice, is_staff=True))
         page = form.save(email="mallory@example.com").content.decode()
@@ -161,13 +161,13 @@ class TestPerson:
         alice.refresh_from_db()
         assert alice.email == "alice@example.com"
 
-    def test_who_was_deleted_is_not_found(self, staff, alice):
+    def test_deleted_user_is_not_found(self, staff, alice):
         form = Form(staff, alice)
         alice.delete()
         assert PERHAPS_DELETED in form.save(role="host").content.decode()
         assert not User.objects.filter(pk=alice.pk).exists()
 
-    def test_groups_and_permissions_of_others_stay(self, staff, alice):
+    def test_groups_and_permissions_are_merged(self, staff, alice):
         """The list of permissions was empty."""
         old, gone, theirs, mine = (Group.objects.create(name=f"Group {n}") for n in range(4))
         their_permission, my_permission = Permission.objects.all()[:2]
@@ -180,7 +180,7 @@ class TestPerson:
         assert set(alice.groups.all()) == {old, theirs, mine}
         assert set(alice.user_permissions.all()) == {their_permission, my_permission}
 
-    def test_groups_that_staff_did_not_touch_stay(self, staff, alice):
+    def test_untouched_groups_are_not_written(self, staff, alice):
         old, new = (Group.objects.create(name=f"Group {n}") for n in range(2))
         alice.groups.add(old)
         form = Form(staff, alice)
@@ -188,19 +188,19 @@ class TestPerson:
         assert form.is_saved(role="host")
         assert set(alice.groups.all()) == {new}
 
-    def test_the_page_does_not_show_the_hash(self, staff, alice):
+    def test_page_does_not_show_the_password_hash(self, staff, alice):
         fields = Form(staff, alice).fields
         assert alice.password not in str(fields)
         assert {"initial-email", "initial-groups", "initial-is_active"} < fields.keys()
         assert "initial-password" not in fields
 
 
-class TestGroup:
+class TestStaleGroupForm:
     @pytest.fixture
     def group(self, db):
         return Group.objects.create(name="Editors")
 
-    def test_what_staff_did_not_touch_is_not_written(self, staff, group):
+    def test_untouched_fields_are_not_written(self, staff, group):
         theirs, mine = Permission.objects.all()[:2]
         form = Form(staff, group)
         Group.objects.filter(pk=group.pk).update(name="Readers")
@@ -210,14 +210,14 @@ class TestGroup:
         assert group.name == "Readers"
         assert set(group.permissions.all()) == {theirs, mine}
 
-    def test_what_somebody_else_changed_too_is_refused(self, staff, group):
+    def test_conflicting_change_is_refused(self, staff, group):
         form = Form(staff, group)
         Group.objects.filter(pk=group.pk).update(name="Readers")
         response = form.save(name="Writers")
         assert response.context["adminform"].errors == {"name": [CHANGED]}
         assert Group.objects.get().name == "Readers"
 
-    def test_one_that_was_deleted_is_not_made_again(self, staff, group, after_reading):
+    def test_deleted_group_is_not_created_again(self, staff, group, after_reading):
         form = Form(staff, group)
         after_reading(Group, lambda: Group.objects.all().delete())
         page = form.save(permissions=[Permission.objects.first().pk]).content.decode()
@@ -225,22 +225,20 @@ class TestGroup:
         assert not Group.objects.exists()
 
 
-class TestConversation:
-    def test_who_left_stays_out_and_who_joined_stays_in(
-        self, staff, conversation, alice, bob, carol, mallory
-    ):
+class TestStaleConversationForm:
+    def test_participants_are_merged(self, staff, conversation, alice, bob, carol, mallory):
         form = Form(staff, conversation)
         conversation.participants.set([alice, mallory])
         assert form.is_saved(participants=[*form.fields["participants"], carol.pk])
         assert set(conversation.participants.all()) == {alice, mallory, carol}
 
-    def test_one_is_removed(self, staff, conversation, alice, bob, carol):
+    def test_removed_participant_is_removed(self, staff, conversation, alice, bob, carol):
         form = Form(staff, conversation)
         conversation.participants.add(carol)
         assert form.is_saved(participants=[bob.pk])
         assert set(conversation.participants.all()) == {bob, carol}
 
-    def test_nothing_touched_is_nothing_written(self, staff, conversation, alice):
+    def test_untouched_form_writes_nothing(self, staff, conversation, alice):
         form = Form(staff, conversation)
         conversation.participants.remove(alice)
         before = read_row(conversation)
@@ -249,7 +247,7 @@ class TestConversation:
         assert read_row(conversation) == before
 
     @pytest.mark.parametrize("end", [erase, lambda user: change(user, is_active=False)])
-    def test_the_inactive_are_not_added(self, staff, conversation, alice, carol, mallory, end):
+    def test_inactive_users_are_not_added(self, staff, conversation, alice, carol, mallory, end):
         end(carol)
         form = Form(staff, conversation)
         everybody = [*form.fields["participants"], mallory.pk, carol.pk]
@@ -259,13 +257,13 @@ class TestConversation:
         assert response.context["adminform"].errors == {"participants": [sentence]}
         assert not conversation.participants.filter(pk__in=[carol.pk, mallory.pk]).exists()
 
-    def test_those_who_are_in_it_may_be_inactive(self, staff, conversation, alice, bob, carol):
+    def test_participants_may_be_inactive(self, staff, conversation, alice, bob, carol):
         change(bob, is_active=False)
         form = Form(staff, conversation)
         assert form.is_saved(participants=[alice.pk, bob.pk, carol.pk])
         assert set(conversation.participants.all()) == {alice, bob, carol}
 
-    def test_a_new_one_takes_no_inactive_people(self, staff, alice, bob):
+    def test_new_conversation_has_no_inactive_participants(self, staff, alice, bob):
         change(bob, is_active=False)
         response = staff.post(
             "/admin/chats/conversation/add/", {"participants": [alice.pk, bob.pk]}
@@ -274,7 +272,9 @@ class TestConversation:
         assert response.context["adminform"].errors == {"participants": [sentence]}
         assert not Conversation.objects.exists()
 
-    def test_the_limit_counts_who_joined_meanwhile(self, staff, conversation, alice, bob, carol):
+    def test_limit_of_256_counts_participants_who_joined_meanwhile(
+        self, staff, conversation, alice, bob, carol
+    ):
         form = Form(staff, conversation)
         others = User.objects.bulk_create(User(email=f"{n}@example.com") for n in range(254))
         conversation.participants.add(*others)
@@ -284,7 +284,7 @@ class TestConversation:
         assert form.is_saved(participants=[alice.pk, carol.pk])
         assert conversation.participants.count() == 256
 
-    def test_one_that_was_deleted_is_not_made_again(
+    def test_deleted_conversation_is_not_created_again(
         self, staff, conversation, carol, after_reading
     ):
         form = Form(staff, conversation)
@@ -294,7 +294,7 @@ class TestConversation:
         assert not Conversation.objects.exists()
 
 
-class TestTaken:
+class TestUniqueValueTakenMeanwhile:
     """What is unique is taken by somebody else after the form was found valid."""
 
     @pytest.fixture
@@ -314,7 +314,7 @@ class TestTaken:
         return before_saving
 
     @pytest.mark.parametrize("path", ["add/", "{alice.pk}/change/"])
-    def test_an_address(self, staff, alice, bob, before_saving, path):
+    def test_email_address(self, staff, alice, bob, before_saving, path):
         before_saving(User, lambda: change(bob, email="new@example.com"))
         body = {"email": "new@example.com", "first_name": "A", "last_name": "B", "role": "guest"}
         body |= {"usable_password": "false"}
@@ -324,7 +324,7 @@ class TestTaken:
         assert not User.objects.filter(first_name="A").exists()
         assert not LogEntry.objects.exists()
 
-    def test_the_name_of_a_group(self, staff, before_saving):
+    def test_group_name(self, staff, before_saving):
         before_saving(Group, lambda: Group.objects.create(name="Editors"))
         page = staff.post("/admin/auth/group/add/", {"name": "Editors"}, follow=True)
         assert TAKEN in page.content.decode()

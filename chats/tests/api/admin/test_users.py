@@ -17,8 +17,8 @@ def get_path(user, page="change"):
     return f"/admin/chats/user/{user.pk}/{page}/"
 
 
-class TestConversations:
-    def test_the_20_with_the_newest_activity_are_listed(self, staff, alice, bob, carol):
+class TestConversationsOfAUser:
+    def test_20_with_the_latest_activity_are_listed(self, staff, alice, bob, carol):
         conversations = [start({bob.pk}, actor=alice)[0] for _ in range(22)]
         start({carol.pk}, actor=bob)
         send(conversations[0], "Hello", actor=bob)
@@ -29,13 +29,13 @@ class TestConversations:
         assert len(listed) == 20
         assert f"/admin/chats/conversation/?q={alice.pk}" in page
 
-    def test_each_shows_its_participants_and_title(self, staff, alice, conversation):
+    def test_show_participants_and_title(self, staff, alice, conversation):
         rename(conversation, "<The room>", actor=alice)
         page = staff.get(get_path(alice)).content.decode()
         people = ", ".join(user.get_full_name() for user in conversation.participants.all())
         assert f"{people}</a>: &lt;The room&gt;" in page
 
-    def test_they_take_as_many_queries_with_20_as_with_1(self, staff, alice, bob):
+    def test_have_constant_queries(self, staff, alice, bob):
         def measure():
             with CaptureQueriesContext(connection) as queries:
                 staff.get(get_path(alice))
@@ -47,12 +47,10 @@ class TestConversations:
             start({bob.pk}, actor=alice)
         assert measure() == few
 
-    def test_one_who_has_none_has_none(self, staff, alice):
+    def test_none_yet(self, staff, alice):
         assert "<p>None yet.</p>" in staff.get(get_path(alice)).content.decode()
 
-    def test_who_may_not_view_conversations_does_not_see_them(
-        self, make_staff, alice, conversation
-    ):
+    def test_require_the_permission_to_view_conversations(self, make_staff, alice, conversation):
         for codenames, is_shown in [
             (["change_user", "view_user"], False),
             (["change_user", "view_conversation"], True),
@@ -62,12 +60,12 @@ class TestConversations:
             assert (str(conversation.pk) in page) == is_shown
             assert ("Bob Test" in page) == is_shown
 
-    def test_a_page_for_somebody_new_lists_none(self, staff):
+    def test_are_not_on_the_page_for_a_new_user(self, staff):
         page = staff.get("/admin/chats/user/add/").content.decode()
         assert "conversations" not in page.partition('id="user_form"')[2].lower()
 
 
-class TestErase:
+class TestErasePage:
     @pytest.fixture
     def sam(self, make_staff):
         return make_staff("view_user", "delete_user")
@@ -76,7 +74,7 @@ class TestErase:
         page = client.get(get_path(user)).content.decode()
         return f'href="{get_path(user, "erase")}"' in page
 
-    def test_it_asks_and_then_erases(self, sam, alice, message):
+    def test_asks_and_then_erases(self, sam, alice, message):
         """By the action's own page, from which staff return to the list."""
         assert self.has_button(sam, alice)
         page = sam.get(get_path(alice, "erase")).content.decode()
@@ -92,7 +90,7 @@ class TestErase:
         assert "Users erased: 1." in response.content.decode()
         assert User.objects.get(pk=alice.pk).is_erased
 
-    def test_nothing_happens_before_the_confirmation(self, sam, alice):
+    def test_erases_nobody_before_the_confirmation(self, sam, alice):
         before = User.objects.filter(pk=alice.pk).values().get()
         body = {"confirmed": "yes", "_selected_action": [alice.pk], "action": "erase"}
         for response in (
@@ -103,7 +101,7 @@ class TestErase:
             assert "This cannot be undone." in response.content.decode()
         assert User.objects.filter(pk=alice.pk).values().get() == before
 
-    def test_the_action_returns_to_the_list_as_it_was(self, staff, alice):
+    def test_action_returns_to_the_filtered_list(self, staff, alice):
         path = "/admin/chats/user/?q=alice&role__exact=guest"
         body = {"action": "erase", "_selected_action": [alice.pk]}
         page = staff.post(path, body).content.decode()
@@ -119,50 +117,50 @@ class TestErase:
         ],
         ids=str,
     )
-    def test_staff_erase_no_staff(self, sam, make_user, fields, is_offered):
+    def test_is_not_offered_for_staff(self, sam, make_user, fields, is_offered):
         user = make_user("Eve", **fields)
         assert self.has_button(sam, user) == is_offered
         response = sam.get(get_path(user, "erase"))
         assert response.status_code == (200 if is_offered else 403)
 
-    def test_a_superuser_erases_other_staff(self, staff, make_user):
+    def test_is_offered_for_staff_to_superusers(self, staff, make_user):
         other = make_user("Eve", is_staff=True, is_superuser=True)
         assert self.has_button(staff, other)
         assert staff.get(get_path(other, "erase")).status_code == 200
 
-    def test_nobody_erases_themselves(self, staff, root):
+    def test_is_not_offered_for_oneself(self, staff, root):
         assert not self.has_button(staff, root)
         assert staff.get(get_path(root, "erase")).status_code == 403
 
-    def test_nobody_is_erased_twice(self, staff, alice):
+    def test_is_not_offered_for_erased_users(self, staff, alice):
         erase(alice)
         assert not self.has_button(staff, alice)
         assert staff.get(get_path(alice, "erase")).status_code == 403
 
-    def test_who_may_not_delete_people_erases_nobody(self, make_staff, alice):
+    def test_requires_the_permission_to_delete_users(self, make_staff, alice):
         everything = Permission.objects.exclude(codename="delete_user")
         client = make_staff(*everything.values_list("codename", flat=True))
         assert not self.has_button(client, alice)
         assert client.get(get_path(alice, "erase")).status_code == 403
 
-    def test_only_superusers_get_the_history_beside_it(self, sam, staff, alice):
+    def test_history_button_is_for_superusers_only(self, sam, staff, alice):
         for client, is_shown in [(sam, False), (staff, True)]:
             page = client.get(get_path(alice)).content.decode()
             assert (get_path(alice, "history") in page) == is_shown
 
-    def test_one_who_was_deleted_meanwhile_is_not_found(self, staff, alice):
+    def test_deleted_user_is_not_found(self, staff, alice):
         path = get_path(alice, "erase")
         alice.delete()
         page = staff.get(path, follow=True).content.decode()
         assert "Perhaps it was deleted?" in page
 
-    def test_nobody_but_staff_sees_the_page(self, client, alice, bob):
+    def test_is_for_staff_only(self, client, alice, bob):
         client.force_login(bob)
         assert client.get(get_path(alice, "erase")).status_code == 302
 
 
-class TestPeople:
-    def test_deactivated_people_are_out_at_once(self, staff, api, alice, bob):
+class TestUsersInTheAdmin:
+    def test_deactivated_users_get_a_401_at_once(self, staff, api, alice, bob):
         clients = [api(alice), api(bob)]
         assert [each.get("/api/users/me/").status_code for each in clients] == [200, 200]
         body = {"action": "deactivate", "_selected_action": [alice.pk, bob.pk]}
@@ -172,20 +170,20 @@ class TestPeople:
         history = staff.get(f"/admin/chats/user/{alice.pk}/history/").content.decode()
         assert "Deactivated." in history
 
-    def test_one_who_has_written_is_not_deleted(self, staff, alice, message):
+    def test_user_with_messages_is_not_deleted(self, staff, alice, message):
         path = f"/admin/chats/user/{alice.pk}/delete/"
         page = staff.get(path).content.decode()
         assert "Messages of alice@example.com. Erase this user instead" in page
         assert staff.post(path, {"post": "yes"}).status_code == 200
         assert User.objects.filter(pk=alice.pk).exists()
 
-    def test_a_user_without_messages_is_deleted(self, staff, carol):
+    def test_user_without_messages_is_deleted(self, staff, carol):
         path = f"/admin/chats/user/{carol.pk}/delete/"
         assert staff.post(path, {"post": "yes"}).status_code == 302
         assert not User.objects.filter(pk=carol.pk).exists()
 
     @pytest.mark.parametrize("path", ["add/", "{alice.pk}/change/"])
-    def test_an_address_is_measured_in_lower_case(self, staff, alice, path):
+    def test_length_of_an_email_address_is_that_of_its_lower_case(self, staff, alice, path):
         """In which an İ is two characters."""
         email = "İ" * 130 + "@" + 4 * f"{'x' * 29}." + "com"
         assert len(email) == 254 < len(email.lower())
@@ -197,7 +195,7 @@ class TestPeople:
 
 
 @pytest.mark.parametrize("email", ["alice@example.com", "alice@erased.invalid"])
-def test_staff_change_a_person(staff, alice, email):
+def test_staff_change_a_user(staff, alice, email):
     """Also one who has registered an address like those of erased people."""
     User.objects.filter(pk=alice.pk).update(email=email)
     form = {"email": email, "first_name": "Alice", "last_name": "Test", "role": "host"}
