@@ -13,7 +13,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from chats.models import User
 from chats.services import send, start
-from chats.tests.support.conformance import CheckedAPIClient
+from chats.tests.support.conformance import CheckedAPIClient, get_schema
 
 END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 PASSWORD = "a long enough password"
@@ -124,8 +124,14 @@ def message(conversation, alice):
     return message
 
 
+@pytest.fixture(scope="session")
+def document():
+    """The OpenAPI description. Building it takes a second."""
+    return get_schema().raw_schema
+
+
 @pytest.fixture
-def api():
+def api(document):
     """`api(alice)` is a client with an access token of Alice, `api(access=token)` one with this
     token; `api()` sends none.
 

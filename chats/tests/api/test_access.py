@@ -5,8 +5,10 @@ import json
 import pytest
 from django.urls import get_resolver
 
+from chats.models import Conversation, Message
 from chats.services import start
 from chats.tests.support.expected import NOT_AUTHENTICATED, NOT_FOUND
+from chats.views import MessageViewSet
 
 C = "/api/conversations/{conversation}/"
 M = "{message}/"
@@ -106,9 +108,8 @@ def test_status_code_by_caller(
 
 
 def test_every_route_has_a_row():
-    patterns = [each for each in get_resolver().url_patterns if "admin" not in str(each.pattern)]
-    nested = [getattr(pattern, "url_patterns", [pattern]) for pattern in patterns]
-    routes = {pattern.name for patterns in nested for pattern in patterns}
+    included = [url for url in get_resolver().url_patterns if "admin" not in str(url.pattern)]
+    routes = {url.name for urls in included for url in getattr(urls, "url_patterns", [urls])}
     assert routes == {route for _, _, route, *_ in ACCESS}
 
 
@@ -136,6 +137,36 @@ def test_outsider_gets_the_same_404_for_foreign_and_unknown_ids(
     first, second = (dict(response.headers) for response in responses)
     assert first.pop("X-Request-ID") != second.pop("X-Request-ID")
     assert first == second
+
+
+@pytest.fixture
+def _all_rows(monkeypatch):
+    """Views find every row, as if no query checked who takes part."""
+    monkeypatch.setattr(MessageViewSet, "get_messages", lambda view: Message.objects.all())
+    monkeypatch.setattr(
+        "chats.views.get_conversation", lambda user, pk: Conversation.objects.get(pk=pk)
+    )
+
+
+@pytest.mark.usefixtures("_all_rows")
+@pytest.mark.parametrize(
+    ("method", "path", "participant"),
+    [
+        (method, path, participant)
+        for method, path, _, _, outsider, participant in ACCESS
+        if outsider == 404 and participant != 405 and "{user}" not in path
+        # These two have no object. `get_conversation()` alone checks the membership.
+        if not path.endswith("messages/")
+    ],
+)
+def test_permission_classes_hide_what_queries_would_find(
+    api, alice, mallory, message, method, path, participant
+):
+    path = path.format(conversation=message.conversation_id, message=message.pk)
+    response = api(mallory).generic(method, path)
+    assert response.status_code == 404
+    assert method == "HEAD" or response.json() == NOT_FOUND
+    assert api(alice).generic(method, path).status_code == participant
 
 
 @pytest.mark.parametrize(

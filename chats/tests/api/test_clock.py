@@ -177,9 +177,9 @@ def test_bulk_deletion_has_constant_queries(
     alice, bob, conversation, clock, django_assert_max_num_queries
 ):
     other, _ = start({bob.pk}, actor=alice)
-    for each in (conversation, other):
+    for touched in (conversation, other):
         for n in range(30):
-            send(each, f"{n}", actor=alice)
+            send(touched, f"{n}", actor=alice)
     before = clock(), clock(other)
     # Savepoints 4, conversations, lock, move, messages.
     with django_assert_max_num_queries(8):

@@ -7,7 +7,6 @@ import pytest
 
 from chats.rest.filters import MEANINGS, simplify
 from chats.services import delete, edit, send, start
-from chats.tests.support.conformance import get_document
 from chats.tests.support.expected import bodies, listed_bodies
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES, conversation_path, messages_path
 
@@ -287,10 +286,10 @@ class TestHintsForNamesOfOtherApis:
         assert hints("/api/users/", expected) == expected
 
     @pytest.mark.parametrize("path", PATHS)
-    def test_name_a_parameter_of_the_list(self, hints, path):
+    def test_name_a_parameter_of_the_list(self, hints, document, path):
         """The first parameter of the same meaning, or else the nearest by its spelling."""
         described = path.replace("{conversation}", "{conversation_id}")
-        operation = get_document()["paths"][described]["get"]
+        operation = document["paths"][described]["get"]
         known = {
             parameter["name"]
             for parameter in operation["parameters"]

@@ -66,6 +66,7 @@ def test_a_write_that_a_demoted_server_refuses_is_a_503(api, alice, conversation
 
 
 def test_lost_server_behind_pooler_is_a_503(rf):
+    """With the exception made by hand, because no test runs a pooler whose server is gone."""
     error = InternalError()
     error.__cause__ = psycopg.InternalError("received 2 results from command 'COMMIT'")
     response = ErrorMiddleware(None).process_exception(rf.post("/api/messages/"), error)

@@ -168,7 +168,7 @@ class TestRequestBodies:
         assert all(isinstance(error, str) and error for error in errors)
 
     @pytest.mark.parametrize(
-        ("endpoint", "field"), [each for each in FIELDS if each[1] != "phone_number"]
+        ("endpoint", "field"), [pair for pair in FIELDS if pair[1] != "phone_number"]
     )
     def test_missing_field_names_the_unknown_field_of_the_body(self, refuse, fill, endpoint, field):
         body = json.loads(fill(json.dumps(BODIES[endpoint])))

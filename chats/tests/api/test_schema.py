@@ -6,15 +6,10 @@ import jsonschema_rs
 import pytest
 from django.conf import settings
 
-from chats.tests.support.conformance import get_document, get_operations
+from chats.tests.support.conformance import get_operations
 from messaging_app.conf.spectacular import METHODS
 
 README = settings.BASE_DIR / "README.md"
-
-
-@pytest.fixture(scope="module")
-def document():
-    return get_document()
 
 
 def resolve(document, node):

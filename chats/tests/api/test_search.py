@@ -48,7 +48,9 @@ def test_search_finds_contacts_by_name(api, alice, bob):
         assert client.get(USERS, {"search": text}).json() == page()
 
 
-@pytest.mark.parametrize("path", [MESSAGES, USERS])
+@pytest.mark.parametrize(
+    "url", [CONVERSATIONS, f"{CONVERSATIONS}{{pk}}/messages/", MESSAGES, USERS]
+)
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -57,8 +59,8 @@ def test_search_finds_contacts_by_name(api, alice, bob):
     ],
     ids=["empty", "too long"],
 )
-def test_search_has_1_to_100_characters(api, alice, path, text, error):
-    response = api(alice).get(path, {"search": text})
+def test_search_has_1_to_100_characters(api, alice, conversation, url, text, error):
+    response = api(alice).get(url.format(pk=conversation.pk), {"search": text})
     assert (response.status_code, response.json()) == (400, {"search": [error]})
 
 

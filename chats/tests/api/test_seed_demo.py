@@ -119,7 +119,7 @@ class TestSecondRun:
     def check(self, email, sentence):
         before = read_tables(*TABLES)
         said = seed_demo()
-        rest = ", ".join(each for each in EMAILS if each != email)
+        rest = ", ".join(other for other in EMAILS if other != email)
         assert f"Demo people: {rest}. Their" in said
         assert sentence in said
         assert NEW_DATABASE in said

@@ -2,7 +2,6 @@
 
 from html.parser import HTMLParser
 
-CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
 # The lists and pages that only superusers see.
 SUPERUSERS_PAGES = ["auth/group/", "auth/group/add/", "chats/user/{sender}/history/"]
 
@@ -64,3 +63,19 @@ def read_form(client, path, form_id):
     parser.feed(response.content.decode())
     parser.close()
     return parser.fields
+
+
+class Form:
+    """A page of the admin, open in a browser."""
+
+    def __init__(self, client, row):
+        name = row._meta.model_name
+        self.client = client
+        self.path = f"/admin/{row._meta.app_label}/{name}/{row.pk}/change/"
+        self.fields = read_form(client, self.path, f"{name}_form")
+
+    def save(self, **changes):
+        return self.client.post(self.path, self.fields | changes, follow=True)
+
+    def is_saved(self, **changes):
+        return "changed successfully" in self.save(**changes).content.decode()

@@ -76,8 +76,8 @@ class Network:
         ip("link", "add", interface, "type", "veth", "peer", "name", "eth0", "netns", name)
         ip("link", "set", interface, "master", self.bridge, "up")
         ip("-n", name, "address", "add", f"{machine.host}/24", "dev", "eth0")
-        for each in ("lo", "eth0"):
-            ip("-n", name, "link", "set", each, "up")
+        for device in ("lo", "eth0"):
+            ip("-n", name, "link", "set", device, "up")
         return machine
 
     def remove(self):

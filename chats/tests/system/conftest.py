@@ -39,7 +39,7 @@ def static_files(tmp_path_factory, worker_id):
 
 
 @pytest.fixture(scope="session")
-def running_server(tmp_path_factory, django_db_blocker, static_files):
+def running_server(tmp_path_factory, django_db_blocker, static_files, document):
     folder = tmp_path_factory.mktemp("server")
     with (
         django_db_blocker.unblock(),

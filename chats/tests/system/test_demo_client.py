@@ -122,8 +122,8 @@ def test_password_is_changed_and_account_deleted(open_browser, alice):
     other.press("Delete account")
     other.page.get_by_label("Current password").fill("moor under the tide")
     other.page.get_by_role("dialog").get_by_role("button", name="Delete account").click()
-    for each in (window, other):
-        expect(each.page.get_by_role("heading", name="Sign in")).to_be_visible()
+    for tab in (window, other):
+        expect(tab.page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def test_long_conversation_is_scrolled_upwards(open_browser):
@@ -158,8 +158,10 @@ def test_demo_client_is_accessible(open_browser, color_scheme):
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             found = page.evaluate("axe.run()")["violations"]
-            serious = [each for each in found if each["impact"] in {"serious", "critical"}]
-            assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
+            serious = [
+                violation for violation in found if violation["impact"] in {"serious", "critical"}
+            ]
+            assert [(violation["id"], violation["nodes"][0]["html"]) for violation in serious] == []
 
     check()
     page.set_viewport_size({"width": 1280, "height": 800})

@@ -161,22 +161,22 @@ def test_tabs_share_a_session_through_refreshes(demo_server, browser, window, bo
     before = len(demo_server.get_requests())
     window.expire_access_token()
     bob.send(conversation_id, "Refreshed")
-    for each in (window, other):
-        expect(each.messages.last).to_have_text("Refreshed")
+    for tab in (window, other):
+        expect(tab.messages.last).to_have_text("Refreshed")
     # Two, if the other tab did not see the new tokens in time. The API repeats its response.
     refreshes = wait_for_requests(demo_server, before, 1, path=REFRESH)
     assert [line["status"] for line in refreshes] in ([200], [200, 200])
 
-    lost = [lose_response(each.page, "**/token/refresh/") for each in (window, other)]
+    lost = [lose_response(tab.page, "**/token/refresh/") for tab in (window, other)]
     window.expire_access_token()
     bob.send(conversation_id, "Refreshed again")
-    for each in (window, other):
-        expect(each.messages.last).to_have_text("Refreshed again")
+    for tab in (window, other):
+        expect(tab.messages.last).to_have_text("Refreshed again")
     assert [200] in lost
     window.press("Alice Test")
     window.press("Sign out")
-    for each in (window, other):
-        expect(each.page.get_by_role("heading", name="Sign in")).to_be_visible()
+    for tab in (window, other):
+        expect(tab.page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def test_unsent_message_waits_for_the_same_user(window, alice, bob, conversation_id):

@@ -52,8 +52,8 @@ def describe(table):
     constraints = connection.introspection.get_constraints(cursor, table).values()
     parts = ("columns", "primary_key", "unique", "foreign_key", "index")
     return {
-        "columns": {each.name: (str(each.type_code), each.null_ok) for each in columns},
-        "constraints": sorted(repr([each[part] for part in parts]) for each in constraints),
+        "columns": {column.name: (str(column.type_code), column.null_ok) for column in columns},
+        "constraints": sorted(repr([found[part] for part in parts]) for found in constraints),
     }
 
 with connection.cursor() as cursor:
@@ -119,8 +119,8 @@ def get_schema(database):
 def get_rows(database, schema):
     """Of each table, without the columns that the schema does not have."""
     return {
-        table: database.execute(f"SELECT {', '.join(each['columns'])} FROM {table} ORDER BY 1")  # noqa: S608
-        for table, each in schema.items()
+        table: database.execute(f"SELECT {', '.join(parts['columns'])} FROM {table} ORDER BY 1")  # noqa: S608
+        for table, parts in schema.items()
     }
 
 
@@ -136,7 +136,7 @@ def check_migrated(database, schema, rows):
 def test_migrations_keep_every_row_forwards_and_backwards(database):
     schema = get_schema(database)
     rows = get_rows(database, schema)
-    assert COUNTS.items() <= {table: len(each) for table, each in rows.items()}.items()
+    assert COUNTS.items() <= {table: len(kept) for table, kept in rows.items()}.items()
     manage("migrate", DATABASE_URL=database.url)
     check_migrated(database, schema, rows)
     manage("migrate", "chats", "0002", DATABASE_URL=database.url)

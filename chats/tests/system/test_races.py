@@ -53,12 +53,12 @@ def write(person, path, name, rounds):
         sent = done(201, "POST", path, message_body=f"{name} {n}").json()
         texts[sent["message_id"]] = sent["message_body"]
         # One of those sent up to now, so that changes come in another order than the messages.
-        pk = random.choice([each for each in texts if texts[each]])  # noqa: S311
+        pk = random.choice([message_id for message_id in texts if texts[message_id]])  # noqa: S311
         texts[pk] = f"{name} {n}, edited"
         edited = done(200, "PATCH", f"{path}{pk}/", message_body=texts[pk]).json()
         assert (edited["message_body"], edited["updated_at"] > sent["sent_at"]) == (texts[pk], True)
         if n % 3 == 2:
-            pk = random.choice([each for each in texts if texts[each]])  # noqa: S311
+            pk = random.choice([message_id for message_id in texts if texts[message_id]])  # noqa: S311
             done(204, "DELETE", f"{path}{pk}/")
             texts[pk] = None
     return texts
@@ -82,7 +82,7 @@ def test_follower_of_changes_misses_nothing(request, people, path, is_set_back):
     writers = people
     if is_set_back:
         late = request.getfixturevalue("late_server")
-        started = [each.start(people[1]).json() for each in (people[0], at(late, people[0]))]
+        started = [caller.start(people[1]).json() for caller in (people[0], at(late, people[0]))]
         assert started[0]["created_at"] > started[1]["created_at"]
         writers = [person if n % 2 else at(late, person) for n, person in enumerate(people)]
     done = Event()
@@ -201,9 +201,9 @@ def test_participant_who_left_marks_nothing_as_read(server, people, conversation
             finally:
                 left.set()
         clock = alice.get(f"/conversations/{conversation_id}/")["updated_at"]
-        for *_, last in (each.result() for each in marking):
+        for *_, last in (call.result() for call in marking):
             assert last.status_code == 404
-        for response in (response for each in marking for response in each.result()):
+        for response in (response for call in marking for response in call.result()):
             assert response.status_code == 404 or response.json()["read_at"] < clock
         assert server.database.execute(PARTICIPATIONS, [bob.email]) == [(0,)]
         assert alice.add(conversation_id, bob).status_code == 200
@@ -234,7 +234,7 @@ def test_participant_who_left_changes_no_message(people, conversation_id, path, 
             ]
             changed.wait(60)
             assert bob.leave(conversation_id).status_code == 204
-        assert [each.result() for each in changing] == [404] * 6
+        assert [call.result() for call in changing] == [404] * 6
         parameters = {"ordering": "updated_at", "updated_at_after": last, "page_size": 100}
         last = alice.everything(path, **parameters)[-1]["updated_at"]
         assert last < alice.get(f"/conversations/{conversation_id}/")["updated_at"]

@@ -44,7 +44,7 @@ User.objects.filter(pk__in={[person.user_id for person in silent[3:]]}).delete()
             manage("shell", "-v0", "-c", delete, DATABASE_URL=server.database.url)
         finally:
             stop.set()
-    assert set().union(*(each.result() for each in writing[:3])) <= {201, 404}
+    assert set().union(*(writer.result() for writer in writing[:3])) <= {201, 404}
     assert writing[3].result() <= {200, 201, 400, 404}
     left = {row["conversation_id"] for row in alice.everything("/conversations/", page_size=100)}
     assert left & set(ids) == set(ids[8:])
@@ -64,7 +64,7 @@ class Staff:
         url = f"{self.site}/admin/{path}"
         response = self.session.post(url, form, timeout=RESPONSE_SECONDS)
         assert response.status_code == 200, response.text
-        assert [each.status_code for each in response.history] == [302], response.text
+        assert [redirect.status_code for redirect in response.history] == [302], response.text
         return response.text
 
 
@@ -133,22 +133,22 @@ User.objects.filter(pk__in={others}).delete()
         begin = len(server.error_log.read_text())
         done = Event()
         with ThreadPoolExecutor(10) as pool:
-            senders = [pool.submit(self.send, done, each, ids) for each in (alice, bob, carol)]
+            senders = [pool.submit(self.send, done, sender, ids) for sender in (alice, bob, carol)]
             others = [
                 pool.submit(self.follow, done, dora, ids),
                 pool.submit(self.come_and_go, done, dora, goers, ids),
                 pool.submit(self.seat, done, staff, people, comers, ids),
             ]
             ending = [
-                pool.submit(self.delete_messages, each, old[40 * n : 40 * n + 40])
-                for n, each in enumerate(deleting)
+                pool.submit(self.delete_messages, member, old[40 * n : 40 * n + 40])
+                for n, member in enumerate(deleting)
             ]
             ending.append(pool.submit(self.delete_people, server, deleted, erased))
             wait(ending)
             done.set()
-        for each in others + ending:
-            each.result()
-        expected = dict(item for each in senders for item in each.result().items())
+        for call in others + ending:
+            call.result()
+        expected = dict(item for sender in senders for item in sender.result().items())
         expected |= dict.fromkeys(old)
         rows = [row for pk in ids for row in alice.everything(f"/conversations/{pk}/messages/")]
         assert len(rows) == len(expected) > len(old) + 20

@@ -19,7 +19,7 @@ def delete_one(client, *messages):
 
 
 def delete_selected(client, *messages):
-    body = {"action": "delete_selected", "_selected_action": [each.pk for each in messages]}
+    body = {"action": "delete_selected", "_selected_action": [message.pk for message in messages]}
     response = client.post(PATH, body | {"post": "yes"}, follow=True)
     assert f"Successfully deleted {len(messages)} message" in response.content.decode()
 
@@ -37,9 +37,11 @@ class TestDeletedMessage:
         before = Conversation.objects.get().updated_at
         delete(staff, *messages)
         rows = {row.pk: row for row in Message.objects.all()}
-        assert [rows[each.pk].message_body for each in messages] == ["", ""]
-        assert [rows[each.pk].sent_at for each in messages] == [each.sent_at for each in messages]
-        first, last = sorted(rows[each.pk].updated_at for each in messages)
+        assert [rows[message.pk].message_body for message in messages] == ["", ""]
+        assert [rows[message.pk].sent_at for message in messages] == [
+            message.sent_at for message in messages
+        ]
+        first, last = sorted(rows[message.pk].updated_at for message in messages)
         assert before < first < last == Conversation.objects.get().updated_at
         assert rows[kept.pk].message_body == "To be kept"
         parameters = {"ordering": "updated_at", "updated_at_after": before.isoformat()}

@@ -14,14 +14,7 @@ from chats.services import send as send_message
 from chats.services import start
 from chats.tests.support.rows import read_tables
 
-VALUES = [
-    "",
-    "1\0",
-    "nonsense",
-    str(10**30),
-    "9" * 5000,
-    " 00000000-0000-4000-8000-000000000000 ",
-]
+VALUES = ["", "1\0", str(10**30)]
 MODELS = ["auth/group", "chats/user", "chats/conversation", "chats/message"]
 # Django's own handling of these is the same for every model.
 SHARED_PARAMETERS = ["p", "o", "all", "e", "_to_field", "_changelist_filters"]
@@ -93,7 +86,7 @@ def send(staff, rows):
     assert read_tables(*TABLES) == before
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: ascii(value[:40]))
+@pytest.mark.parametrize("value", VALUES, ids=ascii)
 class TestNonsenseIsNoServerError:
     def test_as_an_id(self, send, value):
         quoted = quote(value, safe="")

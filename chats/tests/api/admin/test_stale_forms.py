@@ -7,30 +7,15 @@ from django.contrib.auth.models import Group, Permission
 from django.utils.html import escape
 
 from chats.models import Conversation, User
-from chats.services import erase
-from chats.tests.support.forms import CHANGED, read_form
+from chats.services import erase, rename
+from chats.tests.support.forms import Form
 from chats.tests.support.rows import change, read_row
 
 ERASED = "This user was erased after you opened the page. Nothing was saved."
 DELETED = "This {} was deleted after you opened the page. Nothing was saved."
+CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
 PERHAPS_DELETED = "Perhaps it was deleted?"
 TAKEN = "Somebody else saved the same at that moment. Nothing was saved. Please try again."
-
-
-class Form:
-    """A page of the admin, open in a browser."""
-
-    def __init__(self, client, row):
-        name = row._meta.model_name
-        self.client = client
-        self.path = f"/admin/{row._meta.app_label}/{name}/{row.pk}/change/"
-        self.fields = read_form(client, self.path, f"{name}_form")
-
-    def save(self, **changes):
-        return self.client.post(self.path, self.fields | changes, follow=True)
-
-    def is_saved(self, **changes):
-        return "changed successfully" in self.save(**changes).content.decode()
 
 
 @pytest.fixture
@@ -238,12 +223,20 @@ class TestStaleConversationForm:
         assert form.is_saved(participants=[bob.pk])
         assert set(conversation.participants.all()) == {bob, carol}
 
-    def test_untouched_form_writes_nothing(self, staff, conversation, alice):
+    def test_untouched_form_writes_nothing(self, staff, conversation, alice, bob):
         form = Form(staff, conversation)
         conversation.participants.remove(alice)
+        rename(conversation, "Holiday", actor=bob)
         before = read_row(conversation)
         assert form.is_saved()
         assert alice not in conversation.participants.all()
+        assert read_row(conversation) == before
+
+    def test_conflicting_change_is_refused(self, staff, conversation, alice):
+        form = Form(staff, conversation)
+        rename(conversation, "Holiday", actor=alice)
+        before = read_row(conversation)
+        assert form.save(title="Work").context["adminform"].errors == {"title": [CHANGED]}
         assert read_row(conversation) == before
 
     @pytest.mark.parametrize("end", [erase, lambda user: change(user, is_active=False)])

@@ -11,6 +11,7 @@ from chats.models import User
 from chats.services import erase, rename, send, start
 from chats.tests.conftest import PASSWORD
 from chats.tests.support.forms import FormParser
+from chats.tests.support.rows import change
 
 
 def get_path(user, page="change"):
@@ -25,7 +26,7 @@ class TestConversationsOfAUser:
         page = staff.get(get_path(alice)).content.decode()
         listed = re.findall("/admin/chats/conversation/([^/]+)/change/", page)
         newest = [conversations[0], *reversed(conversations[3:])]
-        assert listed == [str(each.pk) for each in newest]
+        assert listed == [str(conversation.pk) for conversation in newest]
         assert len(listed) == 20
         assert f"/admin/chats/conversation/?q={alice.pk}" in page
 
@@ -162,11 +163,11 @@ class TestErasePage:
 class TestUsersInTheAdmin:
     def test_deactivated_users_get_a_401_at_once(self, staff, api, alice, bob):
         clients = [api(alice), api(bob)]
-        assert [each.get("/api/users/me/").status_code for each in clients] == [200, 200]
+        assert {person.get("/api/users/me/").status_code for person in clients} == {200}
         body = {"action": "deactivate", "_selected_action": [alice.pk, bob.pk]}
         response = staff.post("/admin/chats/user/", body, follow=True)
         assert "Users deactivated: 2." in response.content.decode()
-        assert [each.get("/api/users/me/").status_code for each in clients] == [401, 401]
+        assert {person.get("/api/users/me/").status_code for person in clients} == {401}
         history = staff.get(f"/admin/chats/user/{alice.pk}/history/").content.decode()
         assert "Deactivated." in history
 
@@ -194,10 +195,13 @@ class TestUsersInTheAdmin:
         assert "email" in response.context["adminform"].errors
 
 
-@pytest.mark.parametrize("email", ["alice@example.com", "alice@erased.invalid"])
-def test_staff_change_a_user(staff, alice, email):
-    """Also one who has registered an address like those of erased people."""
-    User.objects.filter(pk=alice.pk).update(email=email)
+@pytest.mark.parametrize(
+    ("email", "is_active"),
+    [("alice@example.com", True), ("alice@erased.invalid", True), ("alice@erased.invalid", False)],
+)
+def test_staff_change_a_user(staff, alice, email, is_active):
+    """Also one who has registered an address like those of erased users."""
+    change(alice, email=email, is_active=is_active)
     form = {"email": email, "first_name": "Alice", "last_name": "Test", "role": "host"}
     response = staff.post(f"/admin/chats/user/{alice.pk}/change/", form)
     assert response.status_code == 302
