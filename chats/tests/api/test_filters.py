@@ -7,7 +7,7 @@ import pytest
 
 from chats.rest.filters import MEANINGS, simplify
 from chats.services import delete, edit, send, start
-from chats.tests.support.expected import bodies, listed_bodies
+from chats.tests.support.expected import listed_bodies
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES, conversation_path, messages_path
 
 
@@ -118,7 +118,8 @@ class TestFollowingChanges:
             while url:
                 page = api(bob).get(url, query if url == path else None).json()
                 rows, url = rows + page["results"], page["next"]
-            return bodies(rows), rows[-1]["updated_at"] if rows else after
+            texts = [row["message_body"] for row in rows]
+            return texts, rows[-1]["updated_at"] if rows else after
 
         return follow
 

@@ -1,18 +1,15 @@
 """Pages and cursors."""
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connection
 
-from chats.models import Conversation, Message, Participation
+from chats.models import Message
 from chats.services import send, start
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES
-from chats.tests.support.rows import import_messages
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
+from chats.tests.support.rows import START, import_conversations, import_messages
 
 
 def walk(client, path, key, link="next", **parameters):
@@ -100,14 +97,7 @@ def test_messages_sent_while_paging_do_not_shift_the_pages(api, alice, conversat
 
 def test_1100_conversations_with_the_same_time_are_paged_through(api, alice, bob):
     """DRF's cursor goes round for ever from 1,000 equal values on."""
-    conversations = Conversation.objects.bulk_create(
-        Conversation(created_at=START, updated_at=START) for _ in range(1_100)
-    )
-    Participation.objects.bulk_create(
-        Participation(conversation=conversation, user=user)
-        for conversation in conversations
-        for user in (alice, bob)
-    )
+    conversations = import_conversations(1_100, alice, bob)
     pages = walk(api(alice), CONVERSATIONS, "conversation_id", page_size=100)
     assert flat(pages) == sorted((str(c.pk) for c in conversations), reverse=True)
 

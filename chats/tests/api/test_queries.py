@@ -11,6 +11,7 @@ from chats.auth import TokenRefreshSerializer
 from chats.models import Message, Participation
 from chats.services import send, start
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES
+from chats.tests.support.rows import import_conversations, import_messages
 
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 
@@ -31,19 +32,17 @@ def rows(request):
 @pytest.fixture
 def grown(rows, alice, bob, make_user):
     """A conversation with this many messages and, beside Alice, participants."""
-    others = {bob.pk} | {make_user(f"User{n}").pk for n in range(rows - 1)}
-    conversation, _ = start(others, actor=alice)
-    for n in range(rows):
-        send(conversation, f"{n}", actor=[alice, bob][n % 2])
+    others = [make_user(f"User{n}").pk for n in range(rows - 1)]
+    conversation, _ = start({bob.pk, *others}, actor=alice)
+    import_messages(conversation, alice, rows - 1)
+    send(conversation, "The last one", actor=bob)
     return conversation
 
 
 @pytest.fixture
 def many(grown, rows, alice, bob):
     """Alice has this many conversations, with a message each."""
-    for _ in range(rows - 1):
-        conversation, _ = start({bob.pk}, actor=alice)
-        send(conversation, "Hello", actor=bob)
+    import_conversations(rows - 1, alice, bob, message_body="Hello")
     return grown
 
 

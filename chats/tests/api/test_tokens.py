@@ -197,7 +197,7 @@ class TestCopiedToken:
         assert api().post(VERIFY, {"token": tokens[0]}).status_code == 401
         assert get_accepted(tokens) == tokens[1:]
 
-    @pytest.mark.parametrize("refreshes", [2, 200])
+    @pytest.mark.parametrize("refreshes", [2, 50])
     def test_ends_a_session_of_any_length_with_constant_queries(
         self, api, get_accepted, alice, refreshes, django_assert_num_queries
     ):

@@ -70,13 +70,9 @@ def page(*results):
     return {"next": None, "previous": None, "results": list(results)}
 
 
-def bodies(rows):
-    return [row["message_body"] for row in rows]
-
-
 def listed_bodies(response):
     assert response.status_code == 200, response.content
-    return bodies(response.json()["results"])
+    return [row["message_body"] for row in response.json()["results"]]
 
 
 ONE_LINE = "Enter one line of text, without control or invisible characters."

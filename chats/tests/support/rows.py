@@ -1,8 +1,10 @@
 """Rows that are written and read without the program, which moves no clock."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from chats.models import Conversation, Message
+from chats.models import Conversation, Message, Participation
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def import_messages(conversation, sender, count, start=None, message_body="Hello"):
@@ -24,6 +26,30 @@ def import_messages(conversation, sender, count, start=None, message_body="Hello
     Conversation.objects.filter(pk=conversation.pk).update(updated_at=clock)
     conversation.refresh_from_db()
     return messages
+
+
+def import_conversations(count, *people, message_body=None):
+    """All of one moment, each with a message of the last person if there is a text."""
+    conversations = Conversation.objects.bulk_create(
+        Conversation(created_at=START, updated_at=START) for _ in range(count)
+    )
+    Participation.objects.bulk_create(
+        Participation(conversation=conversation, user=user, read_at=START)
+        for conversation in conversations
+        for user in people
+    )
+    if message_body:
+        Message.objects.bulk_create(
+            Message(
+                conversation=conversation,
+                sender=people[-1],
+                message_body=message_body,
+                sent_at=START,
+                updated_at=START,
+            )
+            for conversation in conversations
+        )
+    return conversations
 
 
 def read_tables(*models):

@@ -276,6 +276,10 @@ def serve_files(folder):
         site.shutdown()
 
 
+def bodies(rows):
+    return [row["message_body"] for row in rows]
+
+
 class Person:
     """A signed-in client. Each request opens a new connection, so any worker may serve it."""
 

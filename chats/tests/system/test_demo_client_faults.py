@@ -3,8 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from chats.tests.support.expected import bodies
-from chats.tests.support.servers import PASSWORD
+from chats.tests.support.servers import PASSWORD, bodies
 from chats.tests.support.windows import lose_response, wait_for_requests
 
 pytestmark = pytest.mark.once

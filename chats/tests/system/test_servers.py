@@ -7,9 +7,8 @@ from threading import Event
 
 import pytest
 
-from chats.tests.support.expected import bodies
 from chats.tests.support.senders import send_until
-from chats.tests.support.servers import in_processes
+from chats.tests.support.servers import bodies, in_processes
 
 
 def send_many(person, conversation_id, name, count):
@@ -227,7 +226,7 @@ def test_participant_who_left_sends_no_message(people, conversation_id, path):
 
 
 @pytest.mark.parametrize("ordering", ["sent_at", "-sent_at"])
-@pytest.mark.parametrize("page_size", [1, 7, 100])
+@pytest.mark.parametrize("page_size", [1, 7])
 @pytest.mark.parametrize("flat", [False, True], ids=["nested", "flat"])
 def test_paging_while_others_send_shows_every_old_message_once(
     people, conversation_id, path, page_size, ordering, flat

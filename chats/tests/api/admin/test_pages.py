@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from chats.models import Message, User
 from chats.services import send, start
 from chats.tests.support.forms import SUPERUSERS_PAGES, open_page
+from chats.tests.support.rows import import_conversations, import_messages
 
 PAGES = [
     "",
@@ -53,10 +54,9 @@ class TestPages:
         """And counts nothing to the end."""
         open_page(staff, page, message)
         few = self.measure(staff, page, message)
-        users = [make_user(f"Person{n}") for n in range(60)]
-        for user in users:
-            send(start({user.pk}, actor=message.sender)[0], "Hello", actor=user)
-            send(message.conversation, "Hello", actor=message.sender)
+        for n in range(60):
+            import_conversations(1, message.sender, make_user(f"Person{n}"), message_body="Hello")
+        import_messages(message.conversation, message.sender, 60)
         assert self.measure(staff, page, message) == few
 
     def measure(self, client, page, message):
