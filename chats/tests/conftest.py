@@ -150,6 +150,22 @@ def api(document):
 
 
 @pytest.fixture
+def before_each(monkeypatch):
+    """`before_each(owner, "method", call)`: the real method runs after `call()`."""
+
+    def before_each(owner, name, call):
+        method = getattr(owner, name)
+
+        def call_first(*args, **kwargs):
+            call()
+            return method(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call_first)
+
+    return before_each
+
+
+@pytest.fixture
 def root(make_user):
     return make_user("Root", is_staff=True, is_superuser=True, role="admin")
 

@@ -11,12 +11,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from chats.models import Conversation, User
 from chats.services import erase, send, start
 from chats.tests.conftest import NEWCOMER, PASSWORD
-from chats.tests.support.expected import (
-    NO_ACTIVE_ACCOUNT,
-    own_profile,
-    page,
-    public_profile,
-)
+from chats.tests.support.expected import NO_ACTIVE_ACCOUNT, own_profile, page, public_profile
 
 DELETED_USER = {"first_name": "Deleted", "last_name": "user", "role": "guest"}
 

@@ -84,11 +84,7 @@ class TestHealth:
     def test_readyz_reports_database_migrations_and_cache(self, client):
         response = client.get("/readyz")
         assert response.status_code == 200
-        assert response.json() == {
-            "database": "ok",
-            "migrations": "ok",
-            "cache": "ok",
-        }
+        assert response.json() == {"database": "ok", "migrations": "ok", "cache": "ok"}
 
     @pytest.mark.django_db
     def test_readyz_reports_missing_migrations(self, client):
@@ -97,11 +93,7 @@ class TestHealth:
         response = client.get("/readyz")
         assert response.status_code == 503
         assert response.headers["Retry-After"] == "5"
-        assert response.json() == {
-            "database": "ok",
-            "migrations": "1 not applied",
-            "cache": "ok",
-        }
+        assert response.json() == {"database": "ok", "migrations": "1 not applied", "cache": "ok"}
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
     def test_other_methods_are_a_405(self, client, path):

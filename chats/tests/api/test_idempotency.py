@@ -41,11 +41,7 @@ class TestMessageWithAKey:
 
     def test_key_belongs_to_one_sender_and_one_conversation(self, api, alice, bob, carol, path):
         elsewhere, _ = start({carol.pk}, actor=alice)
-        for user, url in [
-            (alice, path),
-            (bob, path),
-            (alice, messages_path(elsewhere)),
-        ]:
+        for user, url in [(alice, path), (bob, path), (alice, messages_path(elsewhere))]:
             response = api(user).post(url, {"message_body": "Once"}, **KEY)
             assert response.status_code == 201
         assert Message.objects.count() == 3

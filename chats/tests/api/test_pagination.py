@@ -8,6 +8,7 @@ from django.db import connection
 
 from chats.models import Message
 from chats.services import send, start
+from chats.tests.support.expected import listed_bodies
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES
 from chats.tests.support.rows import START, import_conversations, import_messages
 
@@ -158,9 +159,7 @@ class TestMessageDeletedBetweenTwoQueries:
         client = api(alice)
         with delete_newest_after('"last_at"'):
             response = client.get(MESSAGES, {"page_size": 10})
-        assert [row["message_body"] for row in response.json()["results"]] == [
-            f"{n}" for n in range(28, 18, -1)
-        ]
+        assert listed_bodies(response) == [f"{n}" for n in range(28, 18, -1)]
         assert response.json()["next"]
 
     def test_conversation_still_has_a_last_message(
@@ -175,22 +174,20 @@ class TestMessageDeletedBetweenTwoQueries:
 
 
 class TestCursor:
-    def test_of_another_list_is_a_400(self, api, alice, bob):
-        for _ in range(2):
-            start({bob.pk}, actor=alice)
-        client = api(alice)
-        following = client.get(CONVERSATIONS, {"page_size": 1}).json()["next"]
+    @pytest.fixture
+    def cursor(self, api, alice, bob):
+        """Of Alice's conversations."""
+        import_conversations(2, alice, bob)
+        following = api(alice).get(CONVERSATIONS, {"page_size": 1}).json()["next"]
         [cursor] = parse_qs(urlsplit(following).query)["cursor"]
-        response = client.get(MESSAGES, {"cursor": cursor})
+        return cursor
+
+    def test_of_another_list_is_a_400(self, api, alice, cursor):
+        response = api(alice).get(MESSAGES, {"cursor": cursor})
         assert (response.status_code, list(response.json())) == (400, ["cursor"])
 
-    def test_that_was_changed_is_a_400(self, api, alice, bob):
-        for _ in range(2):
-            start({bob.pk}, actor=alice)
-        client = api(alice)
-        following = client.get(CONVERSATIONS, {"page_size": 1}).json()["next"]
-        [cursor] = parse_qs(urlsplit(following).query)["cursor"]
+    def test_that_was_changed_is_a_400(self, api, alice, cursor):
         for place in range(0, len(cursor), 5):
             changed = cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :]
-            response = client.get(CONVERSATIONS, {"cursor": changed})
+            response = api(alice).get(CONVERSATIONS, {"cursor": changed})
             assert (response.status_code, list(response.json())) == (400, ["cursor"])

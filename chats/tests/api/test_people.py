@@ -3,11 +3,7 @@
 import pytest
 
 from chats.services import leave
-from chats.tests.support.expected import (
-    NOT_FOUND,
-    page,
-    public_profile,
-)
+from chats.tests.support.expected import NOT_FOUND, page, public_profile
 from chats.tests.support.rows import deactivate
 
 

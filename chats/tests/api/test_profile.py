@@ -4,9 +4,7 @@ import pytest
 
 from chats.models import User
 from chats.services import change_profile
-from chats.tests.support.expected import (
-    own_profile,
-)
+from chats.tests.support.expected import own_profile
 from chats.tests.support.rows import change
 
 
@@ -74,16 +72,14 @@ class TestProfile:
         changed = change_profile(read_before, first_name="Alicia")
         assert (changed.first_name, changed.last_name, changed.role) == ("Alicia", "Archer", "host")
 
-    def test_name_of_two_lines_is_a_400(self, api, alice):
-        response = api(alice).patch("/api/users/me/", {"first_name": "Alice\nYou have won"})
-        assert (response.status_code, list(response.json())) == (400, ["first_name"])
-
     def test_empty_change_is_accepted(self, api, alice):
         assert api(alice).patch("/api/users/me/", {}).json() == own_profile(alice)
 
-    def test_bad_phone_number_is_a_400_and_changes_nothing(self, api, alice):
-        response = api(alice).patch("/api/users/me/", {"phone_number": "0151", "first_name": "X"})
-        assert response.status_code == 400
-        assert list(response.json()) == ["phone_number"]
+    @pytest.mark.parametrize(
+        ("field", "value"), [("phone_number", "0151"), ("first_name", "Alice\nYou have won")]
+    )
+    def test_bad_value_is_a_400_and_changes_nothing(self, api, alice, field, value):
+        response = api(alice).patch("/api/users/me/", {"last_name": "X", field: value})
+        assert (response.status_code, list(response.json())) == (400, [field])
         alice.refresh_from_db()
-        assert alice.first_name == "Alice"
+        assert alice.last_name == "Test"

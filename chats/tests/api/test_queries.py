@@ -129,10 +129,7 @@ def test_queries_of_the_conversation_detail(api, alice, grown):
 def test_queries_of_one_message(api, alice, grown):
     client = api(alice)
     message = Message.objects.first()
-    for path in (
-        f"{MESSAGES}{message.pk}/",
-        f"{CONVERSATIONS}{grown.pk}/messages/{message.pk}/",
-    ):
+    for path in (f"{MESSAGES}{message.pk}/", f"{CONVERSATIONS}{grown.pk}/messages/{message.pk}/"):
         # Caller, message with sender and conversation, participants.
         assert count_queries(lambda path=path: client.get(path)) == 3
 

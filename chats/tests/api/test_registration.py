@@ -6,10 +6,7 @@ from django.db import IntegrityError, transaction
 
 from chats.models import User
 from chats.tests.conftest import NEWCOMER
-from chats.tests.support.expected import (
-    ONE_LINE,
-    own_profile,
-)
+from chats.tests.support.expected import ONE_LINE, own_profile
 
 SEVERAL_LINES = [
     "Dora\nYou have won",
@@ -92,10 +89,7 @@ class TestRegister:
                 {"last_name": "x" * 151},
                 {"last_name": ["Ensure this field has no more than 150 characters."]},
             ),
-            (
-                {"last_name": "a\0b"},
-                {"last_name": [ONE_LINE, "Null characters are not allowed."]},
-            ),
+            ({"last_name": "a\0b"}, {"last_name": [ONE_LINE, "Null characters are not allowed."]}),
             (
                 {"password": "12345"},
                 {

@@ -30,10 +30,7 @@ BODIES = {
     },
     "PATCH /api/users/me/": {"first_name": "Alicia", "last_name": "Archer", "phone_number": ""},
     "DELETE /api/users/me/": {"current_password": PASSWORD},
-    "POST /api/users/set_password/": {
-        "current_password": PASSWORD,
-        "new_password": NEW_PASSWORD,
-    },
+    "POST /api/users/set_password/": {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
     "POST /api/users/reset_password/": {"email": "alice@example.com"},
     "POST /api/users/reset_password_confirm/": {
         "uid": "{uid}",
@@ -222,12 +219,7 @@ class TestRequestBodies:
 
     @pytest.mark.parametrize(
         "content_type",
-        [
-            "text/plain",
-            "multipart/form-data; boundary=x",
-            "application/xml",
-            "nonsense",
-        ],
+        ["text/plain", "multipart/form-data; boundary=x", "application/xml", "nonsense"],
     )
     def test_other_content_type_is_a_415(self, refuse, content_type):
         response = refuse(f"POST {MESSAGES}", b"{}", content_type)

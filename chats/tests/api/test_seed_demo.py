@@ -144,15 +144,10 @@ def test_nothing_is_created_if_an_address_is_taken(make_user):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_demo_passwords_are_hashed_before_the_transaction(monkeypatch):
+def test_demo_passwords_are_hashed_before_the_transaction(before_each):
     """So that other writers need not wait for it."""
-    encode, seen = MD5PasswordHasher.encode, []
-
-    def look_and_encode(*arguments):
-        seen.append(connection.in_atomic_block)
-        return encode(*arguments)
-
-    monkeypatch.setattr(MD5PasswordHasher, "encode", look_and_encode)
+    seen = []
+    before_each(MD5PasswordHasher, "encode", lambda: seen.append(connection.in_atomic_block))
     seed_demo()
     assert seen[:4] == [False] * 4
     assert True not in seen

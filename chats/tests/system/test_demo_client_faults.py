@@ -185,10 +185,7 @@ def test_unsent_message_waits_for_the_same_user(window, alice, bob, conversation
     alice.call(
         "POST",
         "/users/set_password/",
-        json={
-            "current_password": PASSWORD,
-            "new_password": "moor under the tide",
-        },
+        json={"current_password": PASSWORD, "new_password": "moor under the tide"},
     )
     window.page.context.set_offline(False)
     expect(window.alerts).to_contain_text("The user's password has been changed.")

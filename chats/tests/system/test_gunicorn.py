@@ -14,10 +14,7 @@ import requests
 from django.conf import settings
 
 from chats.tests.support.senders import start_senders
-from chats.tests.support.servers import (
-    RESPONSE_SECONDS,
-    environment,
-)
+from chats.tests.support.servers import RESPONSE_SECONDS, environment
 
 
 def get_pids(server, begin=0):
@@ -156,10 +153,7 @@ class TestRefusedBodies:
 
     @pytest.mark.parametrize(
         ("request_line", "clients"),
-        [
-            ("GET /healthz HTTP/1.1", 300),
-            ("POST /api/ HTTP/1.1\r\nContent-Length: 2000000", 36),
-        ],
+        [("GET /healthz HTTP/1.1", 300), ("POST /api/ HTTP/1.1\r\nContent-Length: 2000000", 36)],
         ids=["no body", "the body never comes"],
     )
     def test_clients_that_keep_connections_open_do_not_block_others(

@@ -6,9 +6,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from chats.tests.support.servers import (
-    PASSWORD,
-)
+from chats.tests.support.servers import PASSWORD
 
 
 @pytest.mark.once

@@ -18,12 +18,7 @@ from django.db import connection
 from chats.tests.support.conformance import CheckedSession
 from chats.tests.support.machines import Machine
 from chats.tests.support.senders import start_senders
-from chats.tests.support.servers import (
-    PASSWORD,
-    Database,
-    Server,
-    running,
-)
+from chats.tests.support.servers import PASSWORD, Database, Server, running
 from chats.tests.support.services import PostgresServer, RedisServer
 from messaging_app.backends.postgres.base import DatabaseWrapper
 from messaging_app.conf.databases import read_database

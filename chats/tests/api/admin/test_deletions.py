@@ -90,10 +90,7 @@ def test_deletion_requires_the_delete_permission(make_staff, messages):
 class TestDeletionPages:
     def test_confirmation_says_that_a_mark_stays(self, staff, messages):
         selected = {"action": "delete_selected", "_selected_action": [messages[0].pk]}
-        for response in [
-            staff.get(f"{PATH}{messages[0].pk}/delete/"),
-            staff.post(PATH, selected),
-        ]:
+        for response in [staff.get(f"{PATH}{messages[0].pk}/delete/"), staff.post(PATH, selected)]:
             page = response.content.decode()
             assert WHAT_STAYS in page
             assert "Secret Alice" in page

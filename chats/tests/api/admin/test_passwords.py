@@ -1,5 +1,7 @@
 """Passwords that staff set in the admin: nothing else is written, whatever happens meanwhile."""
 
+from functools import partial
+
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -21,18 +23,9 @@ ADD = SET | {"email": "Dora@Example.com", "first_name": "D", "last_name": "D", "
 
 
 @pytest.fixture
-def while_hashing(monkeypatch):
+def while_hashing(before_each):
     """`while_hashing(call)` calls it whenever a password is being hashed."""
-    encode = Argon2PasswordHasher.encode
-
-    def while_hashing(call):
-        def call_and_encode(self, password, salt):
-            call()
-            return encode(self, password, salt)
-
-        monkeypatch.setattr(Argon2PasswordHasher, "encode", call_and_encode)
-
-    return while_hashing
+    return partial(before_each, Argon2PasswordHasher, "encode")
 
 
 def demote(user):

@@ -62,12 +62,7 @@ AUTOCOMPLETE = {
 
 @pytest.fixture
 def rows(message):
-    return [
-        Group.objects.create(name="Editors"),
-        message.sender,
-        message.conversation,
-        message,
-    ]
+    return [Group.objects.create(name="Editors"), message.sender, message.conversation, message]
 
 
 @pytest.fixture

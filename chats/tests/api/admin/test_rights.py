@@ -16,12 +16,7 @@ ADDRESS_PAGES = [
     "message/{message}/history/",
     "conversation/{conversation}/history/",
 ]
-OTHER_PAGES = [
-    "",
-    "conversation/",
-    "conversation/add/",
-    "conversation/{conversation}/delete/",
-]
+OTHER_PAGES = ["", "conversation/", "conversation/add/", "conversation/{conversation}/delete/"]
 
 
 @pytest.fixture

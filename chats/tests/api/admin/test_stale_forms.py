@@ -291,20 +291,11 @@ class TestUniqueValueTakenMeanwhile:
     """What is unique is taken by somebody else after the form was found valid."""
 
     @pytest.fixture
-    def before_saving(self, monkeypatch):
+    def before_saving(self, before_each):
         """`before_saving(User, call)`: called when the form is valid, before it is saved."""
-
-        def before_saving(model, call):
-            model_admin = type(admin.site.get_model_admin(model))
-            save_model = model_admin.save_model
-
-            def call_and_save(*arguments):
-                call()
-                save_model(*arguments)
-
-            monkeypatch.setattr(model_admin, "save_model", call_and_save)
-
-        return before_saving
+        return lambda model, call: before_each(
+            type(admin.site.get_model_admin(model)), "save_model", call
+        )
 
     @pytest.mark.parametrize("path", ["add/", "{alice.pk}/change/"])
     def test_email_address(self, staff, alice, bob, before_saving, path):
