@@ -17,7 +17,7 @@ from chats.tests.support.conformance import CheckedAPIClient, get_schema
 
 END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 PASSWORD = "a long enough password"
-# Who has not registered yet.
+# The body with which Dora registers.
 NEWCOMER = {
     "email": "Dora@Example.com",
     "password": "  tide over the moor  ",
@@ -178,7 +178,7 @@ def staff(client, root):
 
 @pytest.fixture
 def make_staff(make_user):
-    """`make_staff("view_user")` is a client of one who is no superuser and may do just that."""
+    """`make_staff("view_user")` is a client of staff with only this permission."""
 
     def make_staff(*codenames):
         user = make_user(f"Sam{User.objects.count()}", is_staff=True)

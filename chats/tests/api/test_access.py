@@ -1,4 +1,4 @@
-"""Who may call what: every route has its rows here."""
+"""The status code of each route for anonymous callers, outsiders and participants."""
 
 import json
 
@@ -121,7 +121,7 @@ OUTSIDE = [row[:2] for row in ACCESS if "{" in row[1] and row[4] == 404]
 def test_outsider_gets_the_same_404_for_foreign_and_unknown_ids(
     api, bob, mallory, message, method, path, body
 ):
-    """A row that is there and one that is not give the same bytes."""
+    """The responses have the same bytes and headers."""
     no_such = "00000000-0000-4000-8000-000000000000"
     responses = [
         api(mallory).generic(

@@ -1,4 +1,4 @@
-"""What conversations show is stored under their clocks: never stale, never shared too widely."""
+"""Cached summaries and details of conversations: never stale, never for an outsider."""
 
 import pytest
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""Erasing a person: what they wrote stays, who they were goes."""
+"""Erasing a user: messages stay, personal data is removed."""
 
 from datetime import UTC, datetime, timedelta
 

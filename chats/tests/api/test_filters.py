@@ -231,7 +231,7 @@ class TestHintsForNamesOfOtherApis:
 
     @pytest.fixture
     def hints(self, api, alice, conversation):
-        """`hints(path, names)`: what the list says to use instead of each of them."""
+        """`hints(path, names)`: the hint in the error of each parameter."""
 
         def hints(path, names):
             url = path.format(conversation=conversation.pk)

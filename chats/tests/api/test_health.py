@@ -1,4 +1,4 @@
-"""The two health paths, and what every response tells a browser."""
+"""The two health paths, lost databases, and the Content-Security-Policy."""
 
 import psycopg
 import pytest

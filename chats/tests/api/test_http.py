@@ -1,4 +1,4 @@
-"""What holds for every request: query strings, slashes, hosts, headers, other origins."""
+"""Every request: query strings, slashes, hosts, headers, other origins."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured

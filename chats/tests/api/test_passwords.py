@@ -132,7 +132,7 @@ class TestResetPassword:
             before = len(mail.outbox)
             response = api().post(self.PATH, {"email": email})
             assert (response.status_code, response.content) == (204, b"")
-            # There is one thread: what was queued before this is done when this is.
+            # There is one thread, so everything queued before this is done.
             MAIL.submit(len, mail.outbox).result()
             return mail.outbox[before:]
 
@@ -172,7 +172,7 @@ class TestResetPassword:
         [sent] = ask(alice.email)
         assert (sent.to, sent.from_email) == (["alice@example.com"], "chat@example.com")
         assert sent.subject == "Choose a new password"
-        # Without a page to link to, it names what the page would be given.
+        # Without PASSWORD_RESET_URL there is no page to link to.
         assert re.search(r"uid: \S+\n +token: \S+\n", sent.body)
 
     def test_mail_has_no_text_of_the_user(self, ask, alice):

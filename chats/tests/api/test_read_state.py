@@ -32,7 +32,7 @@ def read(api, path):
 
 @pytest.fixture
 def states(api, path):
-    """`states(user)`: what the list and the detail say, which is the same."""
+    """`states(user)`: the read state in the list and in the detail, which are equal."""
 
     def states(user):
         [listed] = api(user).get(CONVERSATIONS).json()["results"]

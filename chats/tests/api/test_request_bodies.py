@@ -19,7 +19,7 @@ MESSAGES = f"{CONVERSATION}messages/"
 NEW_PASSWORD = "moor under the tide"
 TABLES = (User, Conversation, Participation, Message, OutstandingToken, BlacklistedToken)
 
-# For each endpoint that takes a body: one that is complete and valid.
+# A complete and valid body for each endpoint that takes one.
 BODIES = {
     "POST /api/users/": {
         "email": "dora@example.com",
@@ -200,7 +200,7 @@ class TestRequestBodies:
         )
 
     def test_read_only_fields_are_not_unknown(self, refuse):
-        """A client may send a message as it got one; its `conversation` is not what is wrong."""
+        """A client may send a message as it received it, read-only fields included."""
         row = {"message_id": "x", "conversation": "x", "sender": "x", "sent_at": "x"}
         response = refuse(f"POST {MESSAGES}", json.dumps(row))
         assert response.json() == {"message_body": ["This field is required."]}

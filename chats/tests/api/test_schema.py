@@ -13,7 +13,7 @@ README = settings.BASE_DIR / "README.md"
 
 
 def resolve(document, node):
-    """The node, or what it refers to."""
+    """The node, or the node that it refers to."""
     if "$ref" not in node:
         return node
     _, *names = node["$ref"].split("/")
@@ -23,7 +23,7 @@ def resolve(document, node):
 
 
 class TestExamplesMatchTheirSchemas:
-    """Each is there, and is what its own schema says."""
+    """Every parameter, header and body has an example that its schema accepts."""
 
     @pytest.fixture
     def check(self, document):
@@ -112,7 +112,7 @@ def test_headers_are_described_where_they_are_sent(document):
 
 
 def test_readme_lists_every_endpoint_and_its_status_codes(document):
-    """But for what it says of all of them: 304, 400 and so on."""
+    """Except for those that all endpoints share, such as 304 and 400."""
     of_each = {"200", "201", "204", "401", "403", "404", "409", "422"}
     described = {
         re.sub(r"{\w+}", "{id}", call): set(operation["responses"]) & of_each

@@ -1,4 +1,4 @@
-"""What a search finds, and what it may cost."""
+"""Search: its results, and the limits of its time and number."""
 
 import pytest
 from django.db import DatabaseError, connection

@@ -1,4 +1,4 @@
-"""The demo data, and what the command says of it."""
+"""`manage.py seed_demo`: the demo data, and the output of the command."""
 
 from io import StringIO
 

@@ -43,7 +43,7 @@ def count_accepted(call, tries):
 
 
 def get_stored():
-    """What the throttles' cache holds, by key."""
+    """The entries of the throttles' cache, by key."""
     cache = caches["throttles"]
     if settings.CACHE_URL:
         client = cache._cache.get_client()
@@ -75,7 +75,7 @@ class TestSignInThrottle:
 
     @pytest.mark.usefixtures("alice")
     def test_refused_request_changes_no_count(self, api, client, rates):
-        """So nobody makes room for more tries by storing counts of made-up accounts."""
+        """So counts of made-up accounts cannot evict others from the cache."""
         rates(sign_in="2/min")
         for n in range(20):
             api().post(self.PATH, WRONG | {"email": f"{n}@example.com"})
@@ -168,7 +168,7 @@ def test_email_lookup_counts_as_a_search_too(api, alice, rates):
     client = api(alice)
     look_up = "/api/users/?email=bob@example.com"
     assert [is_refused(client.get(look_up)) for _ in range(5)] == [False] * 2 + [True] * 3
-    # Those that were refused did not count as writes.
+    # Refused requests did not count as writes.
     writes = [client.patch("/api/users/me/", {}) for _ in range(4)]
     assert [is_refused(write) for write in writes] == [False] * 3 + [True]
 
@@ -241,7 +241,7 @@ def test_equivalent_addresses_are_one_network(group):
 @pytest.mark.parametrize("trusted", [0, 1])
 @pytest.mark.usefixtures("db")
 def test_equivalent_addresses_share_a_count(api, rates, monkeypatch, group, trusted):
-    """From the connection, or from what a proxy says of it."""
+    """From the connection, or from X-Forwarded-For."""
     monkeypatch.setattr(api_settings, "NUM_PROXIES", trusted)
     rates(register="1/min")
 

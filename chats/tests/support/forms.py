@@ -12,7 +12,7 @@ def open_page(client, page, message):
 
 
 class FormParser(HTMLParser):
-    """`fields`: what a browser would send, by name, for the form with this id."""
+    """`fields`: the values that a browser would send for the form with this id, by name."""
 
     def __init__(self, form_id):
         super().__init__()

@@ -32,7 +32,7 @@ class Machine:
     interface: str = ""
 
     def unplug(self):
-        """From now on nothing arrives here or leaves, and nobody is told."""
+        """Drop all packets to and from the machine, without an error."""
         if not self.interface:
             pytest.skip("Needs network namespaces")
         ip("link", "set", self.interface, "down")

@@ -188,7 +188,7 @@ class Server:
         self.kill()
 
     def stop(self):
-        """Let it finish what it is doing."""
+        """SIGTERM: it finishes the requests that it has begun."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait()
 

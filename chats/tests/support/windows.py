@@ -14,7 +14,7 @@ SESSION = "JSON.parse(localStorage['chat.session'])"
 
 
 class Browser:
-    """A person's browser, whose tabs share a session. It collects what the browser complains of."""
+    """A person's browser, whose tabs share a session. `complaints` are its errors and warnings."""
 
     def __init__(self, chromium, origin, server, person=None, **options):
         self.origin, self.person, self.complaints = origin, person, []
@@ -96,7 +96,7 @@ class Window:
         expect(self.page.get_by_text("Sending…")).to_have_count(0)
 
     def expire_access_token(self):
-        """Replace the stored access token by one that has expired."""
+        """Replace the stored access token by an expired one."""
         claims = jwt.decode(
             self.page.evaluate(SESSION)["access"], options={"verify_signature": False}
         )

@@ -62,7 +62,7 @@ def demo_server(tmp_path_factory, django_db_blocker):
     folder = tmp_path_factory.mktemp("demo")
     database = Database(folder, f"sqlite:///{folder}/demo.sqlite3")
     manage("seed_demo", DATABASE_URL=database.url, DEBUG="1")
-    # A search sends two requests, so that one of them has to wait.
+    # A search sends two requests, of which one waits.
     server = Server(database, folder, Session, DEBUG="1", CACHE_URL="", THROTTLE_SEARCH="1/s")
     with running(server, workers=1):
         yield server

@@ -1,4 +1,4 @@
-"""What people see, in a real browser."""
+"""The admin and Swagger UI in Chromium."""
 
 import json
 

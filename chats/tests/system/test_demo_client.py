@@ -1,4 +1,4 @@
-"""What people do in the demo client, in Chromium, from both origins."""
+"""The demo client in Chromium, on the API's origin and on another one."""
 
 import re
 
@@ -127,7 +127,7 @@ def test_password_is_changed_and_account_deleted(open_browser, alice):
 
 
 def test_long_conversation_is_scrolled_upwards(open_browser):
-    """What is in sight stays where it is, and a message that was found is shown."""
+    """The visible messages stay in place, and a message found by a search is scrolled to."""
     window = open_browser().open("/?as=alice")
     window.choose("Counting to 150")
     expect(window.messages.last).to_be_in_viewport()

@@ -70,7 +70,7 @@ def test_schemathesis_finds_no_undescribed_response_and_no_5xx(server, tmp_path)
 
 @pytest.mark.once
 def test_generated_python_client_works(server, tmp_path, monkeypatch):
-    """openapi-python-client's, with names that say what they are."""
+    """openapi-python-client's."""
     (tmp_path / "openapi.json").write_text(json.dumps(get_document()))
     config = {"post_hooks": [], "package_name_override": "generated_client"}
     (tmp_path / "config.json").write_text(json.dumps(config))

@@ -133,7 +133,7 @@ class TestTwoRedises:
             pass
         store = redis.from_url(redises["cache"].url)
         pages = (f"2099-01-01T00:00:00.{n:06}Z" for n in itertools.count())
-        # Several times what this Redis holds.
+        # More pages than this Redis holds.
         while store.info("stats")["evicted_keys"] < 200:
             assert len(alice.get(path, sent_at_before=next(pages))["results"]) == 6
         assert guess(two_redises_server, bob) == 429
@@ -170,7 +170,7 @@ class TestTwoRedises:
         store = redis.from_url(redises["cache"].url)
         store.flushall()
         two_redises_server.everywhere(lambda: alice.get(path))
-        # The page, and what it varies on.
+        # The page, and the headers that it varies on.
         assert store.dbsize() == 2
 
 
@@ -227,7 +227,7 @@ class TestPostgresIsLost:
         results = [sender.result() for sender in senders]
         refusals = {refusal for result in results for refusal in result.refused}
         assert refusals == {(*self.UNAVAILABLE, "5")}
-        # Whoever was told 503 sent again: each message is there, and there once.
+        # Clients that got a 503 sent again: each message exists once.
         sent = sorted(body for result in results for body in result.acknowledged)
         rows = alice.everything(path, page_size=100)
         assert sorted(row["message_body"] for row in rows) == sent

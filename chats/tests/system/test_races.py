@@ -1,4 +1,4 @@
-"""What holds when several processes read, write, mark and leave at the same time."""
+"""Several processes read, send, edit, mark as read and leave at the same time."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +68,7 @@ def follow(person, path, done):
     """All changes, as they come, until `done`."""
     seen, finished = [], False
     while not finished:
-        # Whatever was written before this is in what comes after it.
+        # The last list is requested after the last change.
         finished = done.is_set()
         after = seen[-1]["updated_at"] if seen else BEGINNING
         parameters = {"ordering": "updated_at", "updated_at_after": after, "page_size": 7}

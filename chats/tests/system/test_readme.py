@@ -52,7 +52,7 @@ def blocks(language, text):
 @pytest.mark.once
 @pytest.mark.django_db
 def test_backup_is_restored(tmp_path):
-    """By docs/operating.md, on both databases: the rows are back, and what came later is not."""
+    """By docs/operating.md, on both databases."""
     find("sqlite3")
     commands = blocks("bash", section(OPERATING, "Backups"))
     save_sqlite, restore_sqlite, save_postgres, restore_postgres = commands

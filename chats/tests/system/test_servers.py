@@ -1,4 +1,4 @@
-"""What holds with several server processes: the tests here use a real server with two."""
+"""A server with two processes: caches, clocks, idempotency, paging."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -91,7 +91,7 @@ class TestClock:
         def follow(person):
             finished = False
             while not finished:
-                # Whatever was sent before this is in what comes after it.
+                # The last list is requested after the last message was sent.
                 finished = done.is_set()
                 parameters = {"sent_at_after": seen[-1]["sent_at"]} if seen else {}
                 seen.extend(person.everything(path, ordering="sent_at", **parameters))

@@ -9,7 +9,7 @@ from chats.tests.support.servers import PASSWORD, RESPONSE_SECONDS, manage
 
 
 def test_staff_delete_conversations_and_users_while_others_send(server, people):
-    """From a process of their own, as the admin does; nobody gets an error."""
+    """From a process of their own. No request gets an error."""
     alice, bob, carol, _ = people
     ids = [alice.start(bob, carol).json()["conversation_id"] for _ in range(12)]
     silent = [server.sign_up(f"silent{n}") for n in range(6)]

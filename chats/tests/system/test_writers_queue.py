@@ -1,4 +1,4 @@
-"""SQLite's writers wait for each other in a queue, whatever happens to the one that writes."""
+"""SQLite's writers wait in a queue, which survives the loss of its first writer."""
 
 import signal
 import subprocess

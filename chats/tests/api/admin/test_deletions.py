@@ -1,4 +1,4 @@
-"""Messages that staff delete: their text goes, and a mark stays."""
+"""Messages that staff delete: the text is removed, and a mark stays."""
 
 import pytest
 from django.contrib.admin.models import DELETION, LogEntry
@@ -32,7 +32,7 @@ def messages(conversation, alice, bob):
 @pytest.mark.parametrize("delete", [delete_one, delete_selected])
 class TestDeletedMessage:
     def test_row_stays_without_its_text(self, staff, api, alice, messages, delete):
-        """Others see what they would see if its sender had deleted it."""
+        """The API shows the same as after a deletion by the sender."""
         kept, _ = send(messages[0].conversation, "To be kept", actor=alice)
         before = Conversation.objects.get().updated_at
         delete(staff, *messages)

@@ -1,4 +1,4 @@
-"""What staff see and do in the admin, and what they do not."""
+"""The pages of the admin, and messages on them."""
 
 import re
 from datetime import timedelta

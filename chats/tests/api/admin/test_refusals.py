@@ -1,4 +1,4 @@
-"""The admin refuses what its own pages never send, without an error, and writes nothing."""
+"""The admin refuses requests that its own pages never send, and writes nothing."""
 
 from urllib.parse import quote
 

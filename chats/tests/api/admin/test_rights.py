@@ -1,4 +1,4 @@
-"""What staff see and do without some of the permissions."""
+"""Staff who lack some of the permissions."""
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -31,7 +31,7 @@ def make_staff_without(make_staff):
 
 
 class TestStaffWithoutMessagePermissions:
-    """Who adds themselves to a conversation reads it through the API."""
+    """Staff could read a conversation through the API if they added themselves to it."""
 
     @pytest.fixture
     def sam(self, make_staff_without):

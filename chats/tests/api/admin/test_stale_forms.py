@@ -62,7 +62,7 @@ class TestStaleUserForm:
         assert (sam.role, sam.is_staff, sam.is_superuser) == ("host", False, False)
 
     def test_dismissed_superuser_cannot_restore_own_flags(self, client, make_user, after_reading):
-        """Their request was allowed, and waits for that of whoever dismisses them."""
+        """The request was allowed before another one dismissed them."""
         flags = ["is_active", "is_staff", "is_superuser"]
         dismissed = make_user("Eve", **dict.fromkeys(flags, True))
         client.force_login(dismissed)
@@ -288,7 +288,7 @@ class TestStaleConversationForm:
 
 
 class TestUniqueValueTakenMeanwhile:
-    """What is unique is taken by somebody else after the form was found valid."""
+    """Another request saves the same unique value after the form was validated."""
 
     @pytest.fixture
     def before_saving(self, before_each):

@@ -200,7 +200,7 @@ class TestUsersInTheAdmin:
     [("alice@example.com", True), ("alice@erased.invalid", True), ("alice@erased.invalid", False)],
 )
 def test_staff_change_a_user(staff, alice, email, is_active):
-    """Also one who has registered an address like those of erased users."""
+    """Also a user who has registered an address like those of erased users."""
     change(alice, email=email, is_active=is_active)
     form = {"email": email, "first_name": "Alice", "last_name": "Test", "role": "host"}
     response = staff.post(f"/admin/chats/user/{alice.pk}/change/", form)
