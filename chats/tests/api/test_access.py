@@ -8,6 +8,7 @@ from django.urls import get_resolver
 from chats.models import Conversation, Message
 from chats.services import start
 from chats.tests.support.expected import NOT_AUTHENTICATED, NOT_FOUND
+from chats.tests.support.paths import messages_path
 from chats.views import MessageViewSet
 
 C = "/api/conversations/{conversation}/"
@@ -189,7 +190,7 @@ def test_malformed_id_is_a_404(api, alice, method, path):
 
 def test_message_in_another_conversation_is_a_404(api, alice, carol, message):
     elsewhere, _ = start({carol.pk}, actor=alice)
-    response = api(alice).get(f"/api/conversations/{elsewhere.pk}/messages/{message.pk}/")
+    response = api(alice).get(f"{messages_path(elsewhere)}{message.pk}/")
     assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
 

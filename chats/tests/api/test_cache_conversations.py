@@ -93,7 +93,7 @@ def test_poll_without_news_is_a_304(api, alice, bob, conversation, message):
         etag = api(bob).get(path).headers["ETag"]
         response = api(bob).get(path, HTTP_IF_NONE_MATCH=etag)
         assert (response.status_code, response.content) == (304, b"")
-        api(bob).post(f"{CONVERSATIONS}{conversation.pk}/read/", {"read_at": message.sent_at})
+        api(bob).post(f"{conversation_path(conversation)}read/", {"read_at": message.sent_at})
         response = api(bob).get(path, HTTP_IF_NONE_MATCH=etag)
         assert (response.status_code, "ETag" in response.headers) == (200, True)
         Participation.objects.update(read_at=conversation.created_at)

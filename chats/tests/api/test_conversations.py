@@ -231,7 +231,7 @@ class TestLeave:
 
     def test_messages_stay_when_the_last_participant_leaves(self, api, alice, bob, message):
         for user in (alice, bob):
-            api(user).post(f"{CONVERSATIONS}{message.conversation_id}/leave/")
+            api(user).post(f"{conversation_path(message.conversation)}leave/")
         message.refresh_from_db()
         assert not message.conversation.participants.exists()
 

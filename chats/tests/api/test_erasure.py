@@ -12,6 +12,7 @@ from chats.models import Conversation, User
 from chats.services import erase, send, start
 from chats.tests.conftest import NEWCOMER, PASSWORD
 from chats.tests.support.expected import NO_ACTIVE_ACCOUNT, own_profile, page, public_profile
+from chats.tests.support.paths import conversation_path, messages_path
 
 DELETED_USER = {"first_name": "Deleted", "last_name": "user", "role": "guest"}
 
@@ -36,7 +37,7 @@ class TestErase:
     def test_removes_personal_data_and_keeps_messages(
         self, api, client, alice, bob, message, erase
     ):
-        path = f"/api/conversations/{message.conversation_id}/"
+        path = conversation_path(message.conversation)
         api(bob).get(f"{path}messages/")
         refresh, alices = RefreshToken.for_user(alice), api(alice)
         erase(api, client, alice)
@@ -71,7 +72,7 @@ class TestErase:
     def test_cached_page_does_not_show_the_name_of_a_former_participant(
         self, api, client, alice, bob, message, erase
     ):
-        path = f"/api/conversations/{message.conversation_id}/messages/"
+        path = messages_path(message.conversation)
         message.conversation.participants.remove(alice)
         before = api(bob).get(path).json()["results"][0]["sender"]
         assert before["first_name"] == "Alice"

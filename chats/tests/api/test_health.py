@@ -35,11 +35,7 @@ def test_a_connection_is_checked_once_in_a_while_and_after_an_error(monkeypatch)
 @pytest.mark.skipif(settings.DATABASE_POOLER, reason="others would get the changed session")
 @pytest.mark.parametrize(
     ("servers", "is_read_only", "usable"),
-    [
-        ("read-write", "on", False),
-        ("read-write", "off", True),
-        ("any", "on", True),
-    ],
+    [("read-write", "on", False), ("read-write", "off", True), ("any", "on", True)],
 )
 def test_a_connection_to_a_demoted_server_is_dropped(servers, is_read_only, usable):
     other = connection.copy()

@@ -7,7 +7,7 @@ from chats.models import User
 from chats.services import erase
 from chats.tests.conftest import PASSWORD
 from chats.tests.support.expected import NOT_FOUND
-from chats.tests.support.paths import CONVERSATIONS
+from chats.tests.support.paths import CONVERSATIONS, conversation_path, messages_path
 
 
 class TestQueryStrings:
@@ -88,8 +88,8 @@ def test_head_returns_the_headers_of_get(api, alice, message):
     client = api(alice)
     for path in (
         "/api/messages/",
-        f"{CONVERSATIONS}{message.conversation_id}/messages/",
-        f"{CONVERSATIONS}{message.conversation_id}/",
+        messages_path(message.conversation),
+        conversation_path(message.conversation),
         "/api/users/me/",
         "/api/nothing/",
     ):

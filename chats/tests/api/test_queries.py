@@ -10,7 +10,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from chats.auth import TokenRefreshSerializer
 from chats.models import Message, Participation
 from chats.services import send, start
-from chats.tests.support.paths import CONVERSATIONS, MESSAGES
+from chats.tests.support.paths import CONVERSATIONS, MESSAGES, conversation_path, messages_path
 from chats.tests.support.rows import import_conversations, import_messages
 
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -51,7 +51,7 @@ def many(grown, rows, alice, bob):
 def test_prepared_statements_survive_a_new_column(api, alice, bob, conversation):
     """By another process, which migrates."""
     send(conversation, "Hello", actor=bob)
-    detail = f"{CONVERSATIONS}{conversation.pk}/"
+    detail = conversation_path(conversation)
     paths = [CONVERSATIONS, detail, f"{detail}messages/", MESSAGES]
     tables = ["user", "conversation", "conversation_participants", "message"]
     migrating = connection.copy()
@@ -69,7 +69,7 @@ def test_prepared_statements_survive_a_new_column(api, alice, bob, conversation)
 
 def test_queries_of_the_nested_message_list(api, alice, grown):
     client = api(alice)
-    path = f"{CONVERSATIONS}{grown.pk}/messages/?page_size=100"
+    path = f"{messages_path(grown)}?page_size=100"
     # Caller, conversation, messages with their senders.
     assert count_queries(lambda: client.get(path)) == 3
     # Caller, conversation.
@@ -119,7 +119,7 @@ def test_queries_of_the_conversation_list_after_one_change(api, alice, bob, many
 
 def test_queries_of_the_conversation_detail(api, alice, grown):
     client = api(alice)
-    path = f"{CONVERSATIONS}{grown.pk}/"
+    path = conversation_path(grown)
     # Caller, conversation, participants, messages with their senders, unread messages.
     assert count_queries(lambda: client.get(path)) == 5
     # Caller, conversation, unread messages.
@@ -129,14 +129,14 @@ def test_queries_of_the_conversation_detail(api, alice, grown):
 def test_queries_of_one_message(api, alice, grown):
     client = api(alice)
     message = Message.objects.first()
-    for path in (f"{MESSAGES}{message.pk}/", f"{CONVERSATIONS}{grown.pk}/messages/{message.pk}/"):
+    for path in (f"{MESSAGES}{message.pk}/", f"{messages_path(grown)}{message.pk}/"):
         # Caller, message with sender and conversation, participants.
         assert count_queries(lambda path=path: client.get(path)) == 3
 
 
 def test_queries_of_a_send(api, alice, many):
     client = api(alice)
-    path = f"{CONVERSATIONS}{many.pk}/messages/"
+    path = messages_path(many)
     body = {"message_body": "Hello"}
     # Caller, conversation, lock, clock, message.
     assert count_queries(lambda: client.post(path, body)) == 5

@@ -10,6 +10,7 @@ from django.db import connection
 from chats.management.commands.seed_demo import PASSWORD
 from chats.models import Conversation, Message, User
 from chats.services import erase
+from chats.tests.support.paths import messages_path
 from chats.tests.support.rows import read_tables
 
 EMAILS = ["alice@example.com", "bob@example.com", "carol@example.com", "staff@example.com"]
@@ -64,7 +65,7 @@ def test_only_alice_has_unread_messages(seeded, api, email, expected):
 def test_one_conversation_has_several_pages(seeded, api):
     client = sign_in(api, "alice@example.com")
     conversation = Conversation.objects.get(title="Counting to 150")
-    url, bodies, pages = f"/api/conversations/{conversation.pk}/messages/", [], 0
+    url, bodies, pages = messages_path(conversation), [], 0
     while url:
         page = client.get(url).json()
         bodies += [row["message_body"] for row in page["results"]]

@@ -11,6 +11,7 @@ from rest_framework.test import APIRequestFactory
 
 from chats.rest.throttling import Count, RateThrottle, RegistrationThrottle, get_network
 from chats.tests.conftest import PASSWORD
+from chats.tests.support.paths import conversation_path
 
 WRONG = {"email": "alice@example.com", "password": "wrong"}
 
@@ -143,7 +144,7 @@ def test_refresh_is_throttled_by_address(api, rates):
 
 def test_writes_and_email_lookups_are_throttled_by_user(api, alice, bob, conversation, rates):
     rates(write="6/min")
-    path = f"/api/conversations/{conversation.pk}/"
+    path = conversation_path(conversation)
     client = api(alice)
     calls = [
         lambda: client.post(f"{path}messages/", {"message_body": "Hello"}),

@@ -225,6 +225,7 @@ class TestPostgresIsLost:
             finally:
                 stop.set()
         results = [sender.result() for sender in senders]
+        assert {result.lost for result in results} == {None}
         refusals = {refusal for result in results for refusal in result.refused}
         assert refusals == {(*self.UNAVAILABLE, "5")}
         # Clients that got a 503 sent again: each message exists once.

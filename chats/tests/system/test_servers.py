@@ -248,6 +248,8 @@ def test_paging_while_others_send_shows_every_old_message_once(
                 seen += [row["message_id"] for row in page["results"]]
         finally:
             stop.set()
-    assert any(sender.result().acknowledged for sender in senders)
+    results = [sender.result() for sender in senders]
+    assert any(result.acknowledged for result in results)
+    assert not any(result.refused for result in results)
     assert len(seen) == len(set(seen))
     assert old <= set(seen)

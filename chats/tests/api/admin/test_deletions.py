@@ -5,6 +5,7 @@ from django.contrib.admin.models import DELETION, LogEntry
 
 from chats.models import Conversation, Message
 from chats.services import delete_for_staff, send
+from chats.tests.support.paths import messages_path
 from chats.tests.support.rows import read_tables
 
 PATH = "/admin/chats/message/"
@@ -45,7 +46,7 @@ class TestDeletedMessage:
         assert before < first < last == Conversation.objects.get().updated_at
         assert rows[kept.pk].message_body == "To be kept"
         parameters = {"ordering": "updated_at", "updated_at_after": before.isoformat()}
-        url = f"/api/conversations/{kept.conversation_id}/messages/"
+        url = messages_path(kept.conversation)
         results = api(alice).get(url, parameters).json()["results"]
         assert [row["message_body"] for row in results] == [None, None]
 

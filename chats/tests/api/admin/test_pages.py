@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from chats.models import Message, User
 from chats.services import send, start
 from chats.tests.support.forms import SUPERUSERS_PAGES, open_page
-from chats.tests.support.rows import import_conversations, import_messages
+from chats.tests.support.rows import change, import_conversations, import_messages
 
 PAGES = [
     "",
@@ -84,7 +84,7 @@ class TestMessagesInTheAdmin:
         """Carol's of yesterday, in the same conversation, and Bob's in another one."""
         conversation.participants.add(carol)
         sent, _ = send(conversation, "See you, Bob", actor=carol)
-        Message.objects.filter(pk=sent.pk).update(sent_at=sent.sent_at - timedelta(days=1))
+        change(sent, sent_at=sent.sent_at - timedelta(days=1))
         sent.refresh_from_db()
         bob = conversation.participants.get(first_name="Bob")
         elsewhere, _ = start({carol.pk}, actor=bob)

@@ -8,6 +8,7 @@ from chats.models import User
 from chats.services import erase
 from chats.tests.conftest import PASSWORD
 from chats.tests.support.forms import SUPERUSERS_PAGES, open_page
+from chats.tests.support.rows import change, read_row
 
 
 class TestStaffWithoutSuperuser:
@@ -70,7 +71,7 @@ class TestStaffWithoutSuperuser:
     def test_cannot_change_staff_and_superusers(self, sam, make_user, is_staff, is_superuser):
         """Nor a superuser who is no staff."""
         other = make_user("Other", is_staff=is_staff, is_superuser=is_superuser)
-        before = User.objects.filter(pk=other.pk).values().get()
+        before = read_row(other)
         form = {"email": other.email, "first_name": "X", "last_name": "Y", "role": "guest"}
         path = f"/admin/chats/user/{other.pk}"
         assert sam.post(f"{path}/change/", form).status_code == 403
@@ -80,7 +81,7 @@ class TestStaffWithoutSuperuser:
         for action in ("deactivate", "erase", "delete_selected"):
             body = {"action": action, "_selected_action": [other.pk], "confirmed": "yes"}
             assert sam.post("/admin/chats/user/", body | {"post": "yes"}).status_code == 302
-        assert User.objects.filter(pk=other.pk).values().get() == before
+        assert read_row(other) == before
 
     @pytest.mark.parametrize("action", ["deactivate", "erase"])
     @pytest.mark.parametrize("meanwhile", [{"is_staff": True}, {"is_superuser": True}])
@@ -91,7 +92,7 @@ class TestStaffWithoutSuperuser:
 
         def leave_out_and_promote(*arguments):
             users = leave_out(*arguments)
-            User.objects.filter(pk=alice.pk).update(**meanwhile)
+            change(alice, **meanwhile)
             return users
 
         monkeypatch.setattr(UserAdmin, "keep_changeable", leave_out_and_promote)

@@ -12,7 +12,7 @@ from chats.filters import SEARCH_MAX_CHARACTERS
 from chats.models import Conversation, Message, User
 from chats.services import send as send_message
 from chats.services import start
-from chats.tests.support.rows import read_tables
+from chats.tests.support.rows import change, read_tables
 
 VALUES = ["", "1\0", str(10**30)]
 MODELS = ["auth/group", "chats/user", "chats/conversation", "chats/message"]
@@ -204,7 +204,7 @@ class TestUserDeletion:
         self, make_staff, carol, while_deleting
     ):
         client = make_staff("view_user", "delete_user")
-        while_deleting(lambda: User.objects.filter(pk=carol.pk).update(is_staff=True))
+        while_deleting(lambda: change(carol, is_staff=True))
         path = f"/admin/chats/user/{carol.pk}/delete/"
         assert client.post(path, {"post": "yes"}).status_code == 403
         assert User.objects.filter(pk=carol.pk).exists()

@@ -4,7 +4,8 @@ import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission
 
-from chats.models import Conversation, User
+from chats.models import Conversation
+from chats.tests.support.rows import deactivate
 
 PERMISSION = "You need the permission to view messages to add participants."
 ADDRESS_PAGES = [
@@ -115,7 +116,7 @@ class TestStaffWithoutUserPermissions:
         assert "bob@example.com" in html
 
     def test_see_no_email_address_in_a_refusal(self, sam, get, conversation, carol):
-        User.objects.filter(pk=carol.pk).update(is_active=False)
+        deactivate(carol)
         path = f"/admin/chats/conversation/{conversation.pk}/change/"
         page = sam.post(path, {"participants": [carol.pk]}).content.decode()
         assert "Not active: Carol Test." in page

@@ -188,7 +188,7 @@ class TestStaleGroupForm:
     def test_untouched_fields_are_not_written(self, staff, group):
         theirs, mine = Permission.objects.all()[:2]
         form = Form(staff, group)
-        Group.objects.filter(pk=group.pk).update(name="Readers")
+        change(group, name="Readers")
         group.permissions.add(theirs)
         assert form.is_saved(permissions=[mine.pk])
         group.refresh_from_db()
@@ -197,7 +197,7 @@ class TestStaleGroupForm:
 
     def test_conflicting_change_is_refused(self, staff, group):
         form = Form(staff, group)
-        Group.objects.filter(pk=group.pk).update(name="Readers")
+        change(group, name="Readers")
         response = form.save(name="Writers")
         assert response.context["adminform"].errors == {"name": [CHANGED]}
         assert Group.objects.get().name == "Readers"

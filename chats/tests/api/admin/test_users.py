@@ -11,6 +11,7 @@ from chats.models import User
 from chats.services import erase, rename, send, start
 from chats.tests.conftest import PASSWORD
 from chats.tests.support.forms import FormParser
+from chats.tests.support.rows import read_row
 
 
 def get_path(user, page="change"):
@@ -91,7 +92,7 @@ class TestErasePage:
         assert User.objects.get(pk=alice.pk).is_erased
 
     def test_erases_nobody_before_the_confirmation(self, sam, alice):
-        before = User.objects.filter(pk=alice.pk).values().get()
+        before = read_row(alice)
         body = {"confirmed": "yes", "_selected_action": [alice.pk], "action": "erase"}
         for response in (
             sam.get(get_path(alice, "erase")),
@@ -99,7 +100,7 @@ class TestErasePage:
             sam.post(get_path(alice, "erase"), body),
         ):
             assert "This cannot be undone." in response.content.decode()
-        assert User.objects.filter(pk=alice.pk).values().get() == before
+        assert read_row(alice) == before
 
     def test_action_returns_to_the_filtered_list(self, staff, alice):
         path = "/admin/chats/user/?q=alice&role__exact=guest"
