@@ -145,6 +145,8 @@ class Server:
             **variables,
         }
         self.access_log, self.error_log = folder / "access.log", folder / "error.log"
+        # The part of the access log that was read.
+        self.requests, self.bytes_read = [], 0
         self.address = f"{machine.host}:{free_port()}"
         self.site = f"http://{self.address}"
         self.url = f"{self.site}/api"
@@ -203,8 +205,12 @@ class Server:
 
     def get_requests(self):
         """The lines of the access log that are complete."""
-        lines = self.access_log.read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        with self.access_log.open("rb") as log:
+            log.seek(self.bytes_read)
+            lines = log.read().split(b"\n")[:-1]
+        self.bytes_read += sum(len(line) + 1 for line in lines)
+        self.requests += map(json.loads, lines)
+        return self.requests
 
     def get_request(self, response):
         """The access log's line of the request that got this response; it is written afterwards."""
