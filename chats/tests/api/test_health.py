@@ -13,7 +13,7 @@ from messaging_app.middleware import ErrorMiddleware
 @pytest.mark.django_db
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="about connections to PostgreSQL")
 @pytest.mark.skipif(settings.DATABASE_POOLER, reason="about those without a pooler")
-def test_a_connection_is_checked_once_in_a_while_and_after_an_error(monkeypatch):
+def test_connection_is_checked_each_second_and_after_an_error(monkeypatch):
     monkeypatch.setattr(base, "HEALTHY_SECONDS", 3_600)
     other = connection.copy()
     try:
@@ -37,7 +37,7 @@ def test_a_connection_is_checked_once_in_a_while_and_after_an_error(monkeypatch)
     ("servers", "is_read_only", "usable"),
     [("read-write", "on", False), ("read-write", "off", True), ("any", "on", True)],
 )
-def test_a_connection_to_a_demoted_server_is_dropped(servers, is_read_only, usable):
+def test_connection_to_a_demoted_server_is_dropped(servers, is_read_only, usable):
     other = connection.copy()
     try:
         other.ensure_connection()
@@ -50,7 +50,7 @@ def test_a_connection_to_a_demoted_server_is_dropped(servers, is_read_only, usab
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
-def test_a_write_that_a_demoted_server_refuses_is_a_503(api, alice, conversation):
+def test_write_that_a_demoted_server_refuses_is_a_503(api, alice, conversation):
     client = api(alice)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL transaction_read_only = on")

@@ -118,8 +118,8 @@ class Cluster:
 
     def heal(self):
         """Start what is down. What was the primary becomes the standby."""
-        for each in self.network.machines:
-            each.plug_in()
+        for machine in self.network.machines:
+            machine.plug_in()
         if self.standby.process.poll() is not None:
             if not (self.standby.data / "standby.signal").exists():
                 self.standby.follow(self.primary)

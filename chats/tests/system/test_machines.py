@@ -130,9 +130,9 @@ def traffic(people, path, has_keys=True):
     traffic, is_over = Traffic(people, path, has_keys), Event()
     with ThreadPoolExecutor(WRITERS + FOLLOWERS) as pool:
         traffic.writers = [
-            pool.submit(traffic.write, each, f"{n}") for n, each in enumerate(people)
+            pool.submit(traffic.write, person, f"{n}") for n, person in enumerate(people)
         ]
-        following = [pool.submit(traffic.follow, each, is_over) for each in people[:FOLLOWERS]]
+        following = [pool.submit(traffic.follow, person, is_over) for person in people[:FOLLOWERS]]
         try:
             traffic.wait_for_sends()
             yield traffic
@@ -142,9 +142,9 @@ def traffic(people, path, has_keys=True):
             wait(traffic.writers)
             is_over.set()
         acknowledged = {}
-        for each in traffic.writers:
-            acknowledged |= each.result()
-        seen = [each.result() for each in following]
+        for writer in traffic.writers:
+            acknowledged |= writer.result()
+        seen = [follower.result() for follower in following]
     rows = people[0].everything(path, ordering="sent_at", page_size=100)
     assert all(earlier["sent_at"] < later["sent_at"] for earlier, later in pairwise(rows))
     assert len(rows) == len(acknowledged)
@@ -162,7 +162,7 @@ def traffic(people, path, has_keys=True):
 
 # The first one loses the first host of the URL, which each new connection then waits for.
 @pytest.mark.parametrize("how", ["unplugged", "killed"])
-def test_the_standby_takes_over(cluster, people, path, how):
+def test_lost_primary_loses_no_message(cluster, people, path, how):
     with traffic(people, path) as running:
         if how == "killed":
             cluster.primary.kill()
@@ -175,7 +175,7 @@ def test_the_standby_takes_over(cluster, people, path, how):
 
 
 @pytest.mark.parametrize("how", ["killed", "unplugged"])
-def test_a_web_machine_is_lost(cluster, people, path, how):
+def test_lost_web_machine_loses_no_message(cluster, people, path, how):
     """The load balancer repeats what has an Idempotency-Key."""
     web = cluster.webs[1]
     with traffic(people, path) as running:
@@ -186,7 +186,7 @@ def test_a_web_machine_is_lost(cluster, people, path, how):
     assert running.get_longest_gap() < MAX_SECONDS_LOCKED[how]
 
 
-def test_redis_is_lost(cluster, people, path):
+def test_lost_redis_fails_no_request(cluster, people, path):
     with traffic(people, path) as running:
         cluster.redis.kill()
     assert running.failures == set()
@@ -205,7 +205,7 @@ def previous_version(tmp_path):
     return folder
 
 
-def test_a_rolling_release_fails_no_request(cluster, people, path, previous_version):
+def test_rolling_release_fails_no_request(cluster, people, path, previous_version):
     """The previous version runs on the database of this one, alone and then beside it."""
     for web in cluster.webs:
         web.stop()
@@ -220,8 +220,8 @@ def test_a_rolling_release_fails_no_request(cluster, people, path, previous_vers
     assert running.failures == set()
 
 
-class TestTheStandbyIsLost:
-    def test_sends_wait_for_it(self, cluster, people, path, conversation_id):
+class TestLostStandby:
+    def test_sends_wait_for_a_synchronous_standby(self, cluster, people, path, conversation_id):
         """As long as `synchronous_standby_names` has the standby."""
         alice, bob, *_ = people
         cluster.standby.kill()
@@ -235,7 +235,7 @@ class TestTheStandbyIsLost:
             assert sending.result().status_code == 201
         assert [row["message_body"] for row in bob.get(path)["results"]] == ["Hello"]
 
-    def test_sends_go_on_once_nothing_waits_for_it(self, cluster, people, path):
+    def test_sends_go_on_without_a_synchronous_standby(self, cluster, people, path):
         with traffic(people, path) as running:
             cluster.standby.kill()
             cluster.wait_for_standby("")

@@ -76,19 +76,19 @@ def load(monkeypatch):
     ],
     ids=lambda value: " ".join(map("=".join, value.items())) if isinstance(value, dict) else "",
 )
-def test_nonsense_is_refused(load, environment, sentence):
+def test_value_of_the_wrong_form_is_refused(load, environment, sentence):
     with pytest.raises(ImproperlyConfigured) as raised:
         load({"SECRET_KEY": SECRET_KEY} | environment)
     assert sentence in str(raised.value)
 
 
-def test_a_refused_value_stops_the_start():
+def test_refused_value_stops_the_start():
     started = manage("check", SECRET_KEY="x" * 49)
     assert started.returncode != 0
     assert "SECRET_KEY is not set, or has fewer than 50 characters" in started.stderr
 
 
-def test_a_production_environment_passes_the_deployment_check():
+def test_production_environment_passes_the_deployment_check():
     started = manage(
         "check",
         "--deploy",
@@ -203,7 +203,7 @@ def test_a_production_environment_passes_the_deployment_check():
         ),
     ],
 )
-def test_the_environment_is_understood(load, environment, expected):
+def test_value_becomes_a_setting(load, environment, expected):
     environment = {name: value for name, value in ({"DEBUG": "1"} | environment).items() if value}
     defaults = {"SECURE_PROXY_SSL_HEADER": global_settings.SECURE_PROXY_SSL_HEADER}
     loaded = defaults | load(environment)
@@ -211,7 +211,7 @@ def test_the_environment_is_understood(load, environment, expected):
     assert read == expected
 
 
-class TestOtherOrigins:
+class TestCrossOrigin:
     LOCAL = [
         "http://localhost",
         "https://localhost",
@@ -258,21 +258,21 @@ class TestOtherOrigins:
         return get_allowed
 
     @pytest.mark.parametrize("empty", [{}, {"CORS_ALLOWED_ORIGINS": ""}])
-    def test_on_this_machine_are_allowed_in_debug(self, get_allowed, empty):
+    def test_local_origins_are_allowed_in_debug(self, get_allowed, empty):
         assert get_allowed({"DEBUG": "1"} | empty) == self.LOCAL
 
     @pytest.mark.parametrize("debug", [{}, {"DEBUG": "0"}])
-    def test_on_this_machine_are_not_allowed_outside_debug(self, get_allowed, debug):
+    def test_local_origins_are_not_allowed_outside_debug(self, get_allowed, debug):
         assert get_allowed({"SECRET_KEY": SECRET_KEY} | debug) == []
 
     @pytest.mark.parametrize("debug", ["0", "1"])
-    def test_are_those_in_the_setting_if_it_is_given(self, get_allowed, debug):
+    def test_setting_replaces_local_origins(self, get_allowed, debug):
         environment = {"DEBUG": debug, "SECRET_KEY": SECRET_KEY}
         for origin in ("https://chat.example.com", "http://localhost:3000"):
             assert get_allowed(environment | {"CORS_ALLOWED_ORIGINS": origin}) == [origin]
 
 
-def test_demo_people_are_made_in_debug_only(tmp_path):
+def test_seed_demo_runs_in_debug_only(tmp_path):
     environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/demo.sqlite3"}
     assert manage("migrate", DEBUG="1", **environment).returncode == 0
     refused = manage("seed_demo", SECRET_KEY=SECRET_KEY, **environment)
@@ -283,7 +283,7 @@ def test_demo_people_are_made_in_debug_only(tmp_path):
     assert "curl" in made.stdout
 
 
-def test_sqlite_waits_for_the_disk(tmp_path):
+def test_sqlite_commits_are_on_disk(tmp_path):
     """WAL with synchronous=FULL (2): an acknowledged commit survives a power cut (SQLite's
     documentation of PRAGMA synchronous)."""
     pragmas = (
@@ -306,7 +306,7 @@ def test_sqlite_waits_for_the_disk(tmp_path):
         ("DATABASE_URL", "postgres://u:1/hunter2@a/b"),
     ],
 )
-def test_a_refused_url_keeps_its_password(name, url):
+def test_error_does_not_quote_the_password_of_a_url(name, url):
     started = manage("check", SECRET_KEY=SECRET_KEY, **{name: url})
     assert f"{name} is not of the form" in started.stderr
     assert "hunter2" not in started.stderr
