@@ -18,7 +18,7 @@ from chats.tests.support.cluster import Cluster
 pytestmark = [pytest.mark.once, pytest.mark.machines]
 
 # The last release, which runs beside this one while machines are upgraded.
-PREVIOUS_VERSION = "efd55394b5c27ef0a7b8ff16b5133027c15ae042"
+PREVIOUS_VERSION = "a71403395908d310258e66c265b269d4327b2992"
 WRITERS, FOLLOWERS = 4, 2
 # For the promotion, and until the program connects to the new primary. A machine that does not
 # respond is noticed after `tcp_user_timeout`, and by a new connection after `connect_timeout`.
