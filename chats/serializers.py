@@ -61,8 +61,7 @@ def serialize_moment(moment):
 
 
 CONVERTERS: dict[type, Callable] = {
-    str: str,
-    NoneType: lambda value: None,
+    **dict.fromkeys([bool, int, str, NoneType], lambda value: value),
     User.Role: str,
     UUID: str,
     datetime: serialize_moment,
