@@ -219,7 +219,11 @@ def test_the_conversations_of_a_bulk_write_are_locked_in_the_order_of_their_keys
     for _ in range(3):
         conversation, _ = start({bob.pk, carol.pk}, actor=alice)
         send(conversation, "Hello", actor=alice)
-    ordered = r'ORDER BY "chats_conversation"."conversation_id" ASC +FOR NO KEY UPDATE'
+    # And no row of another table.
+    ordered = (
+        r'ORDER BY "chats_conversation"."conversation_id" ASC +'
+        r'FOR NO KEY UPDATE OF "chats_conversation"$'
+    )
     for write in (
         Message.objects.all().delete,
         bob.conversations.clear,
