@@ -76,6 +76,25 @@ def test_clocks_are_moved_in_statements_of_a_bounded_size(alice, bob, monkeypatc
     assert len(updates) == 3
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/conversations/{pk}/messages/?",
+        "/api/messages/?",
+        "/api/messages/?conversation={pk}&",
+    ],
+)
+def test_a_page_reads_one_row_more_than_it_shows(api, alice, conversation, path):
+    """The row more says whether there is a next page."""
+    for n in range(5):
+        send(conversation, f"{n}", actor=alice)
+    with CaptureQueriesContext(connection) as queries:
+        response = api(alice).get(f"{path.format(pk=conversation.pk)}page_size=2")
+    assert [row["message_body"] for row in response.json()["results"]] == ["4", "3"]
+    [sql] = [query["sql"] for query in queries if '"chats_message"."message_body"' in query["sql"]]
+    assert sql.endswith("LIMIT 3")
+
+
 @pytest.mark.parametrize(("ordering", "bound"), [("-sent_at", "<"), ("sent_at", ">")])
 def test_a_later_page_starts_in_the_index_at_its_cursor(api, alice, conversation, ordering, bound):
     """So a page far from the start costs no more than the first one."""
