@@ -1,5 +1,7 @@
 """Whose requests share a count, and what happens to a count that is lost."""
 
+import time
+
 import pytest
 from django.conf import settings
 from django.core.cache import caches
@@ -53,3 +55,22 @@ def test_a_count_that_is_lost_begins_again():
     assert count.value == 1
     count.decrease()
     assert Count("register 127.0.0.1", 60).value == 0
+
+
+@pytest.mark.skipif(bool(settings.CACHE_URL), reason="sets the clock of local memory")
+@pytest.mark.parametrize(("rate", "period"), [("2/min", 60), ("2/hour", 3600)])
+@pytest.mark.django_db
+def test_a_count_ends_with_its_period_and_not_before(api, rates, monkeypatch, rate, period):
+    rates(register=rate)
+    now = time.time()
+
+    def register(after):
+        monkeypatch.setattr(time, "time", lambda: now + after)
+        return api().post("/api/users/", {})
+
+    assert [register(0).status_code for _ in range(3)] == [400, 400, 429]
+    refused = register(period - 2)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
+    assert [register(period + 1).status_code for _ in range(3)] == [400, 400, 429]
+    # The last of these counts is kept for two periods at most.
+    assert max(caches["throttles"]._expire_info.values()) <= now + 3 * period + 1
