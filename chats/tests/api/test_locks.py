@@ -24,6 +24,7 @@ from chats.services import (
     send,
     start,
 )
+from chats.tests.conftest import PASSWORD
 
 TABLES = {
     "chats_user": "user",
@@ -232,3 +233,24 @@ def test_the_conversations_of_a_bulk_write_are_locked_in_the_order_of_their_keys
     ):
         [locks] = [sql for sql in get_statements(write) if describe(sql) == "lock conversation"]
         assert re.search(ordered, locks)
+
+
+@row_locks
+@pytest.mark.django_db(transaction=True)
+def test_a_session_is_locked_after_its_user(api, alice):
+    """So that nobody gets a token for a user who is being erased, or a second successor."""
+
+    def get_locks(path, body):
+        responses = []
+        statements = get_statements(lambda: responses.append(api().post(path, body)))
+        assert responses[0].status_code == 200
+        locks = re.findall(r'FOR NO KEY UPDATE OF "(\w+)"', "\n".join(statements))
+        return locks, responses[0].json()
+
+    user, session = "chats_user", "token_blacklist_outstandingtoken"
+    credentials = {"email": alice.email, "password": PASSWORD}
+    locks, tokens = get_locks("/api/token/", credentials)
+    assert locks == [user]
+    for path in ("/api/token/refresh/", "/api/token/blacklist/"):
+        locks, _ = get_locks(path, {"refresh": tokens["refresh"]})
+        assert locks == [user, session]

@@ -76,6 +76,15 @@ def test_the_clocks_are_those_of_ones_conversations(user, alice):
         assert (read() != before) == takes_part
 
 
+def test_the_digest_tells_conversations_with_equal_clocks_apart(alice, bob, conversation):
+    other, _ = start({bob.pk}, actor=bob)
+    Conversation.objects.update(updated_at=conversation.updated_at)
+    before = get_clocks(alice)
+    Participation.objects.filter(user=alice).update(conversation=other)
+    after = get_clocks(alice)
+    assert (after.count, after.digest != before.digest) == (1, True)
+
+
 def test_the_read_states_are_those_of_ones_conversations(user):
     ids = list(Conversation.objects.values_list("pk", flat=True))
     participations = Participation.objects.filter(conversation__in=ids, user=user)
