@@ -237,7 +237,7 @@ def test_the_conversations_of_a_bulk_write_are_locked_in_the_order_of_their_keys
 
 @row_locks
 @pytest.mark.django_db(transaction=True)
-def test_a_session_is_locked_after_its_user(api, alice):
+def test_a_session_is_locked_after_its_user_where_it_changes(api, alice):
     """So that nobody gets a token for a user who is being erased, or a second successor."""
 
     def get_locks(path, body):
@@ -251,6 +251,8 @@ def test_a_session_is_locked_after_its_user(api, alice):
     credentials = {"email": alice.email, "password": PASSWORD}
     locks, tokens = get_locks("/api/token/", credentials)
     assert locks == [user]
+    locks, _ = get_locks("/api/token/verify/", {"token": tokens["refresh"]})
+    assert locks == []
     for path in ("/api/token/refresh/", "/api/token/blacklist/"):
         locks, _ = get_locks(path, {"refresh": tokens["refresh"]})
         assert locks == [user, session]
