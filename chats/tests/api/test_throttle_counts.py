@@ -5,6 +5,7 @@ import time
 import pytest
 from django.conf import settings
 from django.core.cache import caches
+from rest_framework.test import APIRequestFactory
 
 from chats.rest.throttling import Count, RateThrottle
 
@@ -74,3 +75,23 @@ def test_a_count_ends_with_its_period_and_not_before(api, rates, monkeypatch, ra
     assert [register(period + 1).status_code for _ in range(3)] == [400, 400, 429]
     # The last of these counts is kept for two periods at most.
     assert max(caches["throttles"]._expire_info.values()) <= now + 3 * period + 1
+
+
+def test_a_value_that_is_lost_alone_begins_again():
+    count = Count("register 127.0.0.1", 60)
+    count.increase()
+    count.cache.delete(count.value_key)
+    assert Count("register 127.0.0.1", 60).value == 0
+
+
+def test_one_who_loses_a_race_is_refused_and_not_counted(rates):
+    class RacingThrottle(RateThrottle):
+        def get_limits(self, request, view):
+            """Both counts are read before either is increased, as those of two requests are."""
+            return [("register", "127.0.0.1", 1)] * 2
+
+    rates(register="1/min")
+    throttle = RacingThrottle()
+    assert not throttle.allow_request(APIRequestFactory().post("/"), None)
+    assert 1 <= throttle.wait() <= 60
+    assert Count("register 127.0.0.1", 60).value == 0
