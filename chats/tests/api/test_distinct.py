@@ -46,7 +46,9 @@ def test_the_start_costs_the_same_after_60_rounds_of_start_and_leave(alice, bob,
 
 
 @pytest.mark.parametrize("number", [1, DISTINCT_EXAMINED])
-def test_an_exact_one_among_the_newest_is_found_from_both_sides(api, alice, bob, left, number):
+def test_exact_conversation_among_the_newest_is_found_from_both_sides(
+    api, alice, bob, left, number
+):
     exact = left[-number]
     exact.participants.add(alice)
     for caller, other in [(alice, bob), (bob, alice)]:
@@ -56,14 +58,14 @@ def test_an_exact_one_among_the_newest_is_found_from_both_sides(api, alice, bob,
     assert Conversation.objects.count() == ROUNDS
 
 
-def test_an_older_one_is_not_looked_for(alice, bob, left):
+def test_conversation_beyond_the_newest_is_not_found(alice, bob, left):
     left[-DISTINCT_EXAMINED - 1].participants.add(alice)
     conversation, is_new = start_distinct({bob.pk}, actor=alice)
     assert is_new
     assert conversation not in left
 
 
-def test_of_two_exact_ones_the_older_is_found(alice, bob, left):
+def test_older_of_two_exact_conversations_is_found(alice, bob, left):
     """So that everybody gets the same one."""
     for conversation in left[-2:]:
         conversation.participants.add(alice)

@@ -138,7 +138,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize(("write", "steps"), WRITES.values(), ids=WRITES.keys())
-def test_people_are_locked_then_the_conversation_and_then_it_is_written(
+def test_users_are_locked_before_the_conversation_and_both_before_the_write(
     alice, carol, message, write, steps
 ):
     if not connection.features.has_select_for_update:
@@ -166,9 +166,7 @@ ENDS = {
 
 @row_locks
 @pytest.mark.parametrize(("end", "locks", "change"), ENDS.values(), ids=ENDS.keys())
-def test_who_is_deleted_or_erased_is_locked_before_their_conversations(
-    carol, conversation, end, locks, change
-):
+def test_deleted_user_is_locked_before_their_conversations(carol, conversation, end, locks, change):
     """So that nobody adds them to a conversation in between."""
     conversation.participants.add(carol)
     steps = get_steps(lambda: end(carol))
@@ -188,7 +186,7 @@ def test_a_conversation_is_locked_before_it_is_deleted(message, delete_conversat
 
 @row_locks
 @pytest.mark.parametrize("end", ["conversation", "user"])
-def test_the_people_who_are_added_are_the_ones_who_are_locked(conversation, carol, end):
+def test_added_users_are_locked(conversation, carol, end):
     """So an erasure that is in progress ends first, and the person is not added to it unseen."""
     add = {
         "conversation": lambda: conversation.participants.add(carol),

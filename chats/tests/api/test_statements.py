@@ -31,7 +31,7 @@ def get_columns(row):
 
 
 @pytest.mark.parametrize("lock", [False, True])
-def test_a_conversation_is_found_by_those_who_take_part(user, lock):
+def test_conversation_is_found_by_its_participants_only(user, lock):
     expected = set(Conversation.objects.for_user(user))
     found = set()
     for conversation in Conversation.objects.all():
@@ -46,7 +46,7 @@ def test_a_conversation_is_found_by_those_who_take_part(user, lock):
     assert found == expected
 
 
-def test_a_clock_is_moved_by_those_who_take_part(user):
+def test_clock_is_moved_by_participants_only(user):
     expected = set(Conversation.objects.for_user(user))
     before = dict(Conversation.objects.values_list("pk", "updated_at"))
     moved = set()
@@ -63,10 +63,10 @@ def test_a_clock_is_moved_by_those_who_take_part(user):
     assert moved == expected
 
 
-def test_the_clocks_are_those_of_ones_conversations(user, alice):
+def test_clocks_are_of_the_conversations_of_the_user(user, alice):
     def read():
         clocks = get_clocks(user)
-        assert clocks.count == Conversation.objects.for_user(user).count()
+        assert clocks.number == Conversation.objects.for_user(user).count()
         return clocks.digest
 
     for conversation in Conversation.objects.all():
@@ -82,10 +82,10 @@ def test_the_digest_tells_conversations_with_equal_clocks_apart(alice, bob, conv
     before = get_clocks(alice)
     Participation.objects.filter(user=alice).update(conversation=other)
     after = get_clocks(alice)
-    assert (after.count, after.digest != before.digest) == (1, True)
+    assert (after.number, after.digest != before.digest) == (1, True)
 
 
-def test_the_read_states_are_those_of_ones_conversations(user):
+def test_read_states_are_of_the_conversations_of_the_user(user):
     ids = list(Conversation.objects.values_list("pk", flat=True))
     participations = Participation.objects.filter(conversation__in=ids, user=user)
     states = get_read_states(user, ids)
@@ -102,9 +102,9 @@ def test_a_user_is_found_by_their_id(alice, bob):
         get_user(str(uuid4()))
 
 
-def test_somebody_without_a_row_takes_part_in_nothing(conversation, db):
+def test_deleted_user_takes_part_in_nothing(conversation, db):
     nobody = SimpleNamespace(pk=uuid4())
     with pytest.raises(Conversation.DoesNotExist):
         get_conversation(nobody, conversation.pk)
-    assert get_clocks(nobody).count == 0
+    assert get_clocks(nobody).number == 0
     assert get_read_states(nobody, [conversation.pk]) == {}

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.cache import caches
 from rest_framework.test import APIRequestFactory
 
-from chats.rest.throttling import Count, RateThrottle
+from chats.rest.throttling import Count, Limit, RateThrottle
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def rates(monkeypatch):
 
 
 @pytest.mark.django_db
-def test_the_anonymous_do_not_share_the_count_of_a_user(api, rates):
+def test_anonymous_requests_do_not_share_the_count_of_a_user(api, rates):
     """Or one of them could keep all others from verifying their tokens."""
     rates(write="1/min")
     for _ in range(3):
@@ -84,11 +84,11 @@ def test_a_value_that_is_lost_alone_begins_again():
     assert Count("register 127.0.0.1", 60).value == 0
 
 
-def test_one_who_loses_a_race_is_refused_and_not_counted(rates):
+def test_request_that_loses_a_race_is_refused_and_not_counted(rates):
     class RacingThrottle(RateThrottle):
         def get_limits(self, request, view):
             """Both counts are read before either is increased, as those of two requests are."""
-            return [("register", "127.0.0.1", 1)] * 2
+            return [Limit("register", "127.0.0.1")] * 2
 
     rates(register="1/min")
     throttle = RacingThrottle()
