@@ -51,7 +51,7 @@ OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]
 )
 class UserViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
     queryset = User.objects.none()
-    serializer_class = PublicProfileSerializer
+    serializer_class = RegistrationSerializer
     filterset_class = UserFilter
     pagination_class = KeysetPagination
     lookup_value_converter = "uuid"
@@ -81,6 +81,10 @@ class UserViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     def get_throttles(self):
         return [RegistrationThrottle()] if self.action == "create" else super().get_throttles()
+
+    def get_serializer_class(self):
+        is_public = self.action in {"list", "retrieve"}
+        return PublicProfileSerializer if is_public else self.serializer_class
 
     @extend_schema(
         operation_id="register",

@@ -91,4 +91,5 @@ def parse_database(value: str) -> dict[str, Any]:
     # An @ here is part of a password that is not percent-encoded. libpq's errors would print it.
     env.check("@" not in settings["HOST"] + settings["NAME"])
     env.check(re.fullmatch(r"[\d,]*", settings["PORT"]))
+    env.check(options.get("connect_timeout", "0").isdecimal())
     return POSTGRES | settings

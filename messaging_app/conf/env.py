@@ -7,14 +7,14 @@ says what to write. The `parse_…` and `check_…` functions raise ValueError.
 
 import os
 from collections.abc import Callable
-from email.utils import parseaddr
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import dj_email_url
 from django.core.exceptions import ImproperlyConfigured
+from django.core.mail.message import sanitize_address
 from django.http.request import split_domain_port
-from redis import ConnectionPool
+from redis import ConnectionPool, RedisError
 
 TRUE = {"1", "true", "t", "yes", "y", "on"}
 FALSE = {"0", "false", "f", "no", "n", "off"}
@@ -143,6 +143,7 @@ def check_origin(value: str) -> None:
     """What a browser sends as `Origin`, which has any scheme."""
     url = urlsplit(value)
     check(url.scheme and url.hostname and value == f"{url.scheme}://{url.netloc}".lower())
+    check(url.port != 0 and "@" not in value and "*" not in value)
 
 
 def parse_page(value: str) -> str:
@@ -157,14 +158,18 @@ def parse_redis(value: str) -> str:
         # Django splits the value there, into URLs of several servers.
         check("," not in value and ";" not in value)
         try:
-            ConnectionPool.from_url(value).make_connection()
-        except TypeError as error:
-            raise ValueError("redis-py has no such option.") from error
+            pool = ConnectionPool.from_url(value)
+            pool.make_connection()
+        except (TypeError, RedisError) as error:
+            raise ValueError("redis-py refuses an option.") from error
+        # The cache stores bytes.
+        check(not pool.connection_kwargs.get("decode_responses"))
     return value
 
 
 def parse_mail_address(value: str) -> str:
-    check("@" in parseaddr(value)[1] and value.isprintable())
+    sanitize_address(value, "utf-8")
+    check("@" in value and value.isprintable())
     return value
 
 

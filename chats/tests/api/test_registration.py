@@ -53,6 +53,11 @@ class TestRegister:
         assert dora.password.startswith("argon2")
         assert dora.check_password("  tide over the moor  ")
 
+    def test_options_describe_it(self, api, alice):
+        fields = api(alice).options("/api/users/").json()["actions"]["POST"]
+        required = {name for name, field in fields.items() if field["required"]}
+        assert required == {"email", "password", "first_name", "last_name"}
+
     def test_role_and_rights_in_the_body_are_ignored(self, api, db):
         wish = {"role": "admin", "is_staff": True, "is_superuser": True, "is_active": False}
         wish |= {"user_id": "00000000-0000-4000-8000-000000000000", "groups": [1]}
