@@ -71,3 +71,25 @@ def test_older_of_two_exact_conversations_is_found(alice, bob, left):
         conversation.participants.add(alice)
     assert start_distinct({bob.pk}, actor=alice) == (left[-2], False)
     assert start_distinct({alice.pk}, actor=bob) == (left[-2], False)
+
+
+def test_of_two_who_start_it_at_once_both_get_the_same_one(alice, bob):
+    """Bob's request is through between Alice's search and her insertion."""
+    first = []
+
+    def start_as_bob(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        if "COUNT(" in sql and not first:
+            first.append(None)
+            first[0] = start_distinct({alice.pk}, actor=bob, title="Bob's")
+        return result
+
+    with connection.execute_wrapper(start_as_bob):
+        found = start_distinct({bob.pk}, actor=alice, title="Alice's")
+    [(conversation, is_new)] = first
+    assert (is_new, found) == (True, (conversation, False))
+    assert Conversation.objects.get().title == "Bob's"
+
+
+def test_it_has_no_title_unless_one_is_given(alice, bob):
+    assert start_distinct({bob.pk}, actor=alice)[0].title == ""
