@@ -5,7 +5,7 @@ from django.db.models.signals import m2m_changed
 from chats.models import Conversation, Participation, User
 
 
-def test_one_that_they_were_added_to_meanwhile_is_left_too(bob, carol, conversation):
+def test_conversation_joined_during_the_deletion_is_left_too(bob, carol, conversation):
     """After their other conversations were left, and before their row is locked."""
     conversation.participants.add(carol)
     late = Conversation.objects.create()

@@ -73,7 +73,7 @@ def test_older_of_two_exact_conversations_is_found(alice, bob, left):
     assert start_distinct({alice.pk}, actor=bob) == (left[-2], False)
 
 
-def test_of_two_who_start_it_at_once_both_get_the_same_one(alice, bob):
+def test_racing_distinct_starts_get_the_same_conversation(alice, bob):
     """Bob's request is through between Alice's search and her insertion."""
     first = []
 
@@ -91,5 +91,5 @@ def test_of_two_who_start_it_at_once_both_get_the_same_one(alice, bob):
     assert Conversation.objects.get().title == "Bob's"
 
 
-def test_it_has_no_title_unless_one_is_given(alice, bob):
+def test_distinct_conversation_has_no_title_by_default(alice, bob):
     assert start_distinct({bob.pk}, actor=alice)[0].title == ""
