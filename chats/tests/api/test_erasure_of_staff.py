@@ -1,6 +1,7 @@
 """Whoever is erased keeps no right and no personal data, staff included."""
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.utils import timezone
 
@@ -67,3 +68,11 @@ def test_erasure_changes_nobody_else(alice, bob, conversation, boss):
     assert list(others.values()) == before
     assert set(conversation.participants.all()) == {alice, bob}
     assert Group.objects.filter(name="Moderators").exists()
+
+
+def test_erasure_renames_one_person_in_the_admins_history(alice, bob, boss):
+    LogEntry.objects.log_actions(boss.pk, [alice, bob], CHANGE, "Changed.")
+    erase(alice)
+    names = dict(LogEntry.objects.values_list("object_id", "object_repr"))
+    assert names == {str(alice.pk): alice.email, str(bob.pk): "bob@example.com"}
+    assert alice.email.endswith(ERASED_EMAIL_ENDING)

@@ -169,8 +169,12 @@ ENDS = {
 def test_deleted_user_is_locked_before_their_conversations(carol, conversation, end, locks, change):
     """So that nobody adds them to a conversation in between."""
     conversation.participants.add(carol)
-    steps = get_steps(lambda: end(carol))
+    key = carol.pk.hex
+    statements = get_statements(lambda: end(carol))
+    steps = [step for step in map(describe, statements) if step]
     assert steps == [*locks, "delete participation", *change]
+    [people] = [sql for sql in statements if describe(sql) == "lock user"]
+    assert key in people
 
 
 @row_locks
