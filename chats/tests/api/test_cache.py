@@ -1,13 +1,20 @@
 """The cached lists: served from the cache, never stale, never to an outsider."""
 
+import runpy
+import time
+
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from django.db import connection
 from rest_framework_simplejwt.tokens import AccessToken
 
-from chats.caching import MAX_BYTES
-from chats.models import Conversation, Message
+from chats import caching
+from chats.caching import CACHE_SECONDS, MAX_BYTES
+from chats.models import Conversation, Message, User
+from chats.serializers import ConversationSerializer, MessageSerializer, PublicProfileSerializer
 from chats.services import send, start
+from chats.statements import get_clocks
 from chats.tests.support.expected import NOT_FOUND, listed_bodies
 from chats.tests.support.paths import MESSAGES
 from chats.tests.support.rows import import_messages
@@ -184,3 +191,66 @@ class TestCacheSize:
 def test_error_is_not_cached(api, alice, list_path, message):
     assert api(alice).get(list_path, {"page_size": "0"}).status_code == 400
     assert not cache._cache
+
+
+@pytest.mark.skipif(bool(settings.CACHE_URL), reason="sets the clock of local memory")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/conversations/",
+        "/api/conversations/{conversation}/",
+        "/api/conversations/{conversation}/messages/",
+        "/api/messages/",
+    ],
+)
+def test_a_changed_name_is_shown_after_a_minute(api, alice, bob, message, monkeypatch, path):
+    client, path = api(bob), path.format(conversation=message.conversation_id)
+    before = client.get(path).json()
+    User.objects.filter(pk=alice.pk).update(first_name="Alicia")
+    now = time.time()
+
+    def get_at(seconds):
+        monkeypatch.setattr(time, "time", lambda: now + seconds)
+        return client.get(path)
+
+    assert get_at(CACHE_SECONDS - 5).json() == before
+    assert "Alicia" in get_at(61).content.decode()
+
+
+CONVERSATIONS = "/api/conversations/"
+
+
+def get_keys(user, conversation):
+    """As a process computes them that starts now."""
+    started = runpy.run_path(caching.__file__)
+    return {
+        started["get_conversation_key"](conversation),
+        started["get_inbox_key"](user, get_clocks(user)),
+    }
+
+
+@pytest.mark.parametrize(
+    "serializer", [PublicProfileSerializer, MessageSerializer, ConversationSerializer]
+)
+def test_a_serializer_with_another_field_changes_every_key(alice, conversation, serializer):
+    before = get_keys(alice, conversation)
+    assert before == get_keys(alice, conversation)
+    fields = serializer.Meta.fields
+    fields.append("a_later_field")
+    try:
+        after = get_keys(alice, conversation)
+    finally:
+        fields.remove("a_later_field")
+    assert len(before | after) == 4
+
+
+@pytest.mark.parametrize("path", ["", "{conversation}/", "{conversation}/messages/", "/messages/"])
+def test_a_page_of_another_version_is_not_shown(api, alice, bob, message, monkeypatch, path):
+    path = path.format(conversation=message.conversation_id)
+    path = f"/api{path}" if path.startswith("/") else f"{CONVERSATIONS}{path}"
+    before = api(alice).get(path).json()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE chats_message SET message_body = 'changed'")
+    assert api(alice).get(path).json() == before
+    monkeypatch.setattr(caching, "JSON_VERSION", "later")
+    assert "changed" in api(alice).get(path).content.decode()

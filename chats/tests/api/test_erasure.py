@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Group, Permission
 from django.db import connection, transaction
 from django.db.models.signals import m2m_changed
+from django.utils import timezone
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from chats.models import Conversation, User
+from chats.models import ERASED_EMAIL_ENDING, Conversation, Participation, User
 from chats.services import erase, send, start
 from chats.tests.conftest import NEWCOMER, PASSWORD
 from chats.tests.support.expected import NO_ACTIVE_ACCOUNT, own_profile, page, public_profile
@@ -186,3 +188,126 @@ class TestEraseInTransactions:
         assert (response.status_code, list(response.json())) == (400, ["current_password"])
         alice.refresh_from_db()
         assert (alice.is_active, alice.first_name) == (True, "Alice")
+
+
+@pytest.fixture
+def boss(make_user):
+    """A superuser with a group, a permission and a last sign-in."""
+    boss = make_user(
+        "Boss",
+        phone_number="+14155552673",
+        role="admin",
+        is_staff=True,
+        is_superuser=True,
+        last_login=timezone.now(),
+    )
+    group = Group.objects.create(name="Moderators")
+    group.permissions.add(Permission.objects.get(codename="view_message"))
+    boss.groups.add(group)
+    boss.user_permissions.add(Permission.objects.get(codename="change_user"))
+    return boss
+
+
+def test_erasure_removes_staff_rights(api, boss):
+    response = api(boss).delete("/api/users/me/", {"current_password": PASSWORD})
+    assert response.status_code == 204
+    erased = User.objects.get(pk=boss.pk)
+    assert (erased.is_staff, erased.is_superuser) == (False, False)
+    assert list(erased.groups.all()) == []
+    assert list(erased.user_permissions.all()) == []
+    # Even if somebody activates the row again in a shell.
+    erased.is_active = True
+    assert erased.get_all_permissions() == set()
+
+
+def test_an_erased_row_keeps_only_its_id_and_its_age(boss):
+    erase(boss)
+    row = User.objects.filter(pk=boss.pk).values().get()
+    email, password = row.pop("email"), row.pop("password")
+    assert row == {
+        "user_id": boss.pk,
+        "created_at": boss.created_at,
+        "first_name": "Deleted",
+        "last_name": "user",
+        "phone_number": "",
+        "role": "guest",
+        "is_active": False,
+        "is_staff": False,
+        "is_superuser": False,
+        "last_login": None,
+    }
+    assert email.endswith(ERASED_EMAIL_ENDING)
+    assert email != f"{boss.pk}{ERASED_EMAIL_ENDING}"
+    assert not User(password=password).has_usable_password()
+
+
+def test_erasure_changes_nobody_else(alice, bob, conversation, boss):
+    others = User.objects.exclude(pk=boss.pk)
+    before = list(others.values())
+    erase(boss)
+    assert list(others.values()) == before
+    assert set(conversation.participants.all()) == {alice, bob}
+    assert Group.objects.filter(name="Moderators").exists()
+
+
+def test_erasure_renames_one_person_in_the_admins_history(alice, bob, boss):
+    LogEntry.objects.log_actions(boss.pk, [alice, bob], CHANGE, "Changed.")
+    erase(alice)
+    names = dict(LogEntry.objects.values_list("object_id", "object_repr"))
+    assert names == {str(alice.pk): alice.email, str(bob.pk): "bob@example.com"}
+    assert alice.email.endswith(ERASED_EMAIL_ENDING)
+
+
+EMAIL = "me@erased.invalid"
+
+
+@pytest.fixture
+def impostor(api, db):
+    """Registered through the API, and active."""
+    body = {"email": EMAIL, "first_name": "Mallory", "last_name": "Test", "password": PASSWORD}
+    assert api().post("/api/users/", body).status_code == 201
+    return User.objects.get(email=EMAIL)
+
+
+def test_staff_can_activate_a_user_with_such_an_address_again(staff, impostor):
+    body = {"action": "deactivate", "_selected_action": [impostor.pk]}
+    assert staff.post("/admin/chats/user/", body).status_code == 302
+    impostor.refresh_from_db()
+    assert (impostor.is_active, impostor.is_erased) == (False, False)
+    form = {"email": EMAIL, "first_name": "Mallory", "last_name": "Test", "role": "guest"}
+    response = staff.post(f"/admin/chats/user/{impostor.pk}/change/", form | {"is_active": "on"})
+    assert response.status_code == 302
+    impostor.refresh_from_db()
+    assert impostor.is_active
+
+
+def test_is_erased_needs_the_address_and_no_way_to_sign_in(alice, impostor):
+    erase(alice)
+    assert alice.is_erased
+    for change in ({"is_active": True}, {"email": "alice@example.com"}):
+        User.objects.filter(pk=alice.pk).update(**change)
+        assert not User.objects.get(pk=alice.pk).is_erased
+    assert not impostor.is_erased
+
+
+def test_conversation_joined_during_the_deletion_is_left_too(bob, carol, conversation):
+    """After their other conversations were left, and before their row is locked."""
+    conversation.participants.add(carol)
+    late = Conversation.objects.create()
+    late.participants.add(bob)
+    clocks = []
+
+    def add(instance, action, **kwargs):
+        if action == "post_remove":
+            late.participants.add(carol)
+            clocks.append(Conversation.objects.get(pk=late.pk).updated_at)
+
+    m2m_changed.connect(add, sender=Participation)
+    try:
+        carol.delete()
+    finally:
+        m2m_changed.disconnect(add, sender=Participation)
+    assert not User.objects.filter(first_name="Carol").exists()
+    assert list(late.participants.all()) == [bob]
+    late.refresh_from_db()
+    assert late.updated_at > clocks[0]

@@ -217,3 +217,11 @@ def test_create_user_and_create_superuser_set_the_role(db):
     )
     admin = User.objects.create_superuser(email="root@example.com", password="x")
     assert (admin.role, admin.is_staff, admin.is_superuser) == ("admin", True, True)
+
+
+def test_a_superuser_has_the_password_and_the_fields_that_were_given(db):
+    User.objects.create_superuser("Root@example.com", "a password", first_name="Ruth")
+    root = User.objects.get()
+    assert root.check_password("a password")
+    assert (root.email, root.first_name) == ("root@example.com", "Ruth")
+    assert (root.role, root.is_staff, root.is_superuser) == ("admin", True, True)
