@@ -165,8 +165,8 @@ class User(AbstractUser):
 
     @property
     def is_erased(self):
-        """True after `services.erase()`. The address alone proves nothing: anybody can register such
-        an address."""
+        """True after `services.erase()`. The address alone proves nothing: anybody can register
+        such an address."""
         has_erased_address = self.email.endswith(ERASED_EMAIL_ENDING)
         return has_erased_address and not self.is_active and not self.has_usable_password()
 

@@ -1,5 +1,5 @@
-from django.contrib.admin.forms import AdminPasswordChangeForm as DjangoOwnPasswordForm
-from django.contrib.auth import forms
+from django.contrib.admin import forms as admin_forms
+from django.contrib.auth import forms as auth_forms
 
 
 class PasswordNotReplaced(Exception):
@@ -7,8 +7,8 @@ class PasswordNotReplaced(Exception):
 
 
 class ReplacePasswordMixin:
-    """Writes only the password. Django's forms save the whole user, and so undo what others changed
-    in the meantime."""
+    """Writes only the password. Django's forms save the whole user, which undoes what others have
+    changed in the meantime."""
 
     def set_password_and_save(self, user, password_field_name="password1", **kwargs):  # noqa: S107
         """Raises PasswordNotReplaced."""
@@ -19,11 +19,11 @@ class ReplacePasswordMixin:
         return user
 
 
-class OwnPasswordForm(ReplacePasswordMixin, DjangoOwnPasswordForm):
+class OwnPasswordForm(ReplacePasswordMixin, admin_forms.AdminPasswordChangeForm):
     """For staff who change their own password in the admin."""
 
 
-class UserPasswordForm(ReplacePasswordMixin, forms.AdminPasswordChangeForm):
+class UserPasswordForm(ReplacePasswordMixin, auth_forms.AdminPasswordChangeForm):
     """For staff who set another user's password in the admin."""
 
     def clean(self):

@@ -164,8 +164,8 @@ class UserViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
         **OPEN_TO_ANYONE,
     )
     def reset_password(self, request):
-        """Sends an e-mail with a link, which ends when the user signs in. The response is the same
-        whether or not a user has this address."""
+        """Sends an e-mail with a link. It works once, within three days, and only until the user
+        next signs in. The response is the same whether or not a user has this address."""
         mail_reset_link(request, read_body(request, PasswordResetSerializer)["email"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 

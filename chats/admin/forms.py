@@ -8,7 +8,7 @@ from django.http import HttpResponseRedirect
 from chats.models import User
 
 CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
-TAKEN = "Somebody else saved the same at that moment. Nothing was saved. Please try again."
+TAKEN = "Somebody else saved the same value at that moment. Nothing was saved. Please try again."
 DISMISSED = "Your own account was changed after you opened the page. Nothing was saved."
 ENDED = "This {} was {} after you opened the page. Nothing was saved."
 

@@ -46,7 +46,7 @@ class RateThrottle(SimpleRateThrottle):
         for limit in self.get_limits(request, view):
             num_requests, duration = self.parse_rate(self.THROTTLE_RATES[limit.scope])
             if num_requests and duration:
-                count = Count(f"{limit.scope} {limit.name}", duration)
+                count = RequestCount(f"{limit.scope} {limit.name}", duration)
                 limits.append((count, limit.factor * num_requests))
         if exhausted := [
             count.end for count, max_requests in limits if count.value >= max_requests
@@ -69,7 +69,7 @@ class RateThrottle(SimpleRateThrottle):
         return max(1, self.end - time.time())
 
 
-class Count:
+class RequestCount:
     """The number of requests in the `duration` seconds that begin with the first one.
 
     Reading stores nothing. Increasing is atomic, so that racing requests get different values.

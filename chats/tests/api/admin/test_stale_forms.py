@@ -15,7 +15,7 @@ ERASED = "This user was erased after you opened the page. Nothing was saved."
 DELETED = "This {} was deleted after you opened the page. Nothing was saved."
 CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
 PERHAPS_DELETED = "Perhaps it was deleted?"
-TAKEN = "Somebody else saved the same at that moment. Nothing was saved. Please try again."
+TAKEN = "Somebody else saved the same value at that moment. Nothing was saved. Please try again."
 
 
 @pytest.fixture
