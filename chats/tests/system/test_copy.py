@@ -22,6 +22,22 @@ from django.contrib.auth.models import Group
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 print(Group.objects.create(name="More").pk > 1, OutstandingToken.objects.count() > 0)
 """
+# Somebody deletes all messages while tables before theirs are copied.
+COPY_WHILE_OTHERS_WRITE = """
+import psycopg
+from django.core.management import call_command
+from chats.management.commands.copy_database import Command
+from chats.models import Message
+copy = Command.copy
+def copy_after_a_deletion(self, model):
+    if model is Message:
+        with psycopg.connect("{url}", autocommit=True) as connection:
+            connection.execute("DELETE FROM chats_message")
+    copy(self, model)
+Command.copy = copy_after_a_deletion
+call_command("copy_database")
+print(Message.objects.count())
+"""
 
 
 @pytest.fixture
@@ -68,6 +84,21 @@ def test_copy_database_moves_10000_messages_to_postgres(tmp_path, postgres):
         again = bob.call("POST", "/token/refresh/", json=used).json()
         assert again["refresh"] == fresh["refresh"]
         assert bob.call("POST", "/token/refresh/", json=signed_out).status_code == 401
+
+
+@pytest.mark.django_db
+def test_copy_database_reads_postgres_as_of_one_moment(tmp_path, postgres):
+    old = Database(tmp_path, postgres.url)
+    new = Database(tmp_path, f"sqlite:///{tmp_path}/new.sqlite3")
+    manage(
+        *("make_data", "--people", "4", "--conversations", "3", "--messages", "40"),
+        DATABASE_URL=old.url,
+    )
+    code = COPY_WHILE_OTHERS_WRITE.format(url=old.url)
+    variables = {"SOURCE_DATABASE_URL": old.url, "DATABASE_URL": new.url}
+    done = run("shell", "-v0", "-c", code, **variables)
+    assert (done.returncode, done.stdout) == (0, "40\n"), done.stderr
+    assert old.execute("SELECT count(*) FROM chats_message") == [(0,)]
 
 
 @pytest.mark.parametrize(
