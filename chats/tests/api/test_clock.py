@@ -219,3 +219,15 @@ def test_jit_is_off(db):
     with connection.cursor() as cursor:
         cursor.execute("SHOW jit")
         assert cursor.fetchone() == ("off",)
+
+
+@pytest.mark.parametrize("update_fields", [None, ["conversation"]])
+def test_message_moved_to_another_conversation_is_its_last(alice, bob, message, update_fields):
+    other, _ = start({bob.pk}, actor=alice)
+    send(other, "Earlier", actor=alice)
+    message.conversation = other
+    message.save(update_fields=update_fields)
+    other.refresh_from_db()
+    message.refresh_from_db()
+    assert message.sent_at == message.updated_at == other.updated_at
+    assert other.messages.newest_first().first() == message
