@@ -1,5 +1,7 @@
 import { backoff, fetchJson, Later, Refused } from "./requests.js";
 
+const STORAGE_LAG_SECONDS = 1;
+
 /** The session that all tabs share, and requests with its tokens. */
 export class Session extends EventTarget {
   #api;
@@ -161,7 +163,10 @@ export class Session extends EventTarget {
           reason = refusal;
         }
       }
-      if (this.#stored.access === refused) this.#save({ reason: reason.message });
+      // Another tab may have stored new tokens under this lock that cannot be read here yet.
+      if (this.#stored.access === refused) await this.sleep(STORAGE_LAG_SECONDS);
+      if (this.#stored.access !== refused) return Boolean(this.#stored.access);
+      this.#save({ reason: reason.message });
       return false;
     });
   }

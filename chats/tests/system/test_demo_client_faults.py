@@ -16,6 +16,16 @@ WATCH = """() => {
     const look = () => { window.most = Math.max(window.most, count()); };
     new MutationObserver(look).observe(list, { childList: true });
 }"""
+# This tab reads what other tabs store half a second late.
+LAG = """() => {
+    const read = Storage.prototype.getItem;
+    const before = localStorage.getItem("chat.session");
+    let hasLagged = false;
+    addEventListener("storage", () => setTimeout(() => { hasLagged = true; }, 500));
+    Storage.prototype.getItem = function (key) {
+        return key === "chat.session" && !hasLagged ? before : read.call(this, key);
+    };
+}"""
 
 
 @pytest.fixture
@@ -176,6 +186,21 @@ def test_tabs_share_a_session_through_refreshes(demo_server, browser, window, bo
     window.press("Sign out")
     for tab in (window, other):
         expect(tab.page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_session_outlives_a_password_change_that_another_tab_reads_late(browser, window):
+    other = browser.open()
+    other.page.evaluate(LAG)
+    window.press("Alice Test")
+    window.press("Change password")
+    window.page.get_by_label("Current password").fill(PASSWORD)
+    window.page.get_by_label("New password").fill("moor under the tide")
+    with other.page.expect_response(lambda response: response.status == 401):
+        window.press("Change")
+    with other.page.expect_response(lambda response: response.status in {200, 304}):
+        pass
+    for tab in (window, other):
+        expect(tab.page.get_by_role("button", name="Alice Test")).to_be_visible()
 
 
 def test_unsent_message_waits_for_the_same_user(window, alice, bob, conversation_id):
