@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -12,6 +11,7 @@ from django.db import OperationalError
 from django.db.utils import ConnectionHandler
 
 from chats.tests.support.servers import environment
+from messaging_app.backends.sqlite.base import Queue
 
 pytestmark = pytest.mark.once
 
@@ -73,9 +73,9 @@ def holder(url):
 
 
 def is_waited_for(file):
-    """Whether the kernel knows of a flock() that waits for this file."""
-    locks = Path("/proc/locks").read_text().splitlines()
-    return any("->" in lock and f":{file.stat().st_ino} " in lock for lock in locks)
+    """Whether a writer of this process tries to get the file's lock."""
+    lock = Queue.locks.get(str(file))
+    return lock is not None and lock.locked()
 
 
 def write(connection):
@@ -86,7 +86,6 @@ def write(connection):
     connection.set_autocommit(True)
 
 
-@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="needs Linux")
 @pytest.mark.parametrize("end", ["commits", "is killed"])
 def test_writer_waits_for_the_writer_before_it(connect, holder, tmp_path, end):
     connection = connect()
@@ -107,6 +106,15 @@ def test_writer_waits_for_the_writer_before_it(connect, holder, tmp_path, end):
     assert not writer.is_alive()
     tables = reader.introspection.table_names()
     assert tables == (["numbers", "unfinished"] if end == "commits" else ["numbers"])
+
+
+def test_second_writer_of_a_process_waits_for_the_first(connect):
+    first, second = connect(), connect(timeout=0.2)
+    first.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+    with pytest.raises(OperationalError, match="Timed out in the queue of writers"):
+        write(second)
+    first.rollback()
+    write(second)
 
 
 @pytest.mark.parametrize("end", ["rollback", "close"])

@@ -2,10 +2,14 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock, Thread
+from threading import Lock
+from time import monotonic, sleep
 
 from django.db.backends.sqlite3 import base
 from django.db.utils import OperationalError
+
+POLL_SECONDS = 0.0002
+TIMED_OUT = "Timed out in the queue of writers."
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -55,39 +59,38 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 class Queue:
+    """One writer of each process tries to get the file's lock. The others wait for that one."""
+
+    locks: dict[str, Lock] = {}
+
     def __init__(self, path: str) -> None:
         self.path = path
-        self.has_timed_out = self.is_acquired = False
-        self.mutex = Lock()
+        self.lock = self.locks.setdefault(path, Lock())
 
     def enter(self, seconds: float) -> None:
         """Raises OperationalError after `seconds`, or if the file cannot be opened."""
+        deadline = monotonic() + seconds
+        if not self.lock.acquire(timeout=seconds):
+            raise OperationalError(TIMED_OUT)
         try:
             # Opened for reading, which is enough for flock(): another user may have created it.
             self.file = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
         except OSError as error:
+            self.lock.release()
             raise OperationalError(f"The queue of writers cannot be entered: {error}") from error
+        while not self.lock_file():
+            if monotonic() > deadline:
+                self.leave()
+                raise OperationalError(TIMED_OUT)
+            sleep(POLL_SECONDS)
+
+    def lock_file(self) -> bool:
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self.wait(seconds)
-
-    def wait(self, seconds: float) -> None:
-        # In a thread, because flock() has no timeout.
-        waiting = Thread(target=self.acquire, daemon=True)
-        waiting.start()
-        waiting.join(seconds)
-        with self.mutex:
-            if not self.is_acquired:
-                self.has_timed_out = True
-                raise OperationalError("Timed out in the queue of writers.")
-
-    def acquire(self) -> None:
-        fcntl.flock(self.file, fcntl.LOCK_EX)
-        with self.mutex:
-            self.is_acquired = True
-            if self.has_timed_out:
-                self.leave()
+            return False
+        return True
 
     def leave(self) -> None:
         os.close(self.file)
+        self.lock.release()
