@@ -2,13 +2,16 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from messaging_app.backends.postgres.base import Connection
+from messaging_app.backends.postgres.base import Connection, DatabaseWrapper
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "messaging_app.settings")
 
 django_application = get_wsgi_application()
-# PostgreSQL itself ends statements after 30 seconds (gunicorn.conf.py). This limit is for a server
-# that hangs.
+# Requests are limited; management commands take as long as they need.
+DatabaseWrapper.session_options = (
+    "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
+)
+# For a server that hangs, and cannot end a statement itself.
 Connection.max_seconds = 35
 
 

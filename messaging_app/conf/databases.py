@@ -42,8 +42,18 @@ POSTGRES_OPTIONS = {
     "server_side_binding": True,
     "prepare_threshold": 1,
 }
-# Compiling a statement of some thousand keys took PostgreSQL longer than running it.
-POSTGRES_SESSION = "-c jit=off"
+POSTGRES_SESSION = " ".join(
+    [
+        # Compiling a statement of some thousand keys took longer than running it.
+        "-c jit=off",
+        # The locks of chats/clock.py need it.
+        r"-c default_transaction_isolation=read\ committed",
+        # PostgreSQL notices after about six seconds that a client is gone, and releases its locks.
+        "-c tcp_user_timeout=5s -c tcp_keepalives_idle=3",
+        "-c tcp_keepalives_interval=1 -c tcp_keepalives_count=2",
+        "-c client_connection_check_interval=1s",
+    ]
+)
 # PgBouncer may run each transaction on another server connection, rejects `options`, and reports
 # the role that a server had when it was first asked.
 POOLED = {"DISABLE_SERVER_SIDE_CURSORS": True}

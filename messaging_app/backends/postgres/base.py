@@ -35,10 +35,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
     connection to a server that no longer accepts writes.
     """
 
+    # Of each session, as in `options`, which override them. A pooler accepts none.
+    session_options = ""
     healthy_until = 0.0
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        if options := conn_params.get("options"):
+            conn_params["options"] = f"{self.session_options} {options}"
         return Connection.connect(**conn_params)
 
     def is_usable(self) -> bool:
