@@ -12,7 +12,7 @@ RUN docker/build
 
 RUN useradd --system app && mkdir /data && chown app /data
 USER app
-ENV DATABASE_URL=sqlite:////data/db.sqlite3 PORT=8000
+ENV DATABASE_URL=sqlite:////data/db.sqlite3 HOST=0.0.0.0 PORT=8000
 VOLUME /data
 
 EXPOSE 8000

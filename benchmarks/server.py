@@ -1,4 +1,4 @@
-"""gunicorn as configured, with two workers, on a database of its own."""
+"""docker/serve with two processes, on a database of its own."""
 
 import contextlib
 import os
@@ -34,12 +34,12 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        command = ["-m", "gunicorn", "messaging_app.wsgi", "--bind", f"127.0.0.1:{self.port}"]
-        command += ["--workers", str(WORKERS), "--access-logfile", os.devnull]
+        variables = {"PORT": str(self.port), "WORKERS": str(WORKERS)}
         self.process = subprocess.Popen(
-            [sys.executable, *command, "--log-level", "warning"],
+            [sys.executable, "-m", "messaging_app.serve"],
             cwd=BASE_DIR,
-            env=environment(database_url),
+            env=environment(database_url) | variables,
+            stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
         while True:

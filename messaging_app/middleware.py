@@ -10,7 +10,10 @@ from django.utils.log import log_response
 
 JSON = "application/json"
 LENGTH_REQUIRED = "Send the body with a Content-Length."
-TOO_LARGE = f"A body has at most {settings.API_REQUEST_MAX_BYTES} bytes."
+TOO_LARGE = "A body has at most {} bytes."
+TOO_LONG = "A path and its query string have at most {} bytes."
+TOO_SLOW = "The body did not arrive within {} seconds."
+BUSY = "The server is busy. Try again in a few seconds."
 UNAVAILABLE = "The database is not available. Try again in a few seconds."
 RETRY_AFTER_SECONDS = 5
 POSTGRES_READ_ONLY = "25006"
@@ -53,7 +56,7 @@ class ApiMiddleware:
         limit = settings.API_REQUEST_MAX_BYTES
         # int() refuses a number of thousands of digits.
         if len(length) > len(str(limit)) or int(length) > limit:
-            return set_error(HttpResponse(status=413), TOO_LARGE)
+            return set_error(HttpResponse(status=413), TOO_LARGE.format(limit))
         if not request.META.get("QUERY_STRING", "").isascii():
             # Django would decode it in one way for the filters and in another for the cache key.
             return set_error(HttpResponse(status=400), "Percent-encode the query string.")

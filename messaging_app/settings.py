@@ -26,6 +26,11 @@ ALLOWED_HOSTS = env.host_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
 ROOT_URLCONF = "messaging_app.urls"
 WSGI_APPLICATION = "messaging_app.wsgi.application"
+# What docker/serve starts. Each of the THREADS of a process has a connection to the database.
+HOST = os.environ.get("HOST", "127.0.0.1")
+PORT = env.integer("PORT", 8000, 1, 65_535)
+WORKERS = env.integer("WORKERS", 2, 1, 100)
+THREADS = env.integer("THREADS", 4, 1, 100)
 
 INSTALLED_APPS = [
     "messaging_app.apps.AdminConfig",
@@ -190,7 +195,7 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_RENDERER_CLASSES": ["chats.rest.renderers.JSONRenderer"],
 }
 
-API_REQUEST_MAX_BYTES = 1024 * 1024
+API_REQUEST_MAX_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 CORS_ALLOWED_ORIGINS = env.origin_list("CORS_ALLOWED_ORIGINS")
 if DEBUG and not CORS_ALLOWED_ORIGINS:

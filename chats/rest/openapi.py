@@ -16,7 +16,7 @@ from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
 
 from chats.rest.exceptions import INSTRUCTIONS
 from chats.rest.idempotency import KEY_PARAMETER
-from messaging_app.middleware import LENGTH_REQUIRED, TOO_LARGE, UNAVAILABLE
+from messaging_app.middleware import LENGTH_REQUIRED, TOO_LARGE, TOO_LONG, TOO_SLOW, UNAVAILABLE
 
 ETAG = '"1f0d5c2b8e7a4936b1c2d3e4f5a69788"'
 STRING = {"type": "string"}
@@ -80,7 +80,6 @@ INVALID = {
     "Parameter": {"page_siz": ["There is no such parameter here; the nearest is “page_size”."]},
     "Body": {"detail": "The body is not JSON: unexpected end of data: line 1 column 2 (char 1)."},
 }
-TOO_LONG = "<html>… Request Line is too large (10036 &gt; 8190) …</html>"
 THROTTLED = "Request was throttled. Expected available in 30 seconds."
 RESPONSES = {
     "304": {"description": "The client's copy is current.", "headers": refer("headers", "ETag")},
@@ -98,13 +97,14 @@ RESPONSES = {
     ),
     "404": error("No such object, or you may not see it; the response is the same.", "Not found."),
     "406": error("The client does not accept JSON.", INSTRUCTIONS[NotAcceptable]),
+    "408": error("The body takes longer than 30 seconds to arrive.", TOO_SLOW.format(30)),
     "411": error("The body has no `Content-Length`.", LENGTH_REQUIRED),
     "412": error("`If-Match` or `If-Unmodified-Since` does not hold.", "Precondition Failed"),
-    "413": error("The body is larger than 1 MiB.", TOO_LARGE),
-    "414": respond("Path and query are over 8,000 bytes.", STRING, "text/html", example=TOO_LONG),
+    "413": error("The body is larger than 1 MiB.", TOO_LARGE.format(1024 * 1024)),
+    "414": error("Path and query string are over 8,000 bytes.", TOO_LONG.format(8_000)),
     "415": error("The `Content-Type` is not JSON.", INSTRUCTIONS[UnsupportedMediaType]),
     "429": error("Too many requests of this kind.", THROTTLED, "Retry-After"),
-    "503": error("The database is unavailable.", UNAVAILABLE, "Retry-After"),
+    "503": error("The database is unavailable, or the server is busy.", UNAVAILABLE, "Retry-After"),
 }
 
 
@@ -172,13 +172,15 @@ class AutoSchema(SpectacularAutoSchema):
 
     def get_errors(self, operation):
         """The declared errors, and those implied by method, path and parameters."""
-        errors = {"400", "406", "411", "413"} | operation["responses"].keys() & RESPONSES.keys()
-        errors |= {"304", "412"} if self.method == "GET" else {"503"}
+        errors = {"400", "406", "411", "413", "503"} | operation[
+            "responses"
+        ].keys() & RESPONSES.keys()
+        errors |= {"304", "412"} if self.method == "GET" else set()
         if "security" in operation:
-            errors |= {"401", "503"} if self.method == "GET" else {"401", "429"}
+            errors |= {"401"} if self.method == "GET" else {"401", "429"}
         names = {parameter.get("name") for parameter in operation["parameters"]}
         implied = {"404": "{" in self.path, "414": self._is_list_view(), "429": "search" in names}
-        implied |= {"415": "requestBody" in operation}
+        implied |= dict.fromkeys(["408", "415"], "requestBody" in operation)
         return errors | {status for status, is_implied in implied.items() if is_implied}
 
 

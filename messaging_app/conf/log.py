@@ -1,4 +1,5 @@
-"""Logs to standard error. A client's mistake is logged in one line at most."""
+"""Logs requests to standard output and errors to standard error. A client's mistake is one line at
+most."""
 
 from logging import LogRecord
 
@@ -16,9 +17,15 @@ LOGGING = {
         "drop_traceback": {"()": "django.utils.log.CallbackFilter", "callback": drop_traceback},
     },
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {correlation_id} {name} {message}", "style": "{"}
+        "line": {"format": "{asctime} {levelname} {correlation_id} {name} {message}", "style": "{"},
+        "message": {"format": "{message}", "style": "{"},
     },
     "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "formatter": "message",
+        },
         "stderr": {
             "class": "logging.StreamHandler",
             "formatter": "line",
@@ -31,8 +38,10 @@ LOGGING = {
         },
     },
     "loggers": {
+        "messaging_app.access_log": {"handlers": ["stdout"], "level": "INFO", "propagate": False},
         "django": {"handlers": ["stderr"], "level": "INFO"},
         "django.request": {"level": "ERROR"},
+        "_granian": {"handlers": ["stderr"], "propagate": False},
         # It quotes a header that it refuses.
         "django_guid": {"handlers": ["stderr"], "level": "ERROR"},
         # What a client did wrong, such as a false Host header.

@@ -16,8 +16,7 @@ Every path ends with a slash. Without it, `GET` is redirected, and any other met
 that names the right path. A method that a path does not support gets a 405. `HEAD` works \
 wherever `GET` does.
 
-The web server in front of the application returns a 414 for a path and query over 8,000 bytes, \
-and a 431 for headers that are too long. Both are in HTML.
+Headers of over 32 KiB in all, or over 100 of them, are a 431 with an empty body.
 """,
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",

@@ -1,4 +1,4 @@
-"""Two gunicorns behind HAProxy, on PostgreSQL with a synchronous standby, and Redis. Each on a
+"""Two web servers behind HAProxy, on PostgreSQL with a synchronous standby, and Redis. Each on a
 machine of its own."""
 
 import csv

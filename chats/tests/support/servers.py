@@ -130,13 +130,13 @@ def digest(url):
 
 
 class Server:
-    """gunicorn as configured. Requests go through the `session_class`."""
+    """docker/serve. Requests go through the `session_class`."""
 
     def __init__(self, database, folder, session_class, machine=LOCALHOST, **variables):
         self.database, self.session_class = database, session_class
         self.machine = machine
-        # The folder of the version that runs.
-        self.code = settings.BASE_DIR
+        # The folder of the version that runs, and the command that serves it.
+        self.code, self.command = settings.BASE_DIR, ["docker/serve"]
         names = [f"THROTTLE_{scope.upper()}" for scope in api_settings.DEFAULT_THROTTLE_RATES]
         self.usual_variables = {
             "DATABASE_URL": database.url,
@@ -147,23 +147,29 @@ class Server:
         self.access_log, self.error_log = folder / "access.log", folder / "error.log"
         # The part of the access log that was read.
         self.requests, self.bytes_read = [], 0
-        self.address = f"{machine.host}:{free_port()}"
+        self.port = free_port()
+        self.address = f"{machine.host}:{self.port}"
         self.site = f"http://{self.address}"
         self.url = f"{self.site}/api"
 
     def start(self, workers=2, threads=4, **variables):
         self.workers = workers
         self.is_as_usual = (workers, threads, variables) == (2, 4, {})
-        with self.error_log.open("a") as error_log:
+        variables = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOST": self.machine.host,
+            "PORT": str(self.port),
+            "WORKERS": str(workers),
+            "THREADS": str(threads),
+            **self.usual_variables,
+            **variables,
+        }
+        with self.access_log.open("a") as access_log, self.error_log.open("a") as error_log:
             self.process = subprocess.Popen(  # noqa: S603
-                [
-                    *self.machine.prefix,
-                    *(sys.executable, "-m", "gunicorn", "messaging_app.wsgi"),
-                    *("--bind", self.address, "--access-logfile", self.access_log),
-                    *("--workers", str(workers), "--threads", str(threads)),
-                ],
+                [*self.machine.prefix, *self.command],
                 cwd=self.code,
-                env=environment(**self.usual_variables | variables),
+                env=environment(**variables),
+                stdout=access_log,
                 stderr=error_log,
                 start_new_session=True,
             )
@@ -209,7 +215,8 @@ class Server:
             log.seek(self.bytes_read)
             lines = log.read().split(b"\n")[:-1]
         self.bytes_read += sum(len(line) + 1 for line in lines)
-        self.requests += map(json.loads, lines)
+        # E-mails are printed there too.
+        self.requests += [json.loads(line) for line in lines if line.startswith(b"{")]
         return self.requests
 
     def get_request(self, response):

@@ -95,7 +95,7 @@ class TestLogs:
         assert server.request("POST", "/api/token/", json=sign_in, timeout=9).status_code == 401
         refresh = {"refresh": alice.refresh}
         fresh = server.request("POST", "/api/token/refresh/", json=refresh, timeout=9).json()
-        # gunicorn itself responds to malformed requests, and would quote them.
+        # The web server itself responds to malformed requests.
         for garbage in (f"GET /?{secret} NONSENSE", f"GET / HTTP/1.1\r\nAuthorization {wrong}"):
             assert send_raw(server, f"{garbage}\r\n\r\n").startswith(b"HTTP/1.1 400")
         # The description has no 500.

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import subprocess
+import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.once, pytest.mark.machines]
 
 # The last release, which runs beside this one while machines are upgraded.
 PREVIOUS_VERSION = "a71403395908d310258e66c265b269d4327b2992"
+PREVIOUS_COMMAND = [sys.executable, "-m", "gunicorn", "messaging_app.wsgi"]
 WRITERS, FOLLOWERS = 4, 2
 # For the promotion, and until the program connects to the new primary. A machine that does not
 # respond is noticed after `tcp_user_timeout`, and by a new connection after `connect_timeout`.
@@ -210,9 +212,10 @@ def test_rolling_release_fails_no_request(cluster, people, path, previous_versio
     for web in cluster.webs:
         web.stop()
         web.code = previous_version
+        web.command = [*PREVIOUS_COMMAND, "--bind", web.address, "--workers", "2"]
         web.start(DATABASE_URL=cluster.primary.url)
         cluster.balancer.use(web)
-        web.code = settings.BASE_DIR
+        web.code, web.command = settings.BASE_DIR, ["docker/serve"]
     with traffic(people, path, has_keys=False) as running:
         for web in cluster.webs:
             cluster.restart(web)

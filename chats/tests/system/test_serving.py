@@ -1,0 +1,416 @@
+"""docker/serve: reloads, losses, slow clients, bodies that are refused, and what is not HTTP."""
+
+import fcntl
+import os
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection
+from pathlib import Path
+from threading import Event
+
+import pytest
+import requests
+from django.conf import settings
+
+from chats.tests.support.conformance import CheckedSession
+from chats.tests.support.senders import start_senders
+from chats.tests.support.servers import (
+    PASSWORD,
+    RESPONSE_SECONDS,
+    Database,
+    Server,
+    environment,
+    running,
+)
+from messaging_app.asgi import BODY_SECONDS, URL_MAX_BYTES
+from messaging_app.serve import HEAD_MAX_BYTES, HEAD_SECONDS
+
+MIGRATE = Path("/proc/sys/net/ipv4/tcp_migrate_req")
+GET = b"GET /api/ HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /api/token/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+# How long others may wait: none of the clients here holds up anybody.
+SOON_SECONDS = 10
+
+
+def get_children(pid):
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def get_worker_pids(server):
+    """Without the process with which multiprocessing counts what its processes share."""
+    pids = get_children(server.process.pid)
+    return {pid for pid in pids if b"resource_tracker" not in read_command(pid)}
+
+
+def read_command(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def receive_all(connection):
+    """What the server sends until it closes the connection."""
+    received = b""
+    while data := connection.recv(1 << 20):
+        received += data
+    return received
+
+
+def send_raw(server, data):
+    with server.connect() as connection:
+        connection.sendall(data)
+        return receive_all(connection)
+
+
+def check_others(server):
+    for path in ("/healthz", "/api/"):
+        assert server.request("GET", path, timeout=SOON_SECONDS).status_code == 200
+
+
+@pytest.fixture
+def _connections_migrate():
+    """The kernel gives connections that a process has not accepted to another one when it ends."""
+    try:
+        before = MIGRATE.read_text()
+        MIGRATE.write_text("1")
+    except OSError:
+        pytest.skip("Needs to set net.ipv4.tcp_migrate_req")
+    yield
+    MIGRATE.write_text(before)
+
+
+@pytest.fixture
+def own_server(tmp_path, static_files):
+    """One process with one thread."""
+    url = f"sqlite:///{tmp_path}/own.sqlite3"
+    server = Server(Database(tmp_path, url), tmp_path, CheckedSession, CACHE_URL="")
+    with running(server, workers=1, threads=1):
+        yield server
+
+
+@pytest.mark.usefixtures("_connections_migrate")
+def test_reload_fails_no_request(server):
+    """SIGHUP replaces the workers while people write, over kept connections and new ones."""
+    alice, bob = server.sign_up("alice"), server.sign_up("bob")
+    conversation_id = alice.start(bob).json()["conversation_id"]
+    stop = Event()
+    with ThreadPoolExecutor(6) as pool:
+        senders = start_senders(pool, [alice, bob] * 3, conversation_id, stop)
+        try:
+            before = get_worker_pids(server)
+            server.process.send_signal(signal.SIGHUP)
+            while before & get_worker_pids(server):
+                server.request("GET", "/healthz", headers={"Connection": "close"})
+        finally:
+            stop.set()
+    results = [sender.result() for sender in senders]
+    assert [(result.refused, result.lost) for result in results] == [([], None)] * 6
+    sent = sorted(body for result in results for body in result.acknowledged)
+    rows = alice.everything(f"/conversations/{conversation_id}/messages/", page_size=100)
+    assert sorted(row["message_body"] for row in rows) == sent
+
+
+@pytest.mark.once
+class TestLostWorkers:
+    def test_killed_worker_is_replaced(self, server):
+        before = get_worker_pids(server)
+        os.kill(min(before), signal.SIGKILL)
+        while min(before) in get_worker_pids(server):
+            # A connection that the worker had accepted is lost.
+            with suppress(requests.ConnectionError):
+                server.request("GET", "/healthz")
+        while len(get_worker_pids(server)) < server.workers:
+            check_others(server)
+        server.everywhere(lambda: server.request("GET", "/healthz"))
+
+    def test_supervisor_restarts_a_server_whose_workers_die_at_once(self, own_server, tmp_path):
+        """granian gives up, so that the supervisor notices."""
+        own_server.kill()
+        restarted = tmp_path / "restarted"
+        own_server.command = ["sh", "-c", f"until docker/serve; do touch {restarted}; done"]
+        own_server.start(workers=1)
+        while not restarted.exists():
+            # The worker is a child of the server, which is the child of the supervisor.
+            with suppress(FileNotFoundError, ProcessLookupError, ValueError):
+                [server] = get_children(own_server.process.pid)
+                for worker in get_children(server):
+                    os.kill(worker, signal.SIGKILL)
+        while not own_server.is_up():
+            pass
+
+
+@pytest.mark.once
+class TestStart:
+    def start(self, **variables):
+        return subprocess.run(
+            ["docker/serve"],  # noqa: S607
+            cwd=settings.BASE_DIR,
+            env=environment(**variables),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def test_port_in_use_is_refused(self, server):
+        second = self.start(HOST=server.machine.host, PORT=str(server.port))
+        assert second.returncode == 1
+        [line] = second.stderr.splitlines()
+        assert line.startswith(f"HOST={server.machine.host} PORT={server.port}: Address already in")
+
+    def test_bad_setting_is_refused_once(self):
+        done = self.start(WORKERS="many")
+        assert done.returncode == 1
+        assert done.stderr.count("WORKERS must be a whole number from 1 to 100.") == 1
+
+
+def test_threads_keep_their_database_connections(server):
+    if not server.database.is_postgres:
+        pytest.skip("PostgreSQL tells who is connected.")
+    person = server.sign_up("alice")
+    connected = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+
+    def get_pids():
+        server.everywhere(lambda: person.get("/users/me/"))
+        own = "AND pid <> pg_backend_pid()"
+        return {pid for (pid,) in server.database.execute(f"{connected} {own}")}
+
+    while len(get_pids()) < 2 * server.workers:
+        pass
+    before = get_pids()
+    for _ in range(50):
+        person.get("/users/me/")
+    after = get_pids()
+    assert before <= after
+    assert len(after) <= 4 * server.workers
+
+
+@pytest.mark.once
+class TestSlowClients:
+    def test_500_half_sent_heads_and_bodies_block_nobody_and_end(self, server):
+        with ExitStack() as stack:
+            heads, bodies = [
+                [stack.enter_context(server.connect()) for _ in range(500)] for _ in range(2)
+            ]
+            for connection in heads:
+                connection.sendall(GET)
+            for connection in bodies:
+                connection.sendall(POST + b"Content-Length: 100\r\n\r\n{")
+            for _ in range(10):
+                check_others(server)
+            begin = time.monotonic()
+            for connection in bodies:
+                assert receive_all(connection).startswith(b"HTTP/1.1 408 ")
+            for connection in heads:
+                assert receive_all(connection) == b""
+            assert time.monotonic() - begin < HEAD_SECONDS + BODY_SECONDS
+
+    def test_slow_readers_block_nobody(self, server):
+        """More of them than threads, each with a response of a megabyte."""
+        alice, bob = server.sign_up("alice"), server.sign_up("bob")
+        conversation_id = alice.start(bob).json()["conversation_id"]
+        for n in range(100):
+            assert alice.send(conversation_id, f"{n:05}" * 2_000).status_code == 201
+        target = f"GET /api/conversations/{conversation_id}/messages/?page_size=100"
+        authorization = f"Authorization: Bearer {alice.access}"
+        head = f"{target} HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n\r\n".encode()
+        with ExitStack() as stack:
+            for _ in range(40):
+                connection = stack.enter_context(closing(socket.socket()))
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+                connection.connect((server.machine.host, server.port))
+                connection.sendall(head)
+                assert connection.recv(15) == b"HTTP/1.1 200 OK"
+            for _ in range(10):
+                check_others(server)
+                alice.get("/users/me/")
+
+    def test_client_that_leaves_writes_nothing(self, server):
+        alice, bob = server.sign_up("alice"), server.sign_up("bob")
+        conversation_id = alice.start(bob).json()["conversation_id"]
+        target = f"POST /api/conversations/{conversation_id}/messages/"
+        head = (
+            f"{target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {alice.access}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+        )
+        for _ in range(20):
+            with server.connect() as connection:
+                connection.sendall(f'{head}{{"message_body": "Half"}}'.encode())
+        check_others(server)
+        assert alice.get(f"/conversations/{conversation_id}/messages/")["results"] == []
+
+
+@contextmanager
+def lock_writers(server):
+    """As another process that writes to SQLite does."""
+    with Path(f"{server.database.url.removeprefix('sqlite:///')}-queue").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.mark.once
+class TestBusyServer:
+    def test_health_checks_succeed_and_not_more_than_a_number_waits(self, own_server):
+        profile = {"email": "a@example.com", "first_name": "Ann", "last_name": "Adams"}
+        profile["password"] = PASSWORD
+        selector, response = selectors.DefaultSelector(), b""
+        with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+            with lock_writers(own_server):
+                writing = pool.submit(own_server.request, "POST", "/api/users/", json=profile)
+                while not response.startswith(b"HTTP/1.1 503 "):
+                    waiting = stack.enter_context(own_server.connect())
+                    waiting.sendall(GET + b"\r\n")
+                    selector.register(waiting, selectors.EVENT_READ)
+                    for key, _ in selector.select(0):
+                        # The first ones are responded to before the thread writes.
+                        response = key.fileobj.recv(1_000)
+                assert b"\r\nretry-after: 5\r\n" in response
+                health = own_server.request("GET", "/healthz", timeout=SOON_SECONDS)
+                assert health.status_code == 200
+                assert not writing.done()
+            assert writing.result().status_code == 201
+        check_others(own_server)
+
+    def test_writers_that_wait_leave_a_thread_to_others(self, own_server):
+        own_server.restart(workers=1, threads=4)
+        alice, bob = own_server.sign_up("alice"), own_server.sign_up("bob")
+        conversation_id = alice.start(bob).json()["conversation_id"]
+        with ThreadPoolExecutor(8) as pool:
+            with lock_writers(own_server):
+                sends = [pool.submit(alice.send, conversation_id, f"{n}") for n in range(8)]
+                for _ in range(20):
+                    check_others(own_server)
+                    alice.get("/conversations/")
+                assert not any(send.done() for send in sends)
+            assert [send.result().status_code for send in sends] == [201] * 8
+
+
+REFUSED = [
+    ("POST", "/api/conversations/", 401),
+    ("POST", "/api/nothing/", 404),
+    ("POST", "/api/", 405),
+    ("POST", "/api/token/verify/", 415),
+    ("POST", "/admin/login/", 403),
+]
+
+
+@pytest.mark.once
+class TestRefusedBodies:
+    """The response arrives, and its connection goes on, or says that it does not."""
+
+    @pytest.mark.parametrize("size", [30_000, 65_536, 1_000_000, 2_000_000, 10_000_000])
+    @pytest.mark.parametrize(("method", "path", "status"), REFUSED)
+    def test_connection_serves_the_next_request_or_is_closed(
+        self, server, method, path, status, size
+    ):
+        too_large = size > 1024 * 1024 and path.startswith("/api/")
+        self.send_twice(server, method, path, b"x" * size, 413 if too_large else status)
+
+    @pytest.mark.parametrize("size", [1, 100_000, 10_000_000])
+    def test_connection_is_closed_after_a_chunked_body(self, server, size):
+        self.send_twice(server, "POST", "/api/token/", iter([b"x" * size]), 411)
+
+    def send_twice(self, server, method, path, body, status):
+        with closing(HTTPConnection(server.address, timeout=RESPONSE_SECONDS)) as connection:
+            connection.request(method, path, body, {"Content-Type": "text/plain"})
+            response = connection.getresponse()
+            assert response.read()
+            assert response.status == status
+            if response.headers["Connection"] != "close":
+                # Not over a new connection, of which the client would know nothing.
+                connection.auto_open = False
+                connection.request("GET", "/healthz")
+                assert connection.getresponse().read()
+
+    def test_client_that_keeps_connections_alive_gets_no_error(self, server):
+        with server.session_class() as session:
+            for size in [100_000, 2_000_000, 10_000_000] * 5:
+                response = session.post(f"{server.url}/", b"x" * size, timeout=RESPONSE_SECONDS)
+                assert response.status_code == (405 if size == 100_000 else 413)
+                assert session.get(f"{server.site}/healthz", timeout=9).status_code == 200
+
+    def test_client_that_goes_on_sending_is_cut_off(self, server):
+        with server.connect() as connection:
+            connection.sendall(b"POST /api/ HTTP/1.1\r\nHost: localhost\r\n")
+            connection.sendall(b"Content-Length: 1000000000\r\n\r\n")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
+            with pytest.raises(OSError, match=r"reset by peer|Broken pipe"):
+                send_for_ever(connection)
+
+    def test_client_that_expects_to_be_refused_sends_no_body(self, server):
+        with server.connect() as connection:
+            head = POST + b"Content-Length: 2000000\r\nExpect: 100-continue\r\n\r\n"
+            connection.sendall(head)
+            assert connection.recv(1_000).startswith(b"HTTP/1.1 413 ")
+
+
+def send_for_ever(connection):
+    while True:
+        connection.sendall(b"x" * 1000)
+
+
+SECOND = b"DELETE /api/users/me/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LONG = b"a" * URL_MAX_BYTES
+
+
+@pytest.mark.once
+class TestRequestsThatAreNotAsTheyShouldBe:
+    @pytest.mark.parametrize(
+        ("data", "status"),
+        [
+            (POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+            (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345", 400),
+            (POST + b"Content-Length: 5, 5\r\n\r\n12345", 400),
+            (POST + b"Content-Length: +5\r\n\r\n12345", 400),
+            (POST + b"Content-Length: -1\r\n\r\n", 400),
+            (POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
+            (POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+            (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
+            (GET + b"Host\r\n\r\n", 400),
+            (b"GET /api/" + LONG + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+            (b"GET /api/?" + LONG + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+            (GET + b"".join(b"X-%d: 1\r\n" % n for n in range(100)) + b"\r\n", 431),
+            (GET + b"X: " + b"a" * 2 * HEAD_MAX_BYTES + b"\r\n\r\n", 431),
+        ],
+        ids=[
+            "both lengths",
+            "two lengths",
+            "list of lengths",
+            "plus",
+            "minus",
+            "unknown coding",
+            "space before the colon",
+            "TLS",
+            "header without a colon",
+            "path",
+            "query string",
+            "number of headers",
+            "size of headers",
+        ],
+    )
+    def test_one_response_closes_the_connection(self, server, data, status):
+        """What follows is not taken for a request."""
+        with server.connect() as connection:
+            with suppress(ConnectionError):
+                connection.sendall(data + SECOND)
+            response = receive_all(connection)
+        assert response.startswith(f"HTTP/1.1 {status} ".encode())
+        assert response.count(b"HTTP/1.1 ") == 1
+        assert b"\r\nconnection: close\r\n" in response
+
+    def test_pipelined_requests_get_responses_in_their_order(self, server):
+        paths = [b"/api/", b"/healthz", b"/api/nothing/"]
+        data = b"".join(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path for path in paths)
+        received = send_raw(server, data + GET + b"Connection: close\r\n\r\n")
+        assert re.findall(rb"HTTP/1.1 (\d+) ", received) == [b"200", b"200", b"404", b"200"]
+
+    def test_header_with_an_underscore_is_ignored(self, server):
+        """Or it would set what a proxy sets by the name with hyphens."""
+        header = b"X_Request_ID: 8f2a5c0e-3b1d-4f6a-9c7e-2d4b6a8c0e1f"
+        received = send_raw(server, GET + header + b"\r\nConnection: close\r\n\r\n")
+        assert received.startswith(b"HTTP/1.1 200 ")
+        assert b"8f2a5c0e" not in received
