@@ -17,6 +17,7 @@ BUSY = "The server is busy. Try again in a few seconds."
 UNAVAILABLE = "The database is not available. Try again in a few seconds."
 RETRY_AFTER_SECONDS = 5
 POSTGRES_READ_ONLY = "25006"
+JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 class ApiMiddleware:
@@ -43,6 +44,7 @@ class ApiMiddleware:
         ):
             set_error(response, HTTPStatus(response.status_code).phrase)
         response.headers.setdefault("Cache-Control", "private, no-cache")
+        response.headers.setdefault("Content-Security-Policy", JSON_POLICY)
         if is_head:
             response.content = b""
         return response

@@ -97,8 +97,15 @@ class TestHealth:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/admin/login/", "/api/", "/nothing/"])
-def test_every_response_has_a_content_security_policy(client, path):
+@pytest.mark.parametrize("path", ["/api/", "/api/nothing/", "/api/messages/"])
+def test_json_may_load_nothing(client, path):
+    policy = client.get(path).headers["Content-Security-Policy"]
+    assert policy == "default-src 'none'; frame-ancestors 'none'"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/admin/login/", "/api/docs/", "/nothing/"])
+def test_every_page_has_a_content_security_policy(client, path):
     policy = client.get(path).headers["Content-Security-Policy"]
     assert set(policy.split("; ")) == {
         "default-src 'self'",
