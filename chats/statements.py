@@ -12,7 +12,7 @@ All but the read states are compiled once from a queryset. Who takes part is wri
 `for_user()` alone.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from chats.clock import get_next_value
 from chats.models import Conversation, Participation, User
+from messaging_app.backends import PREPARED
 
 MAX_UNREAD_COUNT = 100
 # At most this many messages after `read_at` are examined; own and deleted ones among them do not
@@ -31,6 +32,8 @@ MAX_UNREAD_COUNT = 100
 MAX_UNREAD_SCANNED = 1_000
 
 ANY_KEY = UUID(int=0)
+CONVERSATION_ID, READ_AT = map(Participation._meta.get_field, ["conversation", "read_at"])
+Row = Sequence[Any]
 
 
 @cache
@@ -56,6 +59,11 @@ def compile_clock_update() -> str:
 
 
 @cache
+def compile_inbox() -> str:
+    return f"{get_sql(Conversation.objects.as_seen_by(ANY_KEY).latest_activity_first())} LIMIT %s"
+
+
+@cache
 def compile_clocks() -> str:
     conversations = Conversation.objects.for_user(ANY_KEY).order_by("pk")
     clocks = get_sql(conversations.values("conversation_id", "updated_at"))
@@ -67,7 +75,7 @@ def compile_clocks() -> str:
 
 
 READ_STATES = """
-    SELECT {columns}, (
+    SELECT participant.conversation_id, participant.read_at, (
         SELECT count(*) FROM (
             SELECT 1 FROM (
                 SELECT sender_id, message_body FROM chats_message message
@@ -123,10 +131,60 @@ def get_conversation(user: User, conversation_id: UUID, lock: bool = False) -> C
 
 
 def get_one(model: Any, sql: str, *keys: UUID) -> Any:
-    rows = list(model.objects.raw(sql, get_parameters(*keys)))
+    rows = fetch(sql, get_parameters(*keys))
     if not rows:
         raise model.DoesNotExist
-    return rows[0]
+    return build(model, rows[0])
+
+
+def fetch(sql: str, parameters: list) -> list[Row]:
+    """The rows as the database driver returns them."""
+    with connection.cursor() as cursor:
+        cursor.execute(PREPARED + sql, parameters)
+        return cursor.fetchall()
+
+
+def build(model: Any, row: Row) -> Any:
+    """The model instance of a row with all columns of its table, as `raw()` makes it."""
+    fields = model._meta.concrete_fields
+    names = [field.attname for field in fields]
+    return model.from_db(connection.alias, names, convert(row, *fields))
+
+
+def convert(row: Row, *fields: Any) -> list:
+    """The values of the fields: SQLite returns text for a datetime, for example."""
+    values = list(row)
+    for position, converter, column in get_converters(*fields):
+        values[position] = converter(values[position], column, connection)
+    return values
+
+
+@cache
+def get_converters(*fields: Any) -> list[tuple[int, Callable, Any]]:
+    columns = [field.get_col(field.model._meta.db_table) for field in fields]
+    return [
+        (position, converter, column)
+        for position, column in enumerate(columns)
+        for converter in (
+            *connection.ops.get_db_converters(column),
+            *column.get_db_converters(connection),
+        )
+    ]
+
+
+def get_inbox_rows(user: User, count: int) -> list[Row]:
+    """The first rows of the user's list of conversations, for build_inbox()."""
+    return fetch(compile_inbox(), [*get_parameters(user.pk), count])
+
+
+def build_inbox(rows: list[Row]) -> list[Conversation]:
+    """What `as_seen_by()` returns."""
+    conversations = []
+    for *columns, read_at in rows:
+        conversation = build(Conversation, columns)
+        [conversation.read_at] = convert([read_at], READ_AT)
+        conversations.append(conversation)
+    return conversations
 
 
 def move_clock(conversation: Conversation, user: User) -> datetime:
@@ -139,7 +197,8 @@ def move_clock(conversation: Conversation, user: User) -> datetime:
     updated_at = get_next_value(conversation.updated_at, timezone.now())
     clock = Conversation._meta.get_field("updated_at").get_db_prep_value(updated_at, connection)
     with connection.cursor() as cursor:
-        cursor.execute(compile_clock_update(), [clock, *get_parameters(user.pk, conversation.pk)])
+        parameters = [clock, *get_parameters(user.pk, conversation.pk)]
+        cursor.execute(PREPARED + compile_clock_update(), parameters)
         if not cursor.rowcount:
             raise Conversation.DoesNotExist
     return updated_at
@@ -148,18 +207,16 @@ def move_clock(conversation: Conversation, user: User) -> datetime:
 def get_read_states(user: User, conversation_ids: Collection[UUID]) -> dict[UUID, ReadState]:
     """Returns `{conversation_id: ReadState}`. Conversations in which the user does not take part
     are left out."""
-    columns = ", ".join(f"participant.{field.column}" for field in Participation._meta.fields)
     keys = ", ".join(["%s"] * len(conversation_ids))
     limits = [MAX_UNREAD_SCANNED, MAX_UNREAD_COUNT]
-    rows: Any = Participation.objects.raw(
-        READ_STATES.format(columns=columns, keys=keys),
-        [*limits, *get_parameters(user.pk, *conversation_ids)],
-    )
-    return {row.conversation_id: ReadState(row.read_at, row.unread_count) for row in rows}
+    parameters = [*limits, *get_parameters(user.pk, *conversation_ids)]
+    states = {}
+    for *columns, unread_count in fetch(READ_STATES.format(keys=keys), parameters):
+        conversation_id, read_at = convert(columns, CONVERSATION_ID, READ_AT)
+        states[conversation_id] = ReadState(read_at, unread_count)
+    return states
 
 
 def get_clocks(user: User) -> Clocks:
-    with connection.cursor() as cursor:
-        cursor.execute(compile_clocks(), get_parameters(user.pk))
-        number, digest = cursor.fetchone()
-        return Clocks(number, digest or "")
+    [(number, digest)] = fetch(compile_clocks(), get_parameters(user.pk))
+    return Clocks(number, digest or "")

@@ -38,7 +38,7 @@ POSTGRES_OPTIONS = {
     "keepalives_interval": 1,
     "keepalives_count": 2,
     "tcp_user_timeout": 5_000,
-    # A connection prepares a statement when it runs it for the second time.
+    # Allows messaging_app/backends/postgres/ to prepare statements.
     "server_side_binding": True,
     "prepare_threshold": 1,
 }

@@ -25,6 +25,7 @@ from chats.services import (
     start,
 )
 from chats.tests.conftest import PASSWORD
+from messaging_app.backends import PREPARED
 
 TABLES = {
     "chats_user": "user",
@@ -40,7 +41,7 @@ row_locks = pytest.mark.skipif(
 def get_statements(call):
     with CaptureQueriesContext(connection) as queries:
         call()
-    return [query["sql"] for query in queries]
+    return [query["sql"].removeprefix(PREPARED) for query in queries]
 
 
 def describe(sql):

@@ -4,17 +4,20 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from chats.models import Conversation, Participation, User
 from chats.services import leave, send, start
 from chats.statements import (
+    build_inbox,
     get_clocks,
     get_conversation,
+    get_inbox_rows,
     get_read_states,
     get_user,
     move_clock,
 )
+from messaging_app.backends import PREPARED
 
 
 @pytest.fixture(params=["participant", "former participant", "outsider"])
@@ -108,3 +111,32 @@ def test_deleted_user_takes_part_in_nothing(conversation, db):
         get_conversation(nobody, conversation.pk)
     assert get_clocks(nobody).number == 0
     assert get_read_states(nobody, [conversation.pk]) == {}
+
+
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_inbox_is_what_the_orm_returns(user, count):
+    expected = Conversation.objects.as_seen_by(user).latest_activity_first()[:count]
+    found = build_inbox(get_inbox_rows(user, count))
+    assert [get_columns(row) | {"read_at": row.read_at} for row in found] == [
+        get_columns(row) | {"read_at": row.read_at} for row in expected
+    ]
+
+
+def test_user_has_every_column(alice):
+    assert get_columns(get_user(str(alice.pk))) == get_columns(User.objects.get(pk=alice.pk))
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each statement anew.")
+def test_postgres_plans_pages_anew_each_time(api, alice, conversation):
+    """With a plan for an average conversation, a page of a long one reads its whole history."""
+    client = api(alice)
+    path = f"/api/conversations/{conversation.pk}/messages/"
+    for n in range(8):
+        for parameters in ({}, {"sent_at_after": f"2026-01-0{n + 1}T00:00:00Z"}):
+            assert client.get(path, parameters).status_code == 200
+            assert client.get("/api/messages/", parameters).status_code == 200
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement, generic_plans + custom_plans FROM pg_prepared_statements")
+        prepared = dict(cursor.fetchall())
+    assert prepared
+    assert all(statement.startswith(PREPARED) for statement in prepared)

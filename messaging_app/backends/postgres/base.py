@@ -4,6 +4,8 @@ from typing import Any
 import psycopg
 from django.db.backends.postgresql import base
 
+from messaging_app.backends import PREPARED
+
 HEALTHY_SECONDS = 1
 # For the response to a health check.
 HEALTH_CHECK_SECONDS = 5
@@ -28,6 +30,18 @@ class Connection(psycopg.Connection):
             raise
 
 
+class Cursor(base.ServerBindingCursor):
+    """Prepares only the statements that say so, and reads their rows in binary form.
+
+    PostgreSQL plans a prepared statement for the average of its parameters. That of a page of
+    messages then reads the whole history of a long conversation.
+    """
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        prepare = isinstance(query, str) and query.startswith(PREPARED)
+        return super().execute(query, *args, **kwargs | {"prepare": prepare, "binary": prepare})
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's PostgreSQL backend, with a limit for each statement.
 
@@ -43,6 +57,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         if options := conn_params.get("options"):
             conn_params["options"] = f"{self.session_options} {options}"
+        if conn_params["cursor_factory"] is base.ServerBindingCursor:
+            conn_params["cursor_factory"] = Cursor
         return Connection.connect(**conn_params)
 
     def is_usable(self) -> bool:
