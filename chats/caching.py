@@ -25,7 +25,7 @@ from chats.serializers import (
     ShownConversation,
     serialize,
 )
-from chats.statements import Clocks, ReadState, get_read_states
+from chats.statements import ReadState, get_read_states
 
 CACHE_SECONDS = 60
 # Larger values are not stored. With the MAX_ENTRIES in settings.CACHES, local memory holds at most
@@ -39,9 +39,9 @@ def get_conversation_key(conversation: Conversation) -> str:
     return f"{JSON_VERSION}.{conversation.updated_at.isoformat()}"
 
 
-def get_inbox_key(user: User, clocks: Clocks) -> str:
-    key = f"{JSON_VERSION} {user.pk} {clocks.digest}"
-    return hashlib.sha256(key.encode()).hexdigest()
+def get_user_key(user: User, clocks: Any) -> str:
+    """`clocks`: of what a page shows to this user alone, as JSON values."""
+    return hashlib.sha256(orjson.dumps([JSON_VERSION, user.pk, clocks])).hexdigest()
 
 
 def cached_page(

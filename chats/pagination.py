@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from chats.models import Conversation
+from chats.statements import build_inbox
 
 EXAMPLE_CURSOR = "WzAsIjIwMjYtMTEtMjJUMTA6MzM6MzUuMTA5OTQzWiJd:mR3nT8xY0cVb"
 
@@ -131,7 +132,10 @@ class KeysetPagination(BasePagination):
 
 
 class ConversationPagination(KeysetPagination):
-    pass
+    def get_rows(self, queryset, count, view):
+        if view.first_rows is None:
+            return super().get_rows(queryset, count, view)
+        return build_inbox(view.first_rows)
 
 
 class MessagePagination(KeysetPagination):

@@ -181,7 +181,7 @@ def send(
     actor: User,
     message_id: uuid.UUID | None = None,
 ) -> tuple[Message, bool]:
-    """Returns the message and whether it is new.
+    """Returns the message and whether it is new. Of `conversation` only the key is read.
 
     With a `message_id` that exists it returns that one, or raises IdempotencyKeyReused if it was
     sent with another body. Raises Conversation.DoesNotExist if `actor` is not a participant.

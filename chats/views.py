@@ -4,7 +4,7 @@ from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.mixins import RetrieveModelMixin
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
@@ -16,8 +16,8 @@ from chats.caching import (
     get_conversation_key,
     get_detail,
     get_detail_of_new,
-    get_inbox_key,
     get_summaries,
+    get_user_key,
 )
 from chats.filters import ConversationFilter, ConversationMessageFilter, MessageFilter
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, prefetch_participants
@@ -45,7 +45,7 @@ from chats.serializers import (
     TitleSerializer,
     describe_missing,
 )
-from chats.statements import get_clocks, get_conversation
+from chats.statements import get_clocks, get_conversation, get_inbox_rows
 
 LEFT = describe_error(
     "You have left the conversation that this key started.", NotFound.default_detail
@@ -74,9 +74,18 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     filterset_class = ConversationFilter
     pagination_class = ConversationPagination
     lookup_value_converter = "uuid"
+    # Of the first page, if it was not filtered.
+    first_rows = None
 
     def get_queryset(self):
         return Conversation.objects.as_seen_by(self.request.user).latest_activity_first()
+
+    def list(self, request, *args, **kwargs):
+        if not request.query_params.keys() <= {"page_size"}:
+            return super().list(request)
+        count = self.paginator.get_page_size(request) + 1
+        self.first_rows = get_inbox_rows(request.user, count)
+        return cached_page(request, get_user_key(request.user, self.first_rows), super().list)
 
     def paginate_queryset(self, queryset):
         return get_summaries(self.request.user, super().paginate_queryset(queryset))
@@ -226,7 +235,7 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
         return self.clocks.number > MANY_CONVERSATIONS
 
     def get_list_key(self):
-        return get_inbox_key(self.request.user, self.clocks)
+        return get_user_key(self.request.user, self.clocks.digest)
 
     def list(self, request, *args, **kwargs):
         return cached_page(request, self.get_list_key(), super().list)
@@ -299,8 +308,8 @@ class ConversationMessageViewSet(MessageViewSet):
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
-        # For these three actions, `get_queryset()` checks the membership.
-        if self.action not in {"retrieve", "partial_update", "destroy"}:
+        # For the others, `create()` and `get_queryset()` check the membership.
+        if self.action not in {"create", "retrieve", "partial_update", "destroy"}:
             self.conversation = get_conversation(request.user, kwargs["conversation_pk"])
 
     def get_messages(self):
@@ -318,8 +327,14 @@ class ConversationMessageViewSet(MessageViewSet):
     def create(self, request, *args, **kwargs):
         """`message_body` is stored exactly as it is sent. It must contain something other than
         white space, and no NUL character."""
-        message_body = read_body(request, MessageBodySerializer)["message_body"]
-        return self.send(self.conversation, message_body)
+        conversation_id = kwargs["conversation_pk"]
+        try:
+            message_body = read_body(request, MessageBodySerializer)["message_body"]
+            return self.send(Conversation(pk=conversation_id), message_body)
+        except APIException:
+            # An outsider gets a 404, whatever the body.
+            get_conversation(request.user, conversation_id)
+            raise
 
 
 @contextmanager

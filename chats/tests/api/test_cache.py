@@ -225,7 +225,7 @@ def get_keys(user, conversation):
     started = runpy.run_path(caching.__file__)
     return {
         started["get_conversation_key"](conversation),
-        started["get_inbox_key"](user, get_clocks(user)),
+        started["get_user_key"](user, get_clocks(user).digest),
     }
 
 
