@@ -1,18 +1,19 @@
 """`python -m benchmarks`: make the data, measure, and write the results.
 
-Each headline operation takes turns with a bare view, which returns as many bytes behind the same
-middleware. The result is the ratio of the two, because machines differ.
+Each headline operation takes turns with the yardstick, a fresh Django project's view of as many
+bytes under gunicorn. The result is the ratio of the two, because machines differ.
 """
 
 import argparse
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median, quantiles
 
 import django
 
-from benchmarks.server import Server, environment
+from benchmarks.server import environment, serve, serve_commit, serve_yardstick
 
 FOLDER = Path(__file__).resolve().parent
 SIZES = (1_000, 100_000, 1_000_000)
@@ -32,13 +33,24 @@ def main():
     parser.add_argument(
         "--only", nargs="+", default=[""], help="measure only operations whose names contain these"
     )
+    parser.add_argument("--before", help="a commit that takes turns with this version")
+    parser.add_argument(
+        "--before-command", default="docker/serve", help="what serves that commit at $PORT"
+    )
     options = parser.parse_args()
     url = prepare(options)
-    with Server(url) as server:
-        results = measure(server, options)
+    with ExitStack() as stack:
+        servers = {"now": stack.enter_context(serve(url))}
+        memory = servers["now"].get_memory()
+        if options.before:
+            before = serve_commit(options.before, options.before_command, url)
+            servers["before"] = stack.enter_context(before)
+        yardstick = stack.enter_context(serve_yardstick())
+        results = measure(servers, yardstick, options)
     if options.only != [""]:
         return
-    with Server(url) as server:
+    results["memory"] = {"the start": memory, **results["memory"]}
+    with serve(url) as server:
         results["memory"] |= measure_worst_pages(server)
     path = FOLDER / f"results.{options.database}.json"
     path.write_text(json.dumps(results, indent=1) + "\n")
@@ -63,12 +75,13 @@ def prepare(options):
     return url
 
 
-def measure(server, options):
+def measure(servers, yardstick, options):
     from benchmarks.operations import get_growing, get_headlines
 
     def is_chosen(name):
         return any(part in name for part in options.only)
 
+    server, seconds = servers["now"], options.seconds
     headlines = [each for each in get_headlines() if is_chosen(each.name)]
     growing = {
         name: chosen
@@ -77,22 +90,31 @@ def measure(server, options):
     }
     sends = [n for n in SEND_CONNECTIONS if is_chosen(f"{n} connections: send")]
     return {
-        "headlines": {each.name: compare(server, each, options.seconds) for each in headlines},
-        "growth": {name: grow(server, name, growing[name], options.seconds) for name in growing},
-        "sends": time_sends(server, sends, SEND_FACTOR * options.seconds),
+        "headlines": {each.name: compare(servers, yardstick, each, seconds) for each in headlines},
+        "growth": {name: grow(server, name, growing[name], seconds) for name in growing},
+        "sends": time_sends(server, sends, SEND_FACTOR * seconds),
         "memory": {"all operations": server.get_memory()},
     }
 
 
-def compare(server, operation, seconds):
-    bare = operation.get_bare(server)
-    rounds = [[server.load(each, seconds) for each in (bare, operation)] for _ in range(ROUNDS)]
-    result = {
-        "ratio": round(median(own.per_second / bare.per_second for bare, own in rounds), 3),
-        "per_second": round(median(own.per_second for _, own in rounds)),
-        "bare_per_second": round(median(bare.per_second for bare, _ in rounds)),
-    }
-    print(f"{operation.name:50}", *result.values(), flush=True)
+def compare(servers, yardstick, operation, seconds):
+    """Requests a second of each server, and their ratio to those of the yardstick.
+
+    Of these, the 90th percentile of the rounds counts: gunicorn often gives nearly all connections
+    to one of its processes.
+    """
+    bare, bare_rates = operation.get_yardstick(servers["now"]), []
+    rates = {label: [] for label in servers}
+    for _ in range(ROUNDS):
+        bare_rates.append(yardstick.load(bare, seconds).per_second)
+        for label, server in servers.items():
+            rates[label].append(server.load(operation, seconds).per_second)
+    bare_rate = quantiles(bare_rates, n=10)[-1]
+    result = {"yardstick": round(bare_rate)}
+    for label in servers:
+        rate = median(rates[label])
+        result[label] = {"per_second": round(rate), "ratio": round(rate / bare_rate, 3)}
+    print(f"{operation.name:50}", result, flush=True)
     return result
 
 

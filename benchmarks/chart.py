@@ -19,7 +19,9 @@ def draw(ratios):
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}">',
         f"<style>{STYLE}</style>",
-        text(LEFT, height - 8, "Throughput relative to a bare Django view (1.0 is equal)"),
+        text(
+            LEFT, height - 8, "Throughput relative to a fresh Django project's view (1.0 is equal)"
+        ),
     ]
     for row, name in enumerate(names):
         lines.append(text(LEFT - 10, TOP + ROW * row + 17, name, "name"))

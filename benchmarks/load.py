@@ -1,14 +1,10 @@
 """The load: one request after another on each of several connections."""
 
-import re
 import selectors
 import socket
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
-from itertools import chain
 from time import perf_counter
-
-WHOSE = b"GET /api/bare/0/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @dataclass
@@ -44,26 +40,6 @@ class Connection:
         if self.length is None or len(self.received) < self.length:
             return None
         return int(self.received[9:12])
-
-    def get_worker(self):
-        self.send(WHOSE)
-        while not self.receive():
-            pass
-        return re.search(rb"X-Worker: (\d+)", self.received)[1]
-
-
-def connect_evenly(port, connections, workers):
-    """The same number of connections to each worker, which would otherwise keep what it happened to
-    accept: six of eight, for example."""
-    kept = defaultdict(list)
-    while sum(map(len, kept.values())) < connections:
-        connection = Connection(port)
-        mine = kept[connection.get_worker()]
-        if len(mine) < connections // workers:
-            mine.append(connection)
-        else:
-            connection.socket.close()
-    return list(chain.from_iterable(kept.values()))
 
 
 def run(connections, get_request, seconds):

@@ -41,13 +41,13 @@ class Operation:
         """The headers and the body of one response."""
         return server.get(self.path.replace("{n}", "000000"), self.token)
 
-    def get_bare(self, server):
-        """The request for a bare response of the same size."""
+    def get_yardstick(self, server):
+        """The yardstick's request for a response of the same size."""
         if self.body is not None:
             size = 300
         else:
             size = 0 if self.status == 304 else len(self.get(server)[1])
-        return Operation("bare", f"/api/bare/{size}/", self.user)
+        return Operation("yardstick", f"/{size}/")
 
     def get_requests(self, server):
         """A function that returns the next request."""

@@ -1,4 +1,4 @@
-"""docker/serve with two processes, on a database of its own."""
+"""The servers that are measured. Each has two processes."""
 
 import contextlib
 import os
@@ -6,47 +6,74 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from benchmarks.load import connect_evenly, run
+from benchmarks.load import Connection, run
 
 WORKERS = 2
 CONNECTIONS = 8
 BASE_DIR = Path(__file__).resolve().parent.parent
+YARDSTICK_COMMAND = (
+    f"gunicorn fresh.wsgi --worker-class gthread --workers {WORKERS} --threads 4 "
+    "--bind 127.0.0.1:$PORT --log-level warning"
+)
+YARDSTICK_VIEW = """
+from django.http import HttpResponse
+from django.urls import path
+
+def respond(request, size):
+    return HttpResponse(b"x" * size, content_type="application/json")
+
+urlpatterns = [path("<int:size>/", respond)]
+"""
 
 
 def environment(database_url):
     throttles = ("SIGN_IN", "REGISTER", "RESET", "WRITE", "SEARCH", "REFRESH")
     return {
         **os.environ,
-        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+        "DJANGO_SETTINGS_MODULE": "messaging_app.settings",
         "SECRET_KEY": "only-for-benchmarks-00000000000000000000000000000000000",
         "DATABASE_URL": database_url,
         "CACHE_URL": "",
+        "WORKERS": str(WORKERS),
         **{f"THROTTLE_{name}": "off" for name in throttles},
     }
 
 
 class Server:
-    def __init__(self, database_url):
+    """Runs a shell command, which listens at $PORT, until the end of the `with` block."""
+
+    def __init__(self, command, folder, variables):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        variables = {"PORT": str(self.port), "WORKERS": str(WORKERS)}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "messaging_app.serve"],
-            cwd=BASE_DIR,
-            env=environment(database_url) | variables,
+            ["/bin/sh", "-c", f"exec {command}"],
+            cwd=folder,
+            env={**variables, "PATH": path, "PORT": str(self.port)},
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-        while True:
-            with contextlib.suppress(OSError), urlopen(f"{self.url}/healthz") as response:
-                if response.status == 200:
-                    break
+        while not self.is_up():
             time.sleep(0.1)
+
+    def is_up(self):
+        try:
+            urlopen(f"{self.url}/healthz")
+        except HTTPError:
+            # The yardstick has no such page.
+            return True
+        except OSError:
+            return False
+        return True
 
     def __enter__(self):
         return self
@@ -64,16 +91,51 @@ class Server:
     def get_memory(self):
         """The resident memory of each worker, in MiB."""
         task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [
+        statuses = [Path(f"/proc/{pid}/status") for pid in task.read_text().split()]
+        sizes = [
             round(int(line.split()[1]) / 1024)
-            for pid in task.read_text().split()
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            for status in statuses
+            for line in status.read_text().splitlines()
             if line.startswith("VmRSS")
         ]
+        # Smaller ones are not workers: multiprocessing has a process of its own.
+        return sorted(sizes)[-WORKERS:]
 
     def load(self, operation, seconds, connections=CONNECTIONS):
         get_request = operation.get_requests(self)
-        load = run(connect_evenly(self.port, connections, WORKERS), get_request, seconds)
+        load = run([Connection(self.port) for _ in range(connections)], get_request, seconds)
         if set(load.statuses) != {operation.status}:
             raise SystemExit(f"{operation.name} returned {load.statuses}.")
         return load
+
+
+@contextlib.contextmanager
+def serve_yardstick():
+    """What a user would have otherwise: a fresh Django project with one view, under gunicorn."""
+    from django.core.management import call_command
+
+    with TemporaryDirectory() as folder:
+        call_command("startproject", "fresh", folder)
+        project = Path(folder) / "fresh"
+        (project / "urls.py").write_text(YARDSTICK_VIEW)
+        with (project / "settings.py").open("a") as settings:
+            settings.write("DEBUG, ALLOWED_HOSTS = False, ['127.0.0.1']\n")
+        variables = os.environ | {"DJANGO_SETTINGS_MODULE": "fresh.settings"}
+        with Server(YARDSTICK_COMMAND, folder, variables) as server:
+            yield server
+
+
+def serve(database_url):
+    return Server("docker/serve", BASE_DIR, environment(database_url))
+
+
+@contextlib.contextmanager
+def serve_commit(commit, command, database_url):
+    """The program as it was at the commit."""
+    with TemporaryDirectory() as folder:
+        archive = ["git", "-C", BASE_DIR, "archive", commit]
+        files = subprocess.run(archive, check=True, capture_output=True).stdout
+        with tarfile.open(fileobj=BytesIO(files)) as tar:
+            tar.extractall(folder, filter="data")
+        with Server(command, folder, environment(database_url)) as server:
+            yield server
