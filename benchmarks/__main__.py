@@ -1,7 +1,7 @@
 """`python -m benchmarks`: make the data, measure, and write the results.
 
-Each headline operation takes turns with the yardstick, a fresh Django project's view of as many
-bytes under gunicorn. The result is the ratio of the two, because machines differ.
+Each headline operation takes turns with the yardstick: a fresh Django project under gunicorn, with
+a view that returns as many bytes. The result is the ratio of the two, because machines differ.
 """
 
 import argparse

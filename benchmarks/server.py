@@ -63,6 +63,8 @@ class Server:
             start_new_session=True,
         )
         while not self.is_up():
+            if self.process.poll() is not None:
+                raise SystemExit(f"{command} has ended.")
             time.sleep(0.1)
 
     def is_up(self):
@@ -111,7 +113,7 @@ class Server:
 
 @contextlib.contextmanager
 def serve_yardstick():
-    """What a user would have otherwise: a fresh Django project with one view, under gunicorn."""
+    """A fresh Django project with one view, under gunicorn."""
     from django.core.management import call_command
 
     with TemporaryDirectory() as folder:

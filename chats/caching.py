@@ -39,9 +39,10 @@ def get_conversation_key(conversation: Conversation) -> str:
     return f"{JSON_VERSION}.{conversation.updated_at.isoformat()}"
 
 
-def get_user_key(user: User, clocks: Any) -> str:
-    """`clocks`: of what a page shows to this user alone, as JSON values."""
-    return hashlib.sha256(orjson.dumps([JSON_VERSION, user.pk, clocks])).hexdigest()
+def get_user_key(user: User, state: Any) -> str:
+    """`state` changes whenever the user's page does: the rows of the inbox, or the digest of the
+    clocks."""
+    return hashlib.sha256(orjson.dumps([JSON_VERSION, user.pk, state])).hexdigest()
 
 
 def cached_page(

@@ -74,7 +74,7 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     filterset_class = ConversationFilter
     pagination_class = ConversationPagination
     lookup_value_converter = "uuid"
-    # Of the first page, if it was not filtered.
+    # The rows of an unfiltered first page, once they are read.
     first_rows = None
 
     def get_queryset(self):
@@ -308,7 +308,7 @@ class ConversationMessageViewSet(MessageViewSet):
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
-        # For the others, `create()` and `get_queryset()` check the membership.
+        # For these, `create()` and `get_queryset()` check the membership.
         if self.action not in {"create", "retrieve", "partial_update", "destroy"}:
             self.conversation = get_conversation(request.user, kwargs["conversation_pk"])
 

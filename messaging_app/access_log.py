@@ -2,18 +2,21 @@ import json
 import logging
 import os
 import time
-from typing import Any
+
+from messaging_app.adapter import Response, Scope
 
 logger = logging.getLogger(__name__)
 
 
-def log_access(scope: dict[str, Any], response: Any, seconds: float) -> None:
-    """Log a JSON line, without the query string, in which people search for text, and with no
-    request header but the User-Agent."""
-    request_headers, headers = dict(scope["headers"]), dict(response.headers)
+def log_access(scope: Scope, response: Response, seconds: float) -> None:
+    """Log the request as a line of JSON.
+
+    The query string is left out, because it contains search texts. Of the headers, only the
+    User-Agent is logged.
+    """
     line = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "request_id": headers.get("X-Request-ID"),
+        "request_id": dict(response.headers).get("X-Request-ID"),
         "address": scope["client"][0],
         "method": scope["method"],
         "path": scope["path"],
@@ -21,6 +24,6 @@ def log_access(scope: dict[str, Any], response: Any, seconds: float) -> None:
         "bytes": len(response.body),
         "milliseconds": round(1_000 * seconds, 3),
         "pid": os.getpid(),
-        "user_agent": request_headers.get(b"user-agent", b"").decode("latin-1"),
+        "user_agent": dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1"),
     }
     logger.info("%s", json.dumps(line))

@@ -6,60 +6,61 @@ and the event loop sends the response. So clients that send or read slowly do no
 
 import asyncio
 import json
-import os
 import signal
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import asynccontextmanager
 from tempfile import SpooledTemporaryFile
 from time import perf_counter
-from typing import IO, Any, NamedTuple
-from urllib.parse import unquote_to_bytes
+from typing import IO, Any
 from uuid import uuid4
 
 from django.conf import settings
 
 from messaging_app.access_log import log_access
-from messaging_app.middleware import BUSY, JSON, RETRY_AFTER_SECONDS, TOO_LONG, TOO_SLOW
-from messaging_app.wsgi import application as wsgi_application
+from messaging_app.adapter import Response, Scope, build_environ, call_application
+from messaging_app.middleware import (
+    BODY_MAX_SECONDS,
+    BUSY,
+    JSON,
+    RETRY_AFTER_SECONDS,
+    TOO_LONG,
+    TOO_SLOW,
+    URL_MAX_BYTES,
+)
 
-Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-# messaging_app/serve.py has the limits for the whole head.
-URL_MAX_BYTES = 8_000
-BODY_SECONDS = 30
-# A longer body is in a file while it arrives.
+# A longer body is kept in a file.
 BODY_MEMORY_BYTES = 64 * 1024
-# How many requests wait for a thread at most, in a process, and how long those that write do.
+# Of reads, and of writes, in each process: how many wait for a thread at most, and how long.
 MAX_WAITING = 500
 WAITING_SECONDS = 30
-# What is read of a body that was refused, so that its client gets the response.
+# How much of a refused body is read. A client that is still sending could lose the response.
 REFUSED_BODY_BYTES = 16 * 1024 * 1024
 REFUSED_BODY_SECONDS = 5
-# A longer response is sent in parts. A client that takes longer for one of them is disconnected.
+# A longer response is sent in parts. If a part is not taken in time, the rest is dropped.
 PART_BYTES = 64 * 1024
 PART_SECONDS = 30
-# What the clients of a process have not taken yet of such responses.
+# The total size of such responses in progress, in each process. Beyond it, a large read is a 503.
 MAX_UNSENT_BYTES = 64 * 1024 * 1024
-# After SIGTERM, responses say `Connection: close` for so long before the server closes connections.
+# For this long after SIGTERM, responses say `Connection: close`. Then the server stops.
 CLOSING_SECONDS = 2
 
 
-class Response(NamedTuple):
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
 class RefusedError(Exception):
+    """A response that does not come from the WSGI application."""
+
     def __init__(self, status: int, detail: str, *headers: tuple[str, str]) -> None:
         body = json.dumps({"detail": detail}).encode()
-        length = str(len(body))
-        common = [("Content-Type", JSON), ("Content-Length", length), ("X-Request-ID", uuid4().hex)]
+        common = [
+            ("Content-Type", JSON),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Request-ID", uuid4().hex),
+        ]
         self.response = Response(status, [*common, *headers], body)
 
 
@@ -67,48 +68,45 @@ class ClientLeftError(Exception):
     pass
 
 
-class Threads:
-    """A pool of threads. All but one may write at the same time, because writers wait for each
-    other, and for standbys of the database."""
+class Lane:
+    """At most `count` requests run at the same time, and MAX_WAITING others wait."""
 
     def __init__(self, count: int) -> None:
-        self.executor = ThreadPoolExecutor(count)
-        self.writers = asyncio.Semaphore(max(1, count - 1))
-        self.unfinished, self.limit = 0, count + MAX_WAITING
+        self.free, self.waiting = asyncio.Semaphore(count), 0
 
-    async def run(self, environ: dict[str, Any]) -> Response:
-        """The response of the WSGI application. Raises RefusedError if too many wait."""
-        if self.unfinished >= self.limit:
-            raise busy()
-        self.unfinished += 1
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Raises RefusedError."""
+        if self.free.locked():
+            await self.wait()
+        else:
+            await self.free.acquire()
         try:
-            if environ["REQUEST_METHOD"] in SAFE_METHODS:
-                return await self.run_wsgi(environ)
-            return await self.write(environ)
+            yield
         finally:
-            self.unfinished -= 1
+            self.free.release()
 
-    async def write(self, environ: dict[str, Any]) -> Response:
+    async def wait(self) -> None:
+        if self.waiting >= MAX_WAITING:
+            raise busy()
+        self.waiting += 1
         try:
             async with asyncio.timeout(WAITING_SECONDS):
-                await self.writers.acquire()
+                await self.free.acquire()
         except TimeoutError:
             raise busy() from None
-        try:
-            return await self.run_wsgi(environ)
         finally:
-            self.writers.release()
-
-    async def run_wsgi(self, environ: dict[str, Any]) -> Response:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, run_wsgi, environ)
+            self.waiting -= 1
 
 
 class Application:
     def __init__(self) -> None:
-        self.threads = Threads(settings.THREADS)
-        # Responds while all others are busy.
-        self.health_thread = Threads(1)
+        self.threads = ThreadPoolExecutor(settings.THREADS)
+        self.reads = Lane(settings.THREADS)
+        # Writes wait for each other, and for standbys. They leave a thread to reads.
+        self.writes = Lane(max(1, settings.THREADS - 1))
+        # Health checks succeed while all other threads are busy.
+        self.health_thread, self.health_checks = ThreadPoolExecutor(1), Lane(1)
         self.unsent_bytes = 0
         self.is_closing = False
 
@@ -126,26 +124,21 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     def close(self) -> None:
-        """Have clients open new connections, to another process, before the server stops.
-
-        A request that a client sends while the server closes its connection gets no response.
-        """
+        """Ask clients to reconnect before the server stops. A request sent on a connection that is
+        being closed is lost."""
         self.is_closing = True
-        # On SIGINT the server does what it would have done on SIGTERM.
+        # This handler replaced the server's for SIGTERM. SIGINT still has it.
         loop = asyncio.get_running_loop()
-        loop.call_later(CLOSING_SECONDS, lambda: os.kill(os.getpid(), signal.SIGINT))
+        loop.call_later(CLOSING_SECONDS, signal.raise_signal, signal.SIGINT)
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin = perf_counter()
-        threads = self.health_thread if scope["path"] == "/healthz" else self.threads
         is_whole = False
         with SpooledTemporaryFile(BODY_MEMORY_BYTES) as body:
             try:
                 check_url(scope)
                 is_whole = await read_body(scope, receive, body)
-                response = await threads.run(build_environ(scope, body))
-                if len(response.body) > PART_BYTES and self.unsent_bytes > MAX_UNSENT_BYTES:
-                    raise busy()
+                response = await self.run(scope, body)
             except RefusedError as error:
                 response = error.response
             except ClientLeftError:
@@ -153,16 +146,32 @@ class Application:
         if self.is_closing or not is_whole:
             response.headers.append(("Connection", "close"))
         try:
-            await self.send_response(response, send)
+            await self.send(response, send)
         except TimeoutError:
-            # The server closes a connection on which a response is not complete.
+            # The connection ends with the response incomplete.
             return
         finally:
             log_access(scope, response, perf_counter() - begin)
         if not is_whole:
             await discard_body(receive)
 
-    async def send_response(self, response: Response, send: Send) -> None:
+    async def run(self, scope: Scope, body: IO[bytes]) -> Response:
+        """The response of the WSGI application. Raises RefusedError."""
+        threads = self.threads
+        is_read = scope["method"] in SAFE_METHODS
+        lane = self.reads if is_read else self.writes
+        if scope["path"] == "/healthz":
+            threads, lane = self.health_thread, self.health_checks
+        environ = build_environ(scope, body)
+        async with lane.turn():
+            loop = asyncio.get_running_loop()
+            response = await loop.run_in_executor(threads, call_application, environ)
+        # Responses to writes are always sent: the change is already stored.
+        if is_read and len(response.body) > PART_BYTES and self.unsent_bytes > MAX_UNSENT_BYTES:
+            raise busy()
+        return response
+
+    async def send(self, response: Response, send: Send) -> None:
         """Raises TimeoutError."""
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
@@ -170,18 +179,21 @@ class Application:
         ]
         start = {"type": "http.response.start", "status": response.status, "headers": headers}
         await send(start)
-        body, length = response.body, len(response.body)
-        if length > PART_BYTES:
-            self.unsent_bytes += length
-            try:
-                for position in range(0, length, PART_BYTES):
-                    part = body[position : position + PART_BYTES]
-                    async with asyncio.timeout(PART_SECONDS):
-                        await send({"type": "http.response.body", "body": part, "more_body": True})
-            finally:
-                self.unsent_bytes -= length
-            body = b""
-        await send({"type": "http.response.body", "body": body})
+        if len(response.body) > PART_BYTES:
+            await self.send_in_parts(response.body, send)
+        else:
+            await send({"type": "http.response.body", "body": response.body})
+
+    async def send_in_parts(self, body: bytes, send: Send) -> None:
+        self.unsent_bytes += len(body)
+        try:
+            for position in range(0, len(body), PART_BYTES):
+                part = body[position : position + PART_BYTES]
+                async with asyncio.timeout(PART_SECONDS):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+        finally:
+            self.unsent_bytes -= len(body)
+        await send({"type": "http.response.body", "body": b""})
 
 
 def busy() -> RefusedError:
@@ -190,24 +202,27 @@ def busy() -> RefusedError:
 
 def check_url(scope: Scope) -> None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > URL_MAX_BYTES:
-        raise RefusedError(414, TOO_LONG.format(URL_MAX_BYTES))
+        raise RefusedError(414, TOO_LONG)
 
 
 async def read_body(scope: Scope, receive: Receive, body: IO[bytes]) -> bool:
-    """Read the request's body into `body`. False if the program will refuse it unread."""
+    """Read the request's body into `body`. Returns False for a body that is chunked or too long: it
+    stays unread, and Django sees the headers and no body."""
     headers = dict(scope["headers"])
     length = int(headers.get(b"content-length", 0))
     if b"transfer-encoding" in headers or length > settings.API_REQUEST_MAX_BYTES:
         return False
+    if not length:
+        return True
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(BODY_MAX_SECONDS):
             while body.tell() < length:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientLeftError
                 body.write(message["body"])
     except TimeoutError:
-        raise RefusedError(408, TOO_SLOW.format(BODY_SECONDS)) from None
+        raise RefusedError(408, TOO_SLOW) from None
     body.seek(0)
     return True
 
@@ -223,51 +238,6 @@ async def discard_body(receive: Receive) -> None:
                 discarded += len(message["body"])
     except TimeoutError:
         return
-
-
-def build_environ(scope: Scope, body: IO[bytes]) -> dict[str, Any]:
-    """PEP 3333. Without headers that have an underscore in their name: `X_Forwarded_For` would
-    become the same variable as `X-Forwarded-For`."""
-    host, port = scope["server"]
-    environ = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_NAME": host,
-        "SERVER_PORT": str(port),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "REMOTE_ADDR": scope["client"][0],
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": body,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
-    for header, value in scope["headers"]:
-        if b"_" in header:
-            continue
-        name = header.decode("latin-1").upper().replace("-", "_")
-        if name not in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
-            name = f"HTTP_{name}"
-        text = value.decode("latin-1")
-        environ[name] = f"{environ[name]},{text}" if name in environ else text
-    return environ
-
-
-def run_wsgi(environ: dict[str, Any]) -> Response:
-    status, headers = "", []
-
-    def start_response(*arguments: Any) -> None:
-        nonlocal status, headers
-        status, headers = arguments[:2]
-
-    with closing(wsgi_application(environ, start_response)) as chunks:
-        body = b"".join(chunks)
-    code, _, _ = status.partition(" ")
-    return Response(int(code), headers, body)
 
 
 application = Application()

@@ -10,9 +10,12 @@ from django.utils.log import log_response
 
 JSON = "application/json"
 LENGTH_REQUIRED = "Send the body with a Content-Length."
-TOO_LARGE = "A body has at most {} bytes."
-TOO_LONG = "A path and its query string have at most {} bytes."
-TOO_SLOW = "The body did not arrive within {} seconds."
+TOO_LARGE = "A body has at most 1048576 bytes."
+# messaging_app/serve.py has the limits for the whole head.
+URL_MAX_BYTES = 8_000
+TOO_LONG = f"A path and its query string have at most {URL_MAX_BYTES} bytes."
+BODY_MAX_SECONDS = 30
+TOO_SLOW = f"The body did not arrive within {BODY_MAX_SECONDS} seconds."
 BUSY = "The server is busy. Try again in a few seconds."
 UNAVAILABLE = "The database is not available. Try again in a few seconds."
 RETRY_AFTER_SECONDS = 5
@@ -58,7 +61,7 @@ class ApiMiddleware:
         limit = settings.API_REQUEST_MAX_BYTES
         # int() refuses a number of thousands of digits.
         if len(length) > len(str(limit)) or int(length) > limit:
-            return set_error(HttpResponse(status=413), TOO_LARGE.format(limit))
+            return set_error(HttpResponse(status=413), TOO_LARGE)
         if not request.META.get("QUERY_STRING", "").isascii():
             # Django would decode it in one way for the filters and in another for the cache key.
             return set_error(HttpResponse(status=400), "Percent-encode the query string.")

@@ -1,5 +1,6 @@
-"""`docker/serve`: granian, with what the settings say of host, port, processes and threads."""
+"""Starts granian at HOST and PORT, with WORKERS processes."""
 
+import multiprocessing
 import os
 import resource
 import socket
@@ -12,18 +13,18 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 HEAD_MAX_BYTES = 32 * 1024
-# A client that has sent half of a head, or nothing, is disconnected after so long.
+# A connection is closed if no complete head arrives in this time.
 HEAD_SECONDS = 30
-# In each process. A connection is an open file.
+# In each process.
 MAX_CONNECTIONS = 10_000
-# Longer than any request takes; a client that reads slowly would hold up the end of its process.
+# After SIGTERM. Then requests in progress are lost: usually those of clients that read slowly.
 STOP_SECONDS = 45
 
 
 def main() -> None:
     check_port()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # A reload starts processes with the new settings, not as copies of this one.
+    multiprocessing.set_start_method("spawn")
     Granian(
         "messaging_app.asgi:application",
         address=settings.HOST,
@@ -33,7 +34,7 @@ def main() -> None:
         http=HTTPModes.http1,
         websockets=False,
         loop=Loops.uvloop,
-        backpressure=MAX_CONNECTIONS,
+        backpressure=min(MAX_CONNECTIONS, raise_file_limit() // 2),
         http1_settings=HTTP1Settings(
             header_read_timeout=HEAD_SECONDS * 1_000, max_buffer_size=HEAD_MAX_BYTES
         ),
@@ -44,8 +45,17 @@ def main() -> None:
     ).serve()
 
 
+def raise_file_limit() -> int:
+    """How many files a process may open. A connection is one, and a long body in progress is."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        return limit
+    return 2 * MAX_CONNECTIONS
+
+
 def check_port() -> None:
-    """granian would share the port with a server that has it already."""
+    """granian sets SO_REUSEPORT: two servers would share the port silently."""
     family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
     try:
         socket.create_server((settings.HOST, settings.PORT), family=family).close()

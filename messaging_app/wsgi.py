@@ -11,7 +11,7 @@ django_application = get_wsgi_application()
 DatabaseWrapper.session_options = (
     "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
 )
-# For a server that hangs, and cannot end a statement itself.
+# A server that hangs cannot end its statements, so the client does.
 Connection.max_seconds = 35
 
 

@@ -97,11 +97,11 @@ RESPONSES = {
     ),
     "404": error("No such object, or you may not see it; the response is the same.", "Not found."),
     "406": error("The client does not accept JSON.", INSTRUCTIONS[NotAcceptable]),
-    "408": error("The body takes longer than 30 seconds to arrive.", TOO_SLOW.format(30)),
+    "408": error("The body takes longer than 30 seconds to arrive.", TOO_SLOW),
     "411": error("The body has no `Content-Length`.", LENGTH_REQUIRED),
     "412": error("`If-Match` or `If-Unmodified-Since` does not hold.", "Precondition Failed"),
-    "413": error("The body is larger than 1 MiB.", TOO_LARGE.format(1024 * 1024)),
-    "414": error("Path and query string are over 8,000 bytes.", TOO_LONG.format(8_000)),
+    "413": error("The body is larger than 1 MiB.", TOO_LARGE),
+    "414": error("Path and query string are over 8,000 bytes.", TOO_LONG),
     "415": error("The `Content-Type` is not JSON.", INSTRUCTIONS[UnsupportedMediaType]),
     "429": error("Too many requests of this kind.", THROTTLED, "Retry-After"),
     "503": error("The database is unavailable, or the server is busy.", UNAVAILABLE, "Retry-After"),
@@ -172,14 +172,14 @@ class AutoSchema(SpectacularAutoSchema):
 
     def get_errors(self, operation):
         """The declared errors, and those implied by method, path and parameters."""
-        errors = {"400", "406", "411", "413", "503"} | operation[
-            "responses"
-        ].keys() & RESPONSES.keys()
-        errors |= {"304", "412"} if self.method == "GET" else set()
+        errors = operation["responses"].keys() & RESPONSES.keys()
+        errors |= {"400", "406", "411", "413", "414", "503"}
+        if self.method == "GET":
+            errors |= {"304", "412"}
         if "security" in operation:
             errors |= {"401"} if self.method == "GET" else {"401", "429"}
         names = {parameter.get("name") for parameter in operation["parameters"]}
-        implied = {"404": "{" in self.path, "414": self._is_list_view(), "429": "search" in names}
+        implied = {"404": "{" in self.path, "429": "search" in names}
         implied |= dict.fromkeys(["408", "415"], "requestBody" in operation)
         return errors | {status for status, is_implied in implied.items() if is_implied}
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 
 from chats.models import Conversation, Participation, User
@@ -122,11 +123,8 @@ def test_inbox_is_what_the_orm_returns(user, count):
     ]
 
 
-def test_user_has_every_column(alice):
-    assert get_columns(get_user(str(alice.pk))) == get_columns(User.objects.get(pk=alice.pk))
-
-
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans each statement anew.")
+@pytest.mark.skipif(settings.DATABASE_POOLER, reason="Behind a pooler nothing is prepared.")
 def test_postgres_plans_pages_anew_each_time(api, alice, conversation):
     """With a plan for an average conversation, a page of a long one reads its whole history."""
     client = api(alice)
@@ -136,7 +134,7 @@ def test_postgres_plans_pages_anew_each_time(api, alice, conversation):
             assert client.get(path, parameters).status_code == 200
             assert client.get("/api/messages/", parameters).status_code == 200
     with connection.cursor() as cursor:
-        cursor.execute("SELECT statement, generic_plans + custom_plans FROM pg_prepared_statements")
-        prepared = dict(cursor.fetchall())
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        prepared = [statement for (statement,) in cursor.fetchall()]
     assert prepared
     assert all(statement.startswith(PREPARED) for statement in prepared)

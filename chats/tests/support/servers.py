@@ -102,7 +102,14 @@ def free_port():
 
 
 def environment(**variables):
-    return {**os.environ, "SECRET_KEY": settings.SECRET_KEY, "DEBUG": "0", **variables}
+    return {
+        **os.environ,
+        # docker/serve takes the Python from there.
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "SECRET_KEY": settings.SECRET_KEY,
+        "DEBUG": "0",
+        **variables,
+    }
 
 
 def run(*arguments, **variables):
@@ -156,7 +163,6 @@ class Server:
         self.workers = workers
         self.is_as_usual = (workers, threads, variables) == (2, 4, {})
         variables = {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOST": self.machine.host,
             "PORT": str(self.port),
             "WORKERS": str(workers),

@@ -18,7 +18,7 @@ from django.db import connection
 from chats.tests.support.conformance import CheckedSession
 from chats.tests.support.machines import Machine
 from chats.tests.support.senders import start_senders
-from chats.tests.support.servers import PASSWORD, Database, Server, running
+from chats.tests.support.servers import PASSWORD, Database, Server, run, running
 from chats.tests.support.services import PostgresServer, RedisServer
 from messaging_app.backends.postgres.base import DatabaseWrapper
 from messaging_app.conf.databases import read_database
@@ -257,6 +257,36 @@ class TestPostgresIsLost:
     def is_unavailable(self, response):
         assert (response.status_code, response.text) == self.UNAVAILABLE
         assert response.headers["Retry-After"] == "5"
+
+
+SHOW_LIMITS = """
+from django.db import connection
+with connection.cursor() as cursor:
+    for name in ("statement_timeout", "idle_in_transaction_session_timeout", "tcp_user_timeout",
+                 "default_transaction_isolation", "jit"):
+        cursor.execute(f"SHOW {name}")
+        print(*cursor.fetchone())
+"""
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("start", "seconds"),
+    [("import messaging_app.wsgi", "30s"), ("", "0")],
+    ids=["server", "command"],
+)
+def test_sessions_have_limits_and_only_those_of_a_server_limit_statements(start, seconds):
+    service = PostgresServer()
+    service.start()
+    try:
+        service.execute("ALTER SYSTEM SET default_transaction_isolation = 'serializable'")
+        service.execute("SELECT pg_reload_conf()")
+        done = run("shell", "-v0", "-c", f"{start}{SHOW_LIMITS}", DATABASE_URL=service.url)
+    finally:
+        service.remove()
+    assert done.stdout.splitlines() == [seconds, seconds, "5000", "read committed", "off"], (
+        done.stderr
+    )
 
 
 @pytest.mark.once

@@ -31,15 +31,17 @@ class Connection(psycopg.Connection):
 
 
 class Cursor(base.ServerBindingCursor):
-    """Prepares only the statements that say so, and reads their rows in binary form.
+    """Prepares only the statements that say so, and reads rows in binary form, which is faster.
 
-    PostgreSQL plans a prepared statement for the average of its parameters. That of a page of
-    messages then reads the whole history of a long conversation.
+    After five runs PostgreSQL may plan a prepared statement for the average of its parameters. A
+    page of a long conversation then reads its whole history.
     """
 
-    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-        prepare = isinstance(query, str) and query.startswith(PREPARED)
-        return super().execute(query, *args, **kwargs | {"prepare": prepare, "binary": prepare})
+    def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
+        kwargs["prepare"] = isinstance(query, str) and query.startswith(PREPARED)
+        # Not without parameters: several statements in one have no binary form.
+        kwargs["binary"] = bool(params)
+        return super().execute(query, params, **kwargs)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -49,7 +51,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     connection to a server that no longer accepts writes.
     """
 
-    # Of each session, as in `options`, which override them. A pooler accepts none.
+    # Options of every session. Those in the settings override them. A pooler accepts none.
     session_options = ""
     healthy_until = 0.0
 

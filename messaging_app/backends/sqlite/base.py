@@ -15,9 +15,9 @@ TIMED_OUT = "Timed out in the queue of writers."
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's SQLite backend, with transactions that wait for each other in a queue.
 
-    SQLite itself sleeps and tries again, so that others may overtake a writer for seconds. The
-    queue is a lock (flock) on an empty file beside the database. The kernel releases it when its
-    process ends. OPTIONS["timeout"] holds for it too.
+    SQLite itself sleeps for longer and longer before it tries again, so that others may overtake a
+    writer for seconds. The queue is a lock (flock) on an empty file beside the database. The kernel
+    releases it when its process ends. OPTIONS["timeout"] holds for it too.
     """
 
     queue: "Queue | None" = None
@@ -59,38 +59,45 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 class Queue:
-    """One writer of each process tries to get the file's lock. The others wait for that one."""
+    """The writers of a process wait for each other. One of them tries to get the file's lock, which
+    the processes get in no fixed order."""
 
     locks: dict[str, Lock] = {}
+    file: int | None = None
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.lock = self.locks.setdefault(path, Lock())
 
     def enter(self, seconds: float) -> None:
-        """Raises OperationalError after `seconds`, or if the file cannot be opened."""
+        """Raises OperationalError after `seconds`, or if the file cannot be opened or locked."""
         deadline = monotonic() + seconds
         if not self.lock.acquire(timeout=seconds):
             raise OperationalError(TIMED_OUT)
         try:
             # Opened for reading, which is enough for flock(): another user may have created it.
-            self.file = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
+            self.file = file = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
+            while not lock_file(file):
+                if monotonic() > deadline:
+                    raise OperationalError(TIMED_OUT)
+                sleep(POLL_SECONDS)
         except OSError as error:
-            self.lock.release()
+            self.leave()
             raise OperationalError(f"The queue of writers cannot be entered: {error}") from error
-        while not self.lock_file():
-            if monotonic() > deadline:
-                self.leave()
-                raise OperationalError(TIMED_OUT)
-            sleep(POLL_SECONDS)
-
-    def lock_file(self) -> bool:
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        except BaseException:
+            self.leave()
+            raise
 
     def leave(self) -> None:
-        os.close(self.file)
+        if self.file is not None:
+            os.close(self.file)
         self.lock.release()
+
+
+def lock_file(file: int) -> bool:
+    """Whether the lock was free."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
