@@ -28,6 +28,8 @@ from chats.serializers import (
 from chats.statements import ReadState, get_read_states
 
 CACHE_SECONDS = 60
+# A cached inbox is put together from cached summaries, so a name may be as old as both together.
+INBOX_CACHE_SECONDS = SUMMARY_CACHE_SECONDS = 30
 # Larger values are not stored. With the MAX_ENTRIES in settings.CACHES, local memory holds at most
 # 63 MiB per process.
 MAX_BYTES = {"default": 64 * 1024, "summaries": 4 * 1024}
@@ -46,7 +48,10 @@ def get_user_key(user: User, state: Any) -> str:
 
 
 def cached_page(
-    request: Request, key_prefix: str, view: Callable[[Request], Response]
+    request: Request,
+    key_prefix: str,
+    view: Callable[[Request], Response],
+    seconds: int = CACHE_SECONDS,
 ) -> HttpResponse:
     """Django's `cache_page` around `view(request)`.
 
@@ -63,7 +68,7 @@ def cached_page(
         response.headers["Cache-Control"] = "public" if is_small else "private"
         return response
 
-    response = cache_page(CACHE_SECONDS, key_prefix=key_prefix)(render)(request)
+    response = cache_page(seconds, key_prefix=key_prefix)(render)(request)
     response.headers["Cache-Control"] = "private, no-cache"
     for header in ("Age", "Expires"):
         response.headers.pop(header, None)
@@ -89,7 +94,8 @@ def get_shared(
         values = dict(zip(missing, serialize_rows(list(missing.values())), strict=True))
         rendered = {key: orjson.dumps(value) for key, value in values.items()}
         small = {key: json for key, json in rendered.items() if len(json) <= MAX_BYTES[alias]}
-        caches[alias].set_many(small, CACHE_SECONDS)
+        seconds = SUMMARY_CACHE_SECONDS if alias == "summaries" else CACHE_SECONDS
+        caches[alias].set_many(small, seconds)
         found |= values
     return [found[key] for key in keys]
 

@@ -12,6 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from chats import services
 from chats.caching import (
+    INBOX_CACHE_SECONDS,
     cached_page,
     get_conversation_key,
     get_detail,
@@ -81,11 +82,13 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
         return Conversation.objects.as_seen_by(self.request.user).latest_activity_first()
 
     def list(self, request, *args, **kwargs):
-        if not request.query_params.keys() <= {"page_size"}:
+        parameters = request.query_params
+        if parameters.keys() - {"page_size"} or not parameters.get("page_size", "1").isdecimal():
             return super().list(request)
         count = self.paginator.get_page_size(request) + 1
         self.first_rows = get_inbox_rows(request.user, count)
-        return cached_page(request, get_user_key(request.user, self.first_rows), super().list)
+        key = get_user_key(request.user, self.first_rows)
+        return cached_page(request, key, super().list, INBOX_CACHE_SECONDS)
 
     def paginate_queryset(self, queryset):
         return get_summaries(self.request.user, super().paginate_queryset(queryset))

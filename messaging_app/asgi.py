@@ -5,15 +5,15 @@ and the event loop sends the response. So clients that send or read slowly do no
 """
 
 import asyncio
-import json
+import multiprocessing
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from time import perf_counter
 from typing import IO, Any
-from uuid import uuid4
 
 from django.conf import settings
 
@@ -22,11 +22,12 @@ from messaging_app.adapter import Response, Scope, build_environ, call_applicati
 from messaging_app.middleware import (
     BODY_MAX_SECONDS,
     BUSY,
-    JSON,
-    RETRY_AFTER_SECONDS,
+    CUT_OFF,
+    REFUSAL,
     TOO_LONG,
     TOO_SLOW,
     URL_MAX_BYTES,
+    RequestRefused,
 )
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -50,24 +51,6 @@ MAX_UNSENT_BYTES = 64 * 1024 * 1024
 CLOSING_SECONDS = 2
 
 
-class RefusedError(Exception):
-    """A response that does not come from the WSGI application."""
-
-    def __init__(self, status: int, detail: str, *headers: tuple[str, str]) -> None:
-        body = json.dumps({"detail": detail}).encode()
-        common = [
-            ("Content-Type", JSON),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),
-            ("X-Request-ID", uuid4().hex),
-        ]
-        self.response = Response(status, [*common, *headers], body)
-
-
-class ClientLeftError(Exception):
-    pass
-
-
 class Lane:
     """At most `count` requests run at the same time, and MAX_WAITING others wait."""
 
@@ -76,7 +59,7 @@ class Lane:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Raises RefusedError."""
+        """Raises RequestRefused."""
         if self.free.locked():
             await self.wait()
         else:
@@ -88,13 +71,13 @@ class Lane:
 
     async def wait(self) -> None:
         if self.waiting >= MAX_WAITING:
-            raise busy()
+            raise RequestRefused(503, BUSY)
         self.waiting += 1
         try:
             async with asyncio.timeout(WAITING_SECONDS):
                 await self.free.acquire()
         except TimeoutError:
-            raise busy() from None
+            raise RequestRefused(503, BUSY) from None
         finally:
             self.waiting -= 1
 
@@ -118,7 +101,11 @@ class Application:
 
     async def live(self, receive: Receive, send: Send) -> None:
         await receive()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.close)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.close)
+        if parent := multiprocessing.parent_process():
+            # It becomes readable when the main process is gone.
+            loop.add_reader(parent.sentinel, self.close)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -127,8 +114,10 @@ class Application:
         """Ask clients to reconnect before the server stops. A request sent on a connection that is
         being closed is lost."""
         self.is_closing = True
-        # This handler replaced the server's for SIGTERM. SIGINT still has it.
         loop = asyncio.get_running_loop()
+        if parent := multiprocessing.parent_process():
+            loop.remove_reader(parent.sentinel)
+        # This handler replaced the server's for SIGTERM. SIGINT still has it.
         loop.call_later(CLOSING_SECONDS, signal.raise_signal, signal.SIGINT)
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -139,10 +128,8 @@ class Application:
                 check_url(scope)
                 is_whole = await read_body(scope, receive, body)
                 response = await self.run(scope, body)
-            except RefusedError as error:
-                response = error.response
-            except ClientLeftError:
-                return
+            except RequestRefused as refusal:
+                response = await self.refuse(scope, refusal)
         if self.is_closing or not is_whole:
             response.headers.append(("Connection", "close"))
         try:
@@ -156,7 +143,7 @@ class Application:
             await discard_body(receive)
 
     async def run(self, scope: Scope, body: IO[bytes]) -> Response:
-        """The response of the WSGI application. Raises RefusedError."""
+        """The response of the WSGI application. Raises RequestRefused."""
         threads = self.threads
         is_read = scope["method"] in SAFE_METHODS
         lane = self.reads if is_read else self.writes
@@ -168,8 +155,14 @@ class Application:
             response = await loop.run_in_executor(threads, call_application, environ)
         # Responses to writes are always sent: the change is already stored.
         if is_read and len(response.body) > PART_BYTES and self.unsent_bytes > MAX_UNSENT_BYTES:
-            raise busy()
+            raise RequestRefused(503, BUSY)
         return response
+
+    async def refuse(self, scope: Scope, refusal: RequestRefused) -> Response:
+        """By the middleware, so that the response has the same headers as others."""
+        environ = build_environ(scope, BytesIO()) | {REFUSAL: refusal}
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.health_thread, call_application, environ)
 
     async def send(self, response: Response, send: Send) -> None:
         """Raises TimeoutError."""
@@ -196,13 +189,9 @@ class Application:
         await send({"type": "http.response.body", "body": b""})
 
 
-def busy() -> RefusedError:
-    return RefusedError(503, BUSY, ("Retry-After", str(RETRY_AFTER_SECONDS)))
-
-
 def check_url(scope: Scope) -> None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > URL_MAX_BYTES:
-        raise RefusedError(414, TOO_LONG)
+        raise RequestRefused(414, TOO_LONG)
 
 
 async def read_body(scope: Scope, receive: Receive, body: IO[bytes]) -> bool:
@@ -219,10 +208,10 @@ async def read_body(scope: Scope, receive: Receive, body: IO[bytes]) -> bool:
             while body.tell() < length:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise ClientLeftError
+                    raise RequestRefused(400, CUT_OFF)
                 body.write(message["body"])
     except TimeoutError:
-        raise RefusedError(408, TOO_SLOW) from None
+        raise RequestRefused(408, TOO_SLOW) from None
     body.seek(0)
     return True
 

@@ -16,10 +16,23 @@ URL_MAX_BYTES = 8_000
 TOO_LONG = f"A path and its query string have at most {URL_MAX_BYTES} bytes."
 BODY_MAX_SECONDS = 30
 TOO_SLOW = f"The body did not arrive within {BODY_MAX_SECONDS} seconds."
+CUT_OFF = "The body ended early."
 BUSY = "The server is busy. Try again in a few seconds."
 UNAVAILABLE = "The database is not available. Try again in a few seconds."
 RETRY_AFTER_SECONDS = 5
 POSTGRES_READ_ONLY = "25006"
+# The key in `request.META` of a RequestRefused.
+REFUSAL = "messaging_app.refusal"
+
+
+class RequestRefused(Exception):
+    """messaging_app/asgi.py does not let the request reach a view."""
+
+    def __init__(self, status, detail):
+        super().__init__(status, detail)
+        self.status, self.detail = status, detail
+
+
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -76,6 +89,8 @@ class ErrorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
+        if refusal := request.META.get(REFUSAL):
+            return refuse(refusal)
         values = [request.META.get("QUERY_STRING", ""), *request.COOKIES.values()]
         if not is_api(request) and any("\0" in value or "%00" in value for value in values):
             return bad_request("There is a NUL in the query string or in a cookie.")
@@ -97,6 +112,14 @@ def has_lost_server(exception):
     a pooler that reports more than one error because its server is gone."""
     sqlstate = getattr(exception.__cause__, "sqlstate", "")
     return isinstance(exception, InternalError) and sqlstate in {None, POSTGRES_READ_ONLY}
+
+
+def refuse(refusal):
+    response = set_error(HttpResponse(status=refusal.status), refusal.detail)
+    response.headers["Cache-Control"] = "no-store"
+    if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def bad_request(detail):

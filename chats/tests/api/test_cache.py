@@ -10,7 +10,7 @@ from django.db import connection
 from rest_framework_simplejwt.tokens import AccessToken
 
 from chats import caching
-from chats.caching import CACHE_SECONDS, MAX_BYTES
+from chats.caching import INBOX_CACHE_SECONDS, MAX_BYTES
 from chats.models import Conversation, Message, User
 from chats.serializers import ConversationSerializer, MessageSerializer, PublicProfileSerializer
 from chats.services import send, start
@@ -209,11 +209,15 @@ def test_a_changed_name_is_shown_after_a_minute(api, alice, bob, message, monkey
     User.objects.filter(pk=alice.pk).update(first_name="Alicia")
     now = time.time()
 
-    def get_at(seconds):
+    def get_at(seconds, **parameters):
         monkeypatch.setattr(time, "time", lambda: now + seconds)
-        return client.get(path)
+        return client.get(path, parameters)
 
-    assert get_at(CACHE_SECONDS - 5).json() == before
+    assert get_at(INBOX_CACHE_SECONDS - 5).json() == before
+    if path == CONVERSATIONS:
+        # Another page of the inbox is put together from the same summaries.
+        get_at(INBOX_CACHE_SECONDS - 1, page_size=9)
+        assert "Alicia" in get_at(61, page_size=9).content.decode()
     assert "Alicia" in get_at(61).content.decode()
 
 

@@ -131,6 +131,16 @@ class TestLostWorkers:
             check_responsive(own_server)
         own_server.everywhere(lambda: own_server.request("GET", "/healthz"))
 
+    def test_workers_end_with_the_main_process(self, own_server):
+        workers = get_worker_pids(own_server)
+        own_server.process.kill()
+        own_server.process.wait()
+        while any(b"spawn_main" in read_command(pid) for pid in workers):
+            # A new connection may be refused by now.
+            with suppress(requests.ConnectionError):
+                own_server.request("GET", "/healthz", headers={"Connection": "close"})
+        own_server.start(workers=1)
+
     def test_supervisor_restarts_a_server_whose_workers_die_at_once(self, own_server, tmp_path):
         """granian gives up, so that the supervisor notices."""
         own_server.kill()
@@ -209,7 +219,9 @@ class TestSlowClients:
                 check_responsive(server)
             begin = time.monotonic()
             for connection in bodies:
-                assert receive_all(connection).startswith(b"HTTP/1.1 408 ")
+                response = receive_all(connection)
+                assert response.startswith(b"HTTP/1.1 408 ")
+                assert b"\r\nx-request-id: " in response
             for connection in [*idle, *heads]:
                 assert receive_all(connection) == b""
             assert time.monotonic() - begin < HEAD_SECONDS + BODY_MAX_SECONDS
@@ -255,6 +267,10 @@ class TestSlowClients:
         for _ in range(20):
             with server.connect() as connection:
                 connection.sendall(f'{head}{{"message_body": "Half"}}'.encode())
+        with server.connect() as connection:
+            connection.sendall(f'{head}{{"message_body": "Half"}}'.encode())
+            connection.shutdown(socket.SHUT_WR)
+            assert receive_all(connection).startswith(b"HTTP/1.1 400 ")
         check_responsive(server)
         assert alice.get(f"/conversations/{conversation_id}/messages/")["results"] == []
 
@@ -435,6 +451,18 @@ class TestMalformedRequests:
         assert response.startswith(f"HTTP/1.1 {status} ".encode())
         assert response.count(b"HTTP/1.1 ") == 1
         assert b"\r\nconnection: close\r\n" in response
+
+    def test_refusal_has_the_headers_of_other_responses(self, server):
+        """So that a front end on another origin can read it."""
+        origin, request_id = "https://front.example", "8f2a5c0e-3b1d-4f6a-9c7e-2d4b6a8c0e1f"
+        server.restart(CORS_ALLOWED_ORIGINS=origin)
+        headers = {"Origin": origin, "X-Request-ID": request_id}
+        response = server.request("GET", f"/api/?{'a' * URL_MAX_BYTES}", headers=headers)
+        assert response.status_code == 414
+        assert response.headers["Access-Control-Allow-Origin"] == origin
+        assert response.headers["X-Request-ID"] == request_id
+        assert response.headers["Cache-Control"] == "no-store"
+        assert server.get_request(response)["status"] == 414
 
     def test_pipelined_requests_get_responses_in_their_order(self, server):
         paths = [b"/api/", b"/healthz", b"/api/nothing/"]

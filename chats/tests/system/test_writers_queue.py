@@ -1,5 +1,6 @@
 """SQLite's writers wait in a queue, which survives the loss of its first writer."""
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -115,6 +116,34 @@ def test_second_writer_of_a_process_waits_for_the_first(connect):
         write(second)
     first.rollback()
     write(second)
+
+
+def test_process_that_has_just_written_does_not_overtake(tmp_path):
+    path = str(tmp_path / "queue")
+    first, again, other = (Queue(path) for _ in range(3))
+    # As in another process.
+    other.lock = threading.Lock()
+    first.enter(1)
+    waiting = threading.Thread(target=other.enter, args=[60])
+    waiting.start()
+    while not is_locked(tmp_path / "queue-next"):
+        pass
+    first.leave()
+    with pytest.raises(OperationalError, match="Timed out in the queue of writers"):
+        again.enter(0.2)
+    waiting.join(60)
+    other.leave()
+    again.enter(1)
+    again.leave()
+
+
+def is_locked(path):
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @pytest.mark.parametrize("end", ["rollback", "close"])

@@ -16,8 +16,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """Django's SQLite backend, with transactions that wait for each other in a queue.
 
     SQLite itself sleeps for longer and longer before it tries again, so that others may overtake a
-    writer for seconds. The queue is a lock (flock) on an empty file beside the database. The kernel
-    releases it when its process ends. OPTIONS["timeout"] holds for it too.
+    writer for seconds. The queue is a lock (flock) on an empty file beside the database, which the
+    kernel releases when its process ends. OPTIONS["timeout"] holds for it too.
     """
 
     queue: "Queue | None" = None
@@ -59,28 +59,30 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 class Queue:
-    """The writers of a process wait for each other. One of them tries to get the file's lock, which
-    the processes get in no fixed order."""
+    """The writers of a process wait for each other. One of them waits for those of other processes.
+
+    A second file has the lock of the process whose turn is next. So a process that has just written
+    cannot overtake it.
+    """
 
     locks: dict[str, Lock] = {}
-    file: int | None = None
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.lock = self.locks.setdefault(path, Lock())
+        self.files: list[int] = []
 
     def enter(self, seconds: float) -> None:
-        """Raises OperationalError after `seconds`, or if the file cannot be opened or locked."""
+        """Raises OperationalError after `seconds`, or if a file cannot be opened or locked."""
         deadline = monotonic() + seconds
         if not self.lock.acquire(timeout=seconds):
             raise OperationalError(TIMED_OUT)
         try:
-            # Opened for reading, which is enough for flock(): another user may have created it.
-            self.file = file = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
-            while not lock_file(file):
-                if monotonic() > deadline:
-                    raise OperationalError(TIMED_OUT)
-                sleep(POLL_SECONDS)
+            for path in (f"{self.path}-next", self.path):
+                # Opened for reading, which is enough for flock(): another user may have created it.
+                self.files.append(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC))
+                wait_for_lock(self.files[-1], deadline)
+            os.close(self.files.pop(0))
         except OSError as error:
             self.leave()
             raise OperationalError(f"The queue of writers cannot be entered: {error}") from error
@@ -89,15 +91,16 @@ class Queue:
             raise
 
     def leave(self) -> None:
-        if self.file is not None:
-            os.close(self.file)
+        while self.files:
+            os.close(self.files.pop())
         self.lock.release()
 
 
-def lock_file(file: int) -> bool:
-    """Whether the lock was free."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def wait_for_lock(file: int, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic() > deadline:
+                raise OperationalError(TIMED_OUT) from None
+            sleep(POLL_SECONDS)
