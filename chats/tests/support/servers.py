@@ -237,10 +237,14 @@ class Server:
         while self.request("GET", "/readyz").status_code != 200:
             pass
 
-    def connect(self):
-        """A socket that is connected to it."""
-        host, port = self.address.split(":")
-        return socket.create_connection((host, int(port)), timeout=RESPONSE_SECONDS)
+    def connect(self, buffer_bytes=None):
+        """A socket that is connected to it, and receives into a buffer of this size."""
+        connection = socket.socket()
+        if buffer_bytes:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        connection.settimeout(RESPONSE_SECONDS)
+        connection.connect((self.machine.host, self.port))
+        return connection
 
     def restart(self, *arguments, **variables):
         self.kill()
