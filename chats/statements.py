@@ -59,10 +59,8 @@ def compile_clock_update() -> str:
 
 
 @cache
-def compile_inbox(count: int) -> str:
-    # PostgreSQL would plan a LIMIT that is a parameter anew each time.
-    rows = Conversation.objects.as_seen_by(ANY_KEY).latest_activity_first()[:count]
-    return get_sql(rows)
+def compile_inbox() -> str:
+    return f"{get_sql(Conversation.objects.as_seen_by(ANY_KEY).latest_activity_first())} LIMIT %s"
 
 
 @cache
@@ -176,7 +174,7 @@ def get_converters(*fields: Any) -> list[tuple[int, Callable, Any]]:
 
 def get_inbox_rows(user: User, count: int) -> list[Row]:
     """The first rows of the user's list of conversations, for build_inbox()."""
-    return fetch(compile_inbox(count), get_parameters(user.pk))
+    return fetch(compile_inbox(), [*get_parameters(user.pk), count])
 
 
 def build_inbox(rows: list[Row]) -> list[Conversation]:
