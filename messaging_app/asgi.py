@@ -7,9 +7,8 @@ and the event loop sends the response. So clients that send or read slowly do no
 import asyncio
 import multiprocessing
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from time import perf_counter
@@ -51,31 +50,19 @@ MAX_UNSENT_BYTES = 64 * 1024 * 1024
 CLOSING_SECONDS = 2
 
 
-class Lane:
-    """At most `count` requests run at the same time, and MAX_WAITING others wait."""
+class Lane(asyncio.Semaphore):
+    """Lets a number of requests run at the same time, and MAX_WAITING others wait."""
 
-    def __init__(self, count: int) -> None:
-        self.free, self.waiting = asyncio.Semaphore(count), 0
+    waiting = 0
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def __aenter__(self) -> None:
         """Raises RequestRefused."""
-        if self.free.locked():
-            await self.wait()
-        else:
-            await self.free.acquire()
-        try:
-            yield
-        finally:
-            self.free.release()
-
-    async def wait(self) -> None:
         if self.waiting >= MAX_WAITING:
             raise RequestRefused(503, BUSY)
         self.waiting += 1
         try:
             async with asyncio.timeout(WAITING_SECONDS):
-                await self.free.acquire()
+                await self.acquire()
         except TimeoutError:
             raise RequestRefused(503, BUSY) from None
         finally:
@@ -150,7 +137,7 @@ class Application:
         if scope["path"] == "/healthz":
             threads, lane = self.health_thread, self.health_checks
         environ = build_environ(scope, body)
-        async with lane.turn():
+        async with lane:
             loop = asyncio.get_running_loop()
             response = await loop.run_in_executor(threads, call_application, environ)
         # Responses to writes are always sent: the change is already stored.

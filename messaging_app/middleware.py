@@ -21,6 +21,7 @@ BUSY = "The server is busy. Try again in a few seconds."
 UNAVAILABLE = "The database is not available. Try again in a few seconds."
 RETRY_AFTER_SECONDS = 5
 POSTGRES_READ_ONLY = "25006"
+JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 # The key in `request.META` of a RequestRefused.
 REFUSAL = "messaging_app.refusal"
 
@@ -31,9 +32,6 @@ class RequestRefused(Exception):
     def __init__(self, status, detail):
         super().__init__(status, detail)
         self.status, self.detail = status, detail
-
-
-JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 class ApiMiddleware:

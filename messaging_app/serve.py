@@ -17,17 +17,16 @@ HEAD_MAX_BYTES = 32 * 1024
 HEAD_SECONDS = 30
 # In each process.
 MAX_CONNECTIONS = 10_000
-# After SIGTERM. Then requests in progress are lost: usually those of clients that read slowly.
+# After SIGTERM. Requests that take longer are cut off.
 STOP_SECONDS = 45
 
 
 def main() -> None:
-    check_port()
-    # A reload starts processes with the new settings, not as copies of this one.
+    # Not as copies of this process, which has loaded the settings.
     multiprocessing.set_start_method("spawn")
     Granian(
         "messaging_app.asgi:application",
-        address=settings.HOST,
+        address=get_free_address(),
         port=settings.PORT,
         interface=Interfaces.ASGI,
         workers=settings.WORKERS,
@@ -54,13 +53,17 @@ def raise_file_limit() -> int:
     return 2 * MAX_CONNECTIONS
 
 
-def check_port() -> None:
-    """granian sets SO_REUSEPORT: two servers would share the port silently."""
-    family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+def get_free_address() -> str:
+    """HOST's IP address. Exits if a server listens there: granian sets SO_REUSEPORT, so that both
+    would share the port silently."""
     try:
-        socket.create_server((settings.HOST, settings.PORT), family=family).close()
+        [(family, *_, address), *_] = socket.getaddrinfo(
+            settings.HOST, settings.PORT, type=socket.SOCK_STREAM
+        )
+        socket.create_server(address, family=family).close()
     except OSError as error:
         sys.exit(f"HOST={settings.HOST} PORT={settings.PORT}: {error.strerror}")
+    return str(address[0])
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ ALLOWED_HOSTS = env.host_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 ROOT_URLCONF = "messaging_app.urls"
 WSGI_APPLICATION = "messaging_app.wsgi.application"
 # What docker/serve starts. Each of the THREADS of a process has a connection to the database.
-HOST = env.ip_address("HOST", "127.0.0.1")
+HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = env.integer("PORT", 8000, 1, 65_535)
 WORKERS = env.integer("WORKERS", 2, 1, 100)
 THREADS = env.integer("THREADS", 4, 1, 100)

@@ -5,7 +5,6 @@ the variable is not set. It raises ImproperlyConfigured with a sentence that nam
 says what to write. The `parse_…` and `check_…` functions raise ValueError.
 """
 
-import ipaddress
 import os
 from collections.abc import Callable
 from typing import Any
@@ -31,10 +30,6 @@ def boolean(name: str, default: str = "0") -> bool:
 def integer(name: str, default: int, low: int, high: int) -> int:
     refusal = f"{name} must be a whole number from {low} to {high}."
     return read(name, str(default), lambda value: parse_integer(value, low, high), refusal)
-
-
-def ip_address(name: str, default: str) -> str:
-    return read(name, default, parse_ip_address, f"{name} must be an IP address such as 0.0.0.0.")
 
 
 def rate(name: str, default: str) -> str | None:
@@ -120,10 +115,6 @@ def parse_boolean(value: str) -> bool:
 def parse_integer(value: str, low: int, high: int) -> int:
     check(low <= int(value) <= high)
     return int(value)
-
-
-def parse_ip_address(value: str) -> str:
-    return str(ipaddress.ip_address(value))
 
 
 def parse_rate(value: str) -> str | None:

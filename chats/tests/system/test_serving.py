@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
@@ -176,6 +176,20 @@ class TestStart:
         [line] = second.stderr.splitlines()
         assert line.startswith(f"HOST={server.machine.host} PORT={server.port}: Address already in")
 
+    @pytest.mark.parametrize("host", ["nowhere.invalid", "127.0.0.1:80", "256.0.0.1"])
+    def test_host_that_has_no_address_is_refused(self, host):
+        done = self.start(HOST=host)
+        assert done.returncode == 1
+        [line] = done.stderr.splitlines()
+        assert line.startswith(f"HOST={host} PORT=8000: ")
+
+    @pytest.mark.parametrize(("host", "name"), [("localhost", "localhost"), ("::1", "[::1]")])
+    def test_host_may_be_a_name_or_ipv6(self, own_server, host, name):
+        own_server.kill()
+        own_server.url = f"http://{name}:{own_server.port}/api"
+        own_server.start(workers=1, HOST=host)
+        assert requests.get(f"{own_server.url}/", timeout=9).status_code == 200
+
     def test_bad_setting_is_refused_once(self):
         done = self.start(WORKERS="many")
         assert done.returncode == 1
@@ -207,16 +221,10 @@ def test_threads_keep_their_database_connections(server):
 class TestSlowClients:
     def test_they_block_nobody_and_do_not_last(self, server):
         """500 that have sent nothing, half of a head or half of a body, and ten that do not read.
-        That is more than threads, each with a response that no socket's buffer holds. Together they
-        stay under MAX_UNSENT_BYTES."""
+        That is more than threads. Together they stay under MAX_UNSENT_BYTES."""
         alice, bob = server.sign_up("alice"), server.sign_up("bob")
         conversation_id = alice.start(bob).json()["conversation_id"]
-        for _ in range(100):
-            # Six bytes for each character in JSON.
-            assert alice.send(conversation_id, "\1" * 10_000).status_code == 201
-        target = f"GET /api/conversations/{conversation_id}/messages/?page_size=100"
-        authorization = f"Authorization: Bearer {alice.access}"
-        page = f"{target} HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n\r\n".encode()
+        page = self.make_large_page(alice, conversation_id)
         with ExitStack() as stack:
             idle, heads, bodies, pages = [
                 [stack.enter_context(server.connect(4_096)) for _ in range(count)]
@@ -244,6 +252,29 @@ class TestSlowClients:
                 check_responsive(server)
             for connection in pages:
                 assert len(receive_all(connection)) < 5_000_000
+
+    def test_so_many_large_responses_are_in_progress_that_others_are_a_503(self, own_server):
+        alice, bob = own_server.sign_up("alice"), own_server.sign_up("bob")
+        conversation_id = alice.start(bob).json()["conversation_id"]
+        path = f"/conversations/{conversation_id}/messages/?page_size=100"
+        page = self.make_large_page(alice, conversation_id)
+        with ExitStack() as stack:
+            for _ in range(12):
+                connection = stack.enter_context(own_server.connect(4_096))
+                connection.sendall(page)
+                assert connection.recv(15) == b"HTTP/1.1 200 OK"
+            refused = alice.call("GET", path)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+            assert alice.get(path, search="nothing")["results"] == []
+
+    def make_large_page(self, person, conversation_id):
+        """The request for a page that no socket's buffer holds."""
+        for _ in range(100):
+            # Six bytes for each character in JSON.
+            assert person.send(conversation_id, "\1" * 10_000).status_code == 201
+        target = f"GET /api/conversations/{conversation_id}/messages/?page_size=100"
+        authorization = f"Authorization: Bearer {person.access}"
+        return f"{target} HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n\r\n".encode()
 
     def count_large(self, server):
         """A request is logged when its response is sent, or given up."""
@@ -315,6 +346,19 @@ class TestBusyServer:
         own_server.start(workers=1)
         [row] = alice.get(f"/conversations/{conversation_id}/messages/")["results"]
         assert row["message_body"] == "Hello"
+
+    def test_write_that_waits_too_long_is_a_503(self, own_server):
+        alice, bob = own_server.sign_up("alice"), own_server.sign_up("bob")
+        conversation_id = alice.start(bob).json()["conversation_id"]
+        with ThreadPoolExecutor(2) as pool:
+            with lock_writers(own_server):
+                sends = {pool.submit(alice.send, conversation_id, f"{n}") for n in range(2)}
+                done, running = wait(sends, return_when=FIRST_COMPLETED)
+            [refused] = [send.result() for send in done]
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+            assert [send.result().status_code for send in running] == [201]
+        rows = alice.get(f"/conversations/{conversation_id}/messages/")["results"]
+        assert len(rows) == 1
 
     def test_writers_that_wait_leave_a_thread_to_others(self, own_server):
         own_server.restart(workers=1, threads=4)
