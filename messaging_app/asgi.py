@@ -6,7 +6,9 @@ and the event loop sends the response. So clients that send or read slowly do no
 
 import asyncio
 import multiprocessing
+import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -28,6 +30,7 @@ from messaging_app.middleware import (
     URL_MAX_BYTES,
     RequestRefused,
 )
+from messaging_app.serve import LISTENER_FD
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -101,6 +104,7 @@ class Application:
         """Ask clients to reconnect before the server stops. A request sent on a connection that is
         being closed is lost."""
         self.is_closing = True
+        stop_listening()
         loop = asyncio.get_running_loop()
         if parent := multiprocessing.parent_process():
             loop.remove_reader(parent.sentinel)
@@ -174,6 +178,16 @@ class Application:
         finally:
             self.unsent_bytes -= len(body)
         await send({"type": "http.response.body", "body": b""})
+
+
+def stop_listening() -> None:
+    """Leave new connections to other processes, while the server still reads and responds.
+
+    It would fail without its socket. So it gets another one, to which nobody connects.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        unused.setblocking(False)
+        os.dup2(unused.fileno(), int(os.environ[LISTENER_FD]), inheritable=False)
 
 
 def check_url(scope: Scope) -> None:

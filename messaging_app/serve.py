@@ -5,29 +5,52 @@ import os
 import resource
 import socket
 import sys
+from typing import Any
 
 from django.conf import settings
-from granian import Granian
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from granian.server.mp import MPServer, WorkerProcess
 
 HEAD_MAX_BYTES = 32 * 1024
 # A connection is closed if no complete head arrives in this time.
 HEAD_SECONDS = 30
 # In each process.
 MAX_CONNECTIONS = 10_000
+# New connections that no process has accepted.
+BACKLOG = 1_024
+# The environment variable that tells workers the socket's file descriptor.
+LISTENER_FD = "LISTENER_FD"
 # After SIGTERM. Requests that take longer are cut off.
 STOP_SECONDS = 45
+
+
+class Server(MPServer):
+    """Keeps the socket of each worker for the one that replaces it: granian closes it, and with it
+    the connections that the worker had not accepted."""
+
+    def _init_shared_socket(self) -> None:
+        self.listeners = create_listeners()
+
+    def _spawn_worker(self, idx: int, *args: Any, **kwargs: Any) -> WorkerProcess:
+        self._ssp, self._sso = None, self.listeners[idx]
+        descriptor = self._sso.fileno()
+        self._shd = SocketHolder(descriptor, False, BACKLOG)  # type: ignore[call-arg, assignment]
+        os.environ[LISTENER_FD] = str(descriptor)
+        return super()._spawn_worker(idx, *args, **kwargs)
+
+    def _drop_shared_socket(self) -> None:
+        for listener in self.listeners:
+            listener.close()
 
 
 def main() -> None:
     # Not as copies of this process, which has loaded the settings.
     multiprocessing.set_start_method("spawn")
-    Granian(
+    Server(
         "messaging_app.asgi:application",
-        address=get_free_address(),
-        port=settings.PORT,
         interface=Interfaces.ASGI,
         workers=settings.WORKERS,
         http=HTTPModes.http1,
@@ -53,17 +76,20 @@ def raise_file_limit() -> int:
     return 2 * MAX_CONNECTIONS
 
 
-def get_free_address() -> str:
-    """HOST's IP address. Exits if a server listens there: granian sets SO_REUSEPORT, so that both
-    would share the port silently."""
+def create_listeners() -> list[socket.socket]:
+    """A socket for each worker, at HOST and PORT. Exits if another server listens there."""
     try:
         [(family, *_, address), *_] = socket.getaddrinfo(
             settings.HOST, settings.PORT, type=socket.SOCK_STREAM
         )
+        # Sockets that share a port would share it with another server silently.
         socket.create_server(address, family=family).close()
+        return [
+            socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True)
+            for _ in range(settings.WORKERS)
+        ]
     except OSError as error:
         sys.exit(f"HOST={settings.HOST} PORT={settings.PORT}: {error.strerror}")
-    return str(address[0])
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ from chats.tests.support.servers import (
 from messaging_app.middleware import BODY_MAX_SECONDS, URL_MAX_BYTES
 from messaging_app.serve import HEAD_MAX_BYTES, HEAD_SECONDS
 
-MIGRATE = Path("/proc/sys/net/ipv4/tcp_migrate_req")
 GET = b"GET /api/ HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /api/token/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 # How long others may wait: none of the clients here holds up anybody.
@@ -74,18 +73,6 @@ def check_responsive(server):
 
 
 @pytest.fixture
-def _connections_migrate():
-    """The kernel gives connections that a process has not accepted to another one when it ends."""
-    try:
-        before = MIGRATE.read_text()
-        MIGRATE.write_text("1")
-    except OSError:
-        pytest.skip("Needs to set net.ipv4.tcp_migrate_req")
-    yield
-    MIGRATE.write_text(before)
-
-
-@pytest.fixture
 def own_server(tmp_path, static_files):
     """One process with one thread."""
     url = f"sqlite:///{tmp_path}/own.sqlite3"
@@ -94,7 +81,6 @@ def own_server(tmp_path, static_files):
         yield server
 
 
-@pytest.mark.usefixtures("_connections_migrate")
 def test_reload_fails_no_request(server):
     """SIGHUP replaces the workers while people write, over kept connections and new ones."""
     alice, bob = server.sign_up("alice"), server.sign_up("bob")
@@ -334,11 +320,25 @@ class TestBusyServer:
     def test_write_that_waits_is_finished_after_sigterm(self, own_server):
         alice, bob = own_server.sign_up("alice"), own_server.sign_up("bob")
         conversation_id = alice.start(bob).json()["conversation_id"]
-        with ThreadPoolExecutor(1) as pool:
+        with (
+            ThreadPoolExecutor(1) as pool,
+            own_server.session_class() as sender,
+            own_server.session_class() as reader,
+        ):
+            # New connections are refused after SIGTERM.
+            for session in (sender, reader):
+                session.get(f"{own_server.site}/healthz")
             with lock_writers(own_server):
-                send = pool.submit(alice.send, conversation_id, "Hello")
-                while not own_server.request("GET", "/healthz").headers.get("Connection"):
+                send = pool.submit(
+                    sender.post,
+                    f"{alice.url}/conversations/{conversation_id}/messages/",
+                    json={"message_body": "Hello"},
+                    headers={"Authorization": f"Bearer {alice.access}"},
+                )
+                while not reader.get(f"{own_server.site}/healthz").headers.get("Connection"):
                     own_server.process.send_signal(signal.SIGTERM)
+                with pytest.raises(requests.ConnectionError, match="Connection refused"):
+                    own_server.request("GET", "/healthz")
                 assert not send.done()
             assert send.result().status_code == 201
             assert send.result().headers["Connection"] == "close"
