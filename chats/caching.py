@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from django.core.cache import caches
+from django.core.cache import cache
 from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 from django.views.decorators.cache import cache_page
@@ -17,22 +17,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chats.models import Conversation, Message, User, prefetch_participants
-from chats.pagination import MessagePagination
+from chats.pagination import MessagePagination, render_page
 from chats.serializers import (
     JSON_FIELDS,
     ConversationListSerializer,
     ConversationSerializer,
     ShownConversation,
     serialize,
+    serialize_message,
 )
 from chats.statements import ReadState, get_read_states
 
 CACHE_SECONDS = 60
 # A cached inbox is put together from cached summaries, so a name may be as old as both together.
 INBOX_CACHE_SECONDS = SUMMARY_CACHE_SECONDS = 30
-# Larger values are not stored. With the MAX_ENTRIES in settings.CACHES, local memory holds at most
-# 63 MiB per process.
-MAX_BYTES = {"default": 64 * 1024, "summaries": 4 * 1024}
 # A release with other fields does not read what this one has stored.
 JSON_VERSION = hashlib.sha256(repr(JSON_FIELDS).encode()).hexdigest()[:8]
 
@@ -59,13 +57,12 @@ def cached_page(
     """
 
     def render(request: Request) -> HttpResponse:
-        # Rendered here, so that its size is known and only its bytes are stored.
+        # Rendered here, so that only its bytes are stored.
         content = request.accepted_renderer.render(view(request).data)
         response = HttpResponse(content, content_type=request.accepted_renderer.media_type)
-        # `cache_page` stores a `public` response once for all callers, and a `private` one not at
-        # all. The view has checked membership.
-        is_small = len(content) <= MAX_BYTES["default"]
-        response.headers["Cache-Control"] = "public" if is_small else "private"
+        # `cache_page` stores a `public` response once for all callers. The view has checked
+        # membership.
+        response.headers["Cache-Control"] = "public"
         return response
 
     response = cache_page(seconds, key_prefix=key_prefix)(render)(request)
@@ -76,26 +73,22 @@ def cached_page(
 
 
 def get_shared(
-    alias: str,
     conversations: list[Conversation],
     serialize_rows: Callable[[list[Conversation]], list[dict]],
+    seconds: int,
 ) -> list[dict]:
-    """What each conversation shows to all its participants, from the cache of this alias.
+    """What each conversation shows to all its participants, from the cache.
 
     `serialize_rows(conversations)` returns the JSON values of those that are not in the cache.
     """
     keys = {
-        f"{conversation.pk.hex}.{get_conversation_key(conversation)}": conversation
-        for conversation in conversations
+        f"{serialize_rows.__name__}.{row.pk.hex}.{get_conversation_key(row)}": row
+        for row in conversations
     }
-    stored = caches[alias].get_many(keys)
-    found = {key: orjson.loads(json) for key, json in stored.items()}
+    found = {key: orjson.loads(json) for key, json in cache.get_many(keys).items()}
     if missing := {key: keys[key] for key in keys if key not in found}:
         values = dict(zip(missing, serialize_rows(list(missing.values())), strict=True))
-        rendered = {key: orjson.dumps(value) for key, value in values.items()}
-        small = {key: json for key, json in rendered.items() if len(json) <= MAX_BYTES[alias]}
-        seconds = SUMMARY_CACHE_SECONDS if alias == "summaries" else CACHE_SECONDS
-        caches[alias].set_many(small, seconds)
+        cache.set_many({key: orjson.dumps(value) for key, value in values.items()}, seconds)
         found |= values
     return [found[key] for key in keys]
 
@@ -105,7 +98,7 @@ def get_summaries(user: User, conversations: list[Any]) -> list[ShownConversatio
 
     One query if some of them may be unread, and two more if some are not in the cache.
     """
-    summaries = get_shared("summaries", conversations, serialize_summaries)
+    summaries = get_shared(conversations, serialize_summaries, SUMMARY_CACHE_SECONDS)
     # If the clock is not past `read_at`, nothing can be unread.
     changed = [row.pk for row in conversations if row.updated_at > row.read_at]
     states = get_read_states(user, changed) if changed else {}
@@ -127,7 +120,7 @@ def get_detail(user: User, conversation: Conversation) -> ShownConversation:
 
     Raises Conversation.DoesNotExist if the user is not a participant any more.
     """
-    [shared] = get_shared("default", [conversation], serialize_details)
+    [shared] = get_shared([conversation], serialize_details, CACHE_SECONDS)
     states = get_read_states(user, [conversation.pk])
     if not states:
         raise Conversation.DoesNotExist
@@ -153,4 +146,5 @@ def serialize_detail(conversation: Conversation, messages: list[Message]) -> dic
     """`messages` is the first page of its messages."""
     fields = ConversationSerializer.Meta.shared_fields
     last_message = messages[0] if messages else None
-    return serialize(conversation, fields, last_message=last_message, messages=messages)
+    page = render_page([serialize_message(message) for message in messages])
+    return serialize(conversation, fields, last_message=last_message, messages=page)

@@ -186,6 +186,11 @@ class ConversationQuerySet(models.QuerySet):
         `for_user()`."""
         return self.for_user(user).annotate(read_at=models.F("participation__read_at"))
 
+    def with_participant_count(self):
+        participations = Participation.objects.filter(conversation=models.OuterRef("pk"))
+        count = participations.order_by().values("conversation").values(count=models.Count("pk"))
+        return self.annotate(participant_count=models.Subquery(count))
+
     def latest_activity_first(self):
         return self.order_by("-updated_at", "-conversation_id")
 
@@ -349,6 +354,14 @@ class Message(models.Model):
             models.UniqueConstraint(
                 fields=["conversation", "updated_at"],
                 name="message_updated_at_once_a_conversation",
+            ),
+        ]
+        indexes = [
+            # Serves the counts of unread messages, which do not read the messages themselves.
+            models.Index(
+                fields=["conversation", "sent_at", "sender"],
+                name="message_not_deleted",
+                condition=models.Q(message_body__gt=""),
             ),
         ]
 

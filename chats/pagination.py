@@ -1,5 +1,7 @@
 import re
+from itertools import accumulate
 
+import orjson
 from django.core.signing import BadSignature, Signer
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.expressions import OrderBy
@@ -11,6 +13,9 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 from chats.models import Conversation
 from chats.statements import build_inbox
 
+# A page ends after the row that exceeds one of these.
+PAGE_MAX_BYTES = 512 * 1024
+PAGE_MAX_PARTICIPANTS = 4_000
 EXAMPLE_CURSOR = "WzAsIjIwMjYtMTEtMjJUMTA6MzM6MzUuMTA5OTQzWiJd:mR3nT8xY0cVb"
 
 
@@ -20,6 +25,9 @@ class KeysetPagination(BasePagination):
     The queryset must be ordered, by fields without nulls, all ascending or all descending, the
     last of them unique. A cursor says which way to go and from which row, by the values of
     these fields; it is signed, so that only cursors made here are read.
+
+    A page has at most PAGE_MAX_BYTES and one row, so it may have a `next` and fewer rows than asked
+    for.
     """
 
     page_size = 20
@@ -33,23 +41,21 @@ class KeysetPagination(BasePagination):
         ]
         self.signer = Signer(salt=" ".join(map(str, self.fields)))
         page_size = self.get_page_size(request)
-        backwards, position = self.get_cursor(request)
-        if backwards:
+        self.backwards, self.position = self.get_cursor(request)
+        if self.backwards:
             queryset = in_opposite_order(queryset)
-        if position:
-            queryset = queryset.filter(self.beyond(queryset, position))
-        rows = self.get_rows(queryset, page_size + 1, view)
-        page = rows[:page_size]
-        before, after = bool(position), len(rows) > page_size
-        if backwards:
-            page.reverse()
-            before, after = after, before
-        self.previous = self.get_link(page[:1], backwards=True) if before else None
-        self.next = self.get_link(page[-1:], backwards=False) if after else None
-        return page
+        if self.position:
+            queryset = queryset.filter(self.beyond(queryset, self.position))
+        self.rows = self.get_rows(queryset, page_size + 1, view)
+        self.page = self.shorten(self.rows[:page_size])
+        return self.page
 
     def get_rows(self, queryset, count, view):
         return list(queryset[:count])
+
+    def shorten(self, page):
+        """Leaves out rows that would cost too much to load. Returns at least one."""
+        return page
 
     def get_page_size(self, request):
         if (value := request.query_params.get("page_size")) is None:
@@ -95,7 +101,16 @@ class KeysetPagination(BasePagination):
         return Q((f"{self.fields[0].name}__{compare}e", position[0])) & condition
 
     def get_paginated_response(self, data):
-        return Response({"next": self.next, "previous": self.previous, "results": data})
+        results = render_page(data)
+        page = self.page[: len(results)]
+        back = onward = None
+        if self.position:
+            back = self.get_link(page[:1], backwards=not self.backwards)
+        if len(page) < len(self.rows):
+            onward = self.get_link(page[-1:], backwards=self.backwards)
+        if self.backwards:
+            return Response({"next": back, "previous": onward, "results": results[::-1]})
+        return Response({"next": onward, "previous": back, "results": results})
 
     def get_paginated_response_schema(self, schema):
         link = {"type": ["string", "null"], "format": "uri"}
@@ -134,8 +149,12 @@ class KeysetPagination(BasePagination):
 class ConversationPagination(KeysetPagination):
     def get_rows(self, queryset, count, view):
         if view.first_rows is None:
-            return super().get_rows(queryset, count, view)
+            return super().get_rows(queryset.with_participant_count(), count, view)
         return build_inbox(view.first_rows)
+
+    def shorten(self, page):
+        totals = accumulate([row.participant_count for row in page[:-1]], initial=0)
+        return page[: sum(total < PAGE_MAX_PARTICIPANTS for total in totals)]
 
 
 class MessagePagination(KeysetPagination):
@@ -149,6 +168,18 @@ class InboxMessagePagination(MessagePagination):
         if "conversation" in view.request.query_params:
             return super().get_rows(queryset, count, view)
         return get_first_rows(view.request.user, queryset, count)
+
+
+def render_page(rows):
+    """The rows as JSON, up to the one that exceeds PAGE_MAX_BYTES."""
+    rendered, size = [], 0
+    for row in rows:
+        json = orjson.dumps(row)
+        rendered.append(orjson.Fragment(json))
+        size += len(json)
+        if size > PAGE_MAX_BYTES:
+            break
+    return rendered
 
 
 def in_opposite_order(queryset):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from orjson import Fragment
 from rest_framework import serializers
 
 from chats.models import MAX_PARTICIPANTS, PUBLIC_PROFILE, Conversation, Message, User
@@ -61,7 +62,7 @@ def serialize_moment(moment):
 
 
 CONVERTERS: dict[type, Callable] = {
-    **dict.fromkeys([bool, int, str, NoneType], lambda value: value),
+    **dict.fromkeys([bool, int, str, NoneType, Fragment], lambda value: value),
     User.Role: str,
     UUID: str,
     datetime: serialize_moment,

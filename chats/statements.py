@@ -27,9 +27,9 @@ from chats.models import Conversation, Participation, User
 from messaging_app.backends import PREPARED
 
 MAX_UNREAD_COUNT = 100
-# At most this many messages after `read_at` are examined; own and deleted ones among them do not
-# count as unread.
-MAX_UNREAD_SCANNED = 1_000
+# At most this many messages after `read_at` are examined. If there are as many, the user's own
+# among them, the number is MAX_UNREAD_COUNT: it is never too low.
+MAX_UNREAD_SCANNED = 500
 
 ANY_KEY = UUID(int=0)
 CONVERSATION_ID, READ_AT = map(Participation._meta.get_field, ["conversation", "read_at"])
@@ -60,7 +60,16 @@ def compile_clock_update() -> str:
 
 @cache
 def compile_inbox() -> str:
-    return f"{get_sql(Conversation.objects.as_seen_by(ANY_KEY).latest_activity_first())} LIMIT %s"
+    conversations = Conversation.objects.as_seen_by(ANY_KEY).latest_activity_first()
+    # SQLite would count the participants of all the user's conversations, before it sorts them.
+    return f"""
+        SELECT page.*, (
+            SELECT count(*) FROM chats_conversation_participants participant
+            WHERE participant.conversation_id = page.conversation_id
+        )
+        FROM ({get_sql(conversations)} LIMIT %s) page
+        ORDER BY page.updated_at DESC, page.conversation_id DESC
+    """  # noqa: S608
 
 
 @cache
@@ -76,15 +85,14 @@ def compile_clocks() -> str:
 
 READ_STATES = """
     SELECT participant.conversation_id, participant.read_at, (
-        SELECT count(*) FROM (
-            SELECT 1 FROM (
-                SELECT sender_id, message_body FROM chats_message message
-                WHERE message.conversation_id = participant.conversation_id
-                AND message.sent_at > participant.read_at
-                ORDER BY message.sent_at LIMIT %s
-            ) scanned
-            WHERE sender_id <> participant.user_id AND message_body <> '' LIMIT %s
-        ) unread
+        SELECT CASE count(*) WHEN %s THEN %s ELSE count(nullif(sender_id, participant.user_id)) END
+        FROM (
+            SELECT message.sender_id FROM chats_message message
+            WHERE message.conversation_id = participant.conversation_id
+            AND message.sent_at > participant.read_at
+            AND message.message_body > ''
+            ORDER BY message.sent_at LIMIT %s
+        ) scanned
     ) AS unread_count
     FROM chats_conversation_participants participant
     WHERE participant.user_id = %s AND participant.conversation_id IN ({keys})
@@ -178,11 +186,12 @@ def get_inbox_rows(user: User, count: int) -> list[Row]:
 
 
 def build_inbox(rows: list[Row]) -> list[Conversation]:
-    """What `as_seen_by()` returns."""
+    """What `as_seen_by(user).with_participant_count()` returns."""
     conversations = []
-    for *columns, read_at in rows:
+    for *columns, read_at, participant_count in rows:
         conversation = build(Conversation, columns)
         [conversation.read_at] = convert([read_at], READ_AT)
+        conversation.participant_count = participant_count
         conversations.append(conversation)
     return conversations
 
@@ -208,12 +217,12 @@ def get_read_states(user: User, conversation_ids: Collection[UUID]) -> dict[UUID
     """Returns `{conversation_id: ReadState}`. Conversations in which the user does not take part
     are left out."""
     keys = ", ".join(["%s"] * len(conversation_ids))
-    limits = [MAX_UNREAD_SCANNED, MAX_UNREAD_COUNT]
+    limits = [MAX_UNREAD_SCANNED, MAX_UNREAD_COUNT, MAX_UNREAD_SCANNED]
     parameters = [*limits, *get_parameters(user.pk, *conversation_ids)]
     states = {}
     for *columns, unread_count in fetch(READ_STATES.format(keys=keys), parameters):
         conversation_id, read_at = convert(columns, CONVERSATION_ID, READ_AT)
-        states[conversation_id] = ReadState(read_at, unread_count)
+        states[conversation_id] = ReadState(read_at, min(unread_count, MAX_UNREAD_COUNT))
     return states
 
 

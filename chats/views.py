@@ -32,7 +32,7 @@ from chats.rest.idempotency import (
     derive_message_id,
 )
 from chats.rest.openapi import describe_error
-from chats.rest.search import SearchListModelMixin
+from chats.rest.search import LimitedListModelMixin
 from chats.serializers import (
     NOT_YOURS,
     ConversationListSerializer,
@@ -56,9 +56,6 @@ DELETED = describe_error("The message was deleted.", MessageConflict.default_det
 KEY_REUSED = describe_error(
     "The key was used for another body.", IdempotencyKeyConflict.default_detail
 )
-# `GET /api/messages/` reads a few index entries in each conversation, which takes a second for
-# 16,000.
-MANY_CONVERSATIONS = 1_000
 
 
 @extend_schema_view(
@@ -68,7 +65,7 @@ MANY_CONVERSATIONS = 1_000
         description="The conversation with the latest activity comes first.",
     )
 )
-class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
+class ConversationViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
     queryset = Conversation.objects.none()
     permission_classes = [IsAuthenticated, IsParticipantOfConversation]
     serializer_class = ConversationListSerializer
@@ -211,7 +208,7 @@ class ConversationViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewS
     partial_update=extend_schema(operation_id="edit_message", summary="Edit a message"),
     destroy=extend_schema(operation_id="delete_message", summary="Delete a message"),
 )
-class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
+class MessageViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
     queryset = Message.objects.none()
     permission_classes = [IsAuthenticated, IsParticipantOfConversation, IsSenderOrReadOnly]
     serializer_class = MessageSerializer
@@ -233,9 +230,8 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
     def clocks(self):
         return get_clocks(self.request.user)
 
-    @property
-    def is_expensive(self):
-        return self.clocks.number > MANY_CONVERSATIONS
+    def count_conversations(self):
+        return self.clocks.number
 
     def get_list_key(self):
         return get_user_key(self.request.user, self.clocks.digest)
@@ -307,7 +303,6 @@ class MessageViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
 class ConversationMessageViewSet(MessageViewSet):
     filterset_class = ConversationMessageFilter
     pagination_class = MessagePagination
-    is_expensive = False
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
@@ -319,6 +314,9 @@ class ConversationMessageViewSet(MessageViewSet):
         if self.action == "list":
             return self.conversation.messages.all()
         return super().get_messages().filter(conversation=self.kwargs["conversation_pk"])
+
+    def count_conversations(self):
+        return 1
 
     def get_list_key(self):
         return get_conversation_key(self.conversation)

@@ -102,15 +102,17 @@ if os.environ.get("SOURCE_DATABASE_URL"):
     DATABASES["source"] = read_database("SOURCE_DATABASE_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Entries in local memory: chats.caching.MAX_BYTES says how large they are.
-CACHE_ENTRIES = {"default": 750, "summaries": 4_000, "throttles": 100_000}
 LOCAL_CACHES = {
-    alias: {
+    "default": {
+        "BACKEND": "messaging_app.backends.cache.LocMemCache",
+        "LOCATION": "default",
+        "MAX_BYTES": 60 * 1024 * 1024,
+    },
+    "throttles": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-        "LOCATION": alias,
-        "OPTIONS": {"MAX_ENTRIES": entries},
-    }
-    for alias, entries in CACHE_ENTRIES.items()
+        "LOCATION": "throttles",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
 }
 REDIS = {
     "BACKEND": "messaging_app.backends.cache.RedisCache",

@@ -25,7 +25,7 @@ from chats.filters import UserFilter
 from chats.models import EMAIL_TAKEN, Conversation, User
 from chats.pagination import KeysetPagination
 from chats.rest.generics import read_body
-from chats.rest.search import SearchListModelMixin
+from chats.rest.search import LimitedListModelMixin
 from chats.rest.throttling import PasswordResetThrottle, RegistrationThrottle
 from chats.serializers import PublicProfileSerializer
 from chats.services import change_profile, erase
@@ -49,7 +49,7 @@ OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]
         "with. For anybody else the response is a 404.",
     ),
 )
-class UserViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
+class UserViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
     queryset = User.objects.none()
     serializer_class = RegistrationSerializer
     filterset_class = UserFilter
@@ -69,6 +69,11 @@ class UserViewSet(SearchListModelMixin, RetrieveModelMixin, GenericViewSet):
         else:
             users = User.objects.contacts_of(caller)
         return users.public().order_by("user_id")
+
+    def count_conversations(self):
+        if "email" in self.request.query_params:
+            return 0
+        return self.request.user.conversations.all().count()
 
     # Registration shares its path with the list, so it has no @action to configure it.
 

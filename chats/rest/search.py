@@ -1,4 +1,4 @@
-"""Limits on searches: their length, their time, and how many a user runs at once."""
+"""Limits on searches and other large lists: their time, and how many a user runs at once."""
 
 import sqlite3
 from collections import Counter
@@ -20,6 +20,12 @@ SEARCHES_AT_ONCE = 2
 SQLITE_INSTRUCTIONS = 500
 POSTGRES_QUERY_CANCELED = "57014"
 
+# Filters that no index serves.
+EXPENSIVE_PARAMETERS = {"search", "sender", "participants"}
+# A list that reads several rows for each of the caller's conversations is limited beyond this
+# number of them.
+MANY_CONVERSATIONS = 200
+
 running = Counter()
 running_lock = Lock()
 
@@ -28,28 +34,28 @@ class SearchTimeout(Exception):
     """The search took longer than SEARCH_MAX_SECONDS."""
 
 
-class SearchListModelMixin(ListModelMixin):
-    """DRF's mixin, with limits on `?search=`. If a view set sets `is_expensive`, concurrent
-    requests for its list are limited too."""
-
-    is_expensive = False
+class LimitedListModelMixin(ListModelMixin):
+    """DRF's mixin. Lists are limited if they may read a whole history, or all participants of all
+    the caller's conversations."""
 
     def list(self, request, *args, **kwargs):
-        if "search" in request.query_params:
-            with limited_concurrency(request.user.pk):
-                return self.search(request, *args, **kwargs)
-        if self.is_expensive:
-            with limited_concurrency(request.user.pk):
-                return super().list(request, *args, **kwargs)
-        return super().list(request, *args, **kwargs)
-
-    def search(self, request, *args, **kwargs):
+        if not self.is_expensive():
+            return super().list(request, *args, **kwargs)
         try:
-            with limited_search_time():
+            with limited_concurrency(request.user.pk), limited_search_time():
                 return super().list(request, *args, **kwargs)
         except SearchTimeout as error:
-            message = "This search takes too long: narrow it by a further filter."
-            raise ValidationError({"search": [message]}) from error
+            [name, *_] = EXPENSIVE_PARAMETERS & request.query_params.keys() or ["detail"]
+            message = "This takes too long: narrow it by a further filter."
+            raise ValidationError({name: [message]}) from error
+
+    def is_expensive(self):
+        has_filter = not EXPENSIVE_PARAMETERS.isdisjoint(self.request.query_params)
+        return has_filter or self.count_conversations() > MANY_CONVERSATIONS
+
+    def count_conversations(self):
+        """From how many conversations the list reads rows."""
+        return 1
 
 
 @contextmanager

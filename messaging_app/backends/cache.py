@@ -1,10 +1,13 @@
 import logging
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from django.core.cache import caches
-from django.core.cache.backends import redis
+from django.core.cache.backends import locmem, redis
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from redis.exceptions import RedisError
 
 RETRY_SECONDS = 5
@@ -25,6 +28,40 @@ def with_fallback(name: str) -> Callable:
         return getattr(self.local, name)(*args, **kwargs)
 
     return method
+
+
+class LocMemCache(locmem.LocMemCache):
+    """Django's cache in local memory, which holds at most MAX_BYTES instead of a number of entries.
+    The values that were not used for the longest time go first. incr() is not supported."""
+
+    # By the name of the cache: each thread has an instance of its own.
+    used_bytes: Counter[str] = Counter()
+
+    def __init__(self, name: str, params: dict[str, Any]) -> None:
+        super().__init__(name, params | {"OPTIONS": {"MAX_ENTRIES": sys.maxsize}})
+        self.name, self.max_bytes = name, params["MAX_BYTES"]
+
+    def _set(self, key: str, value: bytes, timeout: Any = DEFAULT_TIMEOUT) -> None:
+        self._delete(key)
+        super()._set(key, value, timeout)
+        self.used_bytes[self.name] += get_size(key, value)
+        while self.used_bytes[self.name] > self.max_bytes:
+            self._delete(next(reversed(self._cache)))
+
+    def _delete(self, key: str) -> bool:
+        value = self._cache.get(key)
+        if is_stored := super()._delete(key):
+            self.used_bytes[self.name] -= get_size(key, value)
+        return is_stored
+
+    def clear(self) -> None:
+        super().clear()
+        self.used_bytes[self.name] = 0
+
+
+def get_size(key: str, value: bytes) -> int:
+    """In bytes, with what two dictionaries need for the key."""
+    return len(key) + len(value) + 500
 
 
 class RedisCache(redis.RedisCache):

@@ -1,48 +1,61 @@
 """What a request, a long change and the cache cost at most."""
 
-from datetime import timedelta
-
 import pytest
 from django.conf import settings
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from chats.caching import MAX_BYTES
 from chats.clock import move_clocks
-from chats.models import Conversation, Message, User
+from chats.models import Conversation, User
 from chats.services import send, start
-from chats.statements import MAX_UNREAD_SCANNED, get_read_states
+from chats.statements import get_read_states
+from chats.tests.support.rows import import_messages
+from messaging_app.backends.cache import LocMemCache, get_size
 
 MIB = 1024 * 1024
 
 
-def test_an_unread_count_looks_at_1000_messages_and_no_further(alice, bob, conversation):
-    clock = conversation.updated_at
-    messages = [
-        Message(
-            conversation=conversation,
-            sender=bob if n < MAX_UNREAD_SCANNED else alice,
-            message_body="Hello",
-            sent_at=clock + timedelta(microseconds=n + 1),
-            updated_at=clock + timedelta(microseconds=n + 1),
-        )
-        for n in range(MAX_UNREAD_SCANNED + 1)
-    ]
-    Message.objects.bulk_create(messages)
-    # Alice's message comes after 1,000 of Bob's own.
-    assert get_read_states(bob, [conversation.pk])[conversation.pk].unread_count == 0
-    Message.objects.filter(pk=messages[0].pk).delete()
-    assert get_read_states(bob, [conversation.pk])[conversation.pk].unread_count == 1
+@pytest.mark.parametrize(("own", "expected"), [(498, 1), (499, 100)])
+def test_unread_count_is_100_if_500_messages_follow(alice, bob, conversation, own, expected):
+    import_messages(conversation, bob, own)
+    import_messages(conversation, alice, 1)
+    states = get_read_states(bob, [conversation.pk])
+    assert states[conversation.pk].unread_count == expected
 
 
-def test_local_memory_holds_at_most_64_mib_of_pages():
-    entries = {
-        alias: cache["OPTIONS"]["MAX_ENTRIES"]
-        for alias, cache in settings.LOCAL_CACHES.items()
-        if alias != "throttles"
-    }
-    assert set(entries) == set(MAX_BYTES)
-    assert sum(entries[alias] * MAX_BYTES[alias] for alias in entries) <= 64 * MIB
+def test_deleted_messages_do_not_hide_unread_ones(alice, bob, conversation):
+    import_messages(conversation, alice, 1_000, message_body="")
+    import_messages(conversation, alice, 5)
+    assert get_read_states(bob, [conversation.pk])[conversation.pk].unread_count == 5
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL plans by size")
+def test_unread_count_is_read_from_an_index(bob, conversation):
+    with CaptureQueriesContext(connection) as queries:
+        get_read_states(bob, [conversation.pk])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {queries[0]['sql']}")
+        plan = [row[-1] for row in cursor.fetchall()]
+    assert [step for step in plan if "message USING INDEX message_not_deleted" in step]
+
+
+def test_local_memory_holds_at_most_60_mib_of_pages():
+    assert settings.LOCAL_CACHES["default"]["MAX_BYTES"] == 60 * MIB
+    cache = LocMemCache("test_bounds", {"MAX_BYTES": 20_000})
+    for n in range(100):
+        cache.set(f"{n}", "x" * 1_000)
+        cache.set(f"{n}", "x" * (1_000 + n))
+        cache.get("0")
+    sizes = [get_size(key, value) for key, value in cache._cache.items()]
+    assert 18_000 < sum(sizes) <= 20_000
+    assert cache.used_bytes["test_bounds"] == sum(sizes)
+    # The entry that was used last, and the latest ones.
+    assert [cache.has_key(f"{n}") for n in (0, 1, 99)] == [True, False, True]
+    cache.set("large", "x" * 30_000)
+    assert not cache._cache
+    cache.set("small", 1)
+    cache.delete("small")
+    assert cache.used_bytes["test_bounds"] == 0
 
 
 @pytest.mark.django_db(transaction=True)

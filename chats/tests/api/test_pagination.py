@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.db import connection
 
-from chats.models import Message
+from chats.models import Message, User
 from chats.services import send, start
 from chats.tests.support.expected import listed_bodies
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES
@@ -191,3 +191,52 @@ class TestCursor:
             changed = cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :]
             response = api(alice).get(CONVERSATIONS, {"cursor": changed})
             assert (response.status_code, list(response.json())) == (400, ["cursor"])
+
+
+class TestPageBytes:
+    """A page ends after the row with which it has more than 512 KiB."""
+
+    # Each of these characters is six bytes in JSON, or four.
+    @pytest.mark.parametrize(("character", "rows"), [("\x01", 9), ("😀", 14)])
+    def test_messages(self, api, alice, conversation, path, character, rows):
+        import_messages(conversation, alice, 30, message_body=character * 10_000)
+        for url in (path, MESSAGES):
+            for ordering in ("sent_at", "-sent_at"):
+                pages = walk(api(alice), url, "message_id", page_size=100, ordering=ordering)
+                assert [len(page) for page in pages[:-1]] == [rows] * (30 // rows)
+                assert len(set(flat(pages))) == 30
+        detail = api(alice).get(f"{CONVERSATIONS}{conversation.pk}/").json()
+        assert detail["messages"] == api(alice).get(path).json()["results"]
+        assert len(detail["messages"]) == rows
+
+    def test_of_the_way_back(self, api, alice, conversation, path):
+        messages = import_messages(conversation, alice, 30, message_body="\x01" * 10_000)
+        client = api(alice)
+        last = client.get(path, {"page_size": 29}).json()
+        while last["next"]:
+            last = client.get(last["next"]).json()
+        pages = walk(client, last["previous"], "message_id", link="previous")
+        there = [str(message.pk) for message in messages[len(last["results"]) :]]
+        assert flat([page[::-1] for page in pages]) == there
+        assert {len(page) for page in pages[:-1]} == {9}
+
+    def test_conversations_with_long_names(self, api, alice):
+        name = "😀" * 150
+        people = User.objects.bulk_create(
+            User(email=f"{n}@example.com", first_name=name, last_name=name) for n in range(255)
+        )
+        import_conversations(5, alice, *people)
+        # A conversation has 340 kB.
+        pages = walk(api(alice), CONVERSATIONS, "conversation_id", page_size=100)
+        assert [len(page) for page in pages] == [2, 2, 1]
+        response = api(alice).get(CONVERSATIONS)
+        assert len(response.content) < (512 + 340) * 1024
+        assert len(api(alice).get("/api/users/", {"page_size": 100}).json()["results"]) == 100
+
+    @pytest.mark.parametrize("parameters", [{}, {"created_at_after": "2000-01-01T00:00:00Z"}])
+    def test_participants_of_a_page_are_bounded(self, api, alice, bob, monkeypatch, parameters):
+        monkeypatch.setattr("chats.pagination.PAGE_MAX_PARTICIPANTS", 3)
+        import_conversations(5, alice, bob)
+        pages = walk(api(alice), CONVERSATIONS, "conversation_id", **parameters)
+        assert [len(page) for page in pages] == [2, 2, 1]
+        assert len(set(flat(pages))) == 5

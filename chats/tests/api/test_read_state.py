@@ -6,7 +6,6 @@ import pytest
 
 from chats.models import Conversation, Participation
 from chats.services import add_participant, delete, mark_as_read, send, start
-from chats.statements import MAX_UNREAD_SCANNED
 from chats.tests.support.expected import NOT_FOUND, timestamp
 from chats.tests.support.paths import CONVERSATIONS, conversation_path
 from chats.tests.support.rows import import_messages
@@ -73,11 +72,6 @@ class TestUnreadCount:
         assert unread(states(bob)) == 99
         import_messages(conversation, alice, 30)
         assert unread(states(bob)) == 100
-
-    def test_finds_messages_behind_999_own_ones(self, states, alice, bob, conversation):
-        import_messages(conversation, bob, MAX_UNREAD_SCANNED - 1)
-        import_messages(conversation, alice, 1)
-        assert unread(states(bob)) == 1
 
     def test_is_current_after_an_edit_and_a_deletion(self, api, states, alice, bob, conversation):
         message, _ = send(conversation, "One", actor=alice)

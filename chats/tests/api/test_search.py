@@ -7,13 +7,13 @@ from rest_framework.throttling import SimpleRateThrottle
 
 from chats.models import Message, User
 from chats.rest.search import SEARCHES_AT_ONCE, limited_concurrency, limited_search_time
-from chats.services import send
+from chats.services import send, start
 from chats.tests.support.expected import listed_bodies, page, public_profile
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES, messages_path
 from chats.tests.support.rows import import_messages
 
 USERS = "/api/users/"
-TOO_LONG = "This search takes too long: narrow it by a further filter."
+TOO_LONG = "This takes too long: narrow it by a further filter."
 
 
 @pytest.fixture
@@ -158,15 +158,38 @@ class TestAdmin:
         assert list(Message.objects.exclude(message_body="")) == [kept]
 
 
-def test_two_flat_lists_load_at_once_for_a_user_in_many_conversations(
-    api, alice, message, monkeypatch
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        (CONVERSATIONS, "participants"),
+        (MESSAGES, "sender"),
+        ("/api/conversations/{pk}/messages/", "sender"),
+    ],
+)
+class TestOtherExpensiveFilters:
+    def test_two_run_at_once_for_a_user(self, api, alice, conversation, path, parameter):
+        path = path.format(pk=conversation.pk)
+        with limited_concurrency(alice.pk):
+            assert api(alice).get(path, {parameter: alice.pk}).status_code == 200
+            with limited_concurrency(alice.pk):
+                response = api(alice).get(path, {parameter: alice.pk, "page_size": 2})
+                assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
+
+    def test_time_is_limited(self, api, alice, conversation, path, parameter, monkeypatch):
+        monkeypatch.setattr("chats.rest.search.SEARCH_MAX_SECONDS", 0)
+        monkeypatch.setattr("chats.rest.search.SQLITE_INSTRUCTIONS", 1)
+        response = api(alice).get(path.format(pk=conversation.pk), {parameter: alice.pk})
+        assert (response.status_code, response.json()) == (400, {parameter: [TOO_LONG]})
+
+
+@pytest.mark.parametrize("path", [MESSAGES, USERS])
+def test_two_lists_over_many_conversations_load_at_once(
+    api, alice, bob, message, path, monkeypatch
 ):
-    nested = messages_path(message.conversation)
+    start({bob.pk}, actor=alice)
     with limited_concurrency(alice.pk), limited_concurrency(alice.pk):
-        assert api(alice).get(MESSAGES).status_code == 200
-        monkeypatch.setattr("chats.views.MANY_CONVERSATIONS", 0)
-        # From the cache.
-        assert api(alice).get(MESSAGES).status_code == 200
-        assert api(alice).get(MESSAGES, {"sender": alice.pk}).status_code == 429
-        assert api(alice).get(nested, {"sender": alice.pk}).status_code == 200
-    assert api(alice).get(MESSAGES, {"sender": alice.pk}).status_code == 200
+        assert api(alice).get(path).status_code == 200
+        monkeypatch.setattr("chats.rest.search.MANY_CONVERSATIONS", 1)
+        assert api(alice).get(path, {"page_size": 2}).status_code == 429
+        assert api(alice).get(USERS, {"email": "bob@example.com"}).status_code == 200
+        assert api(alice).get(messages_path(message.conversation)).status_code == 200
