@@ -18,6 +18,8 @@ EMAIL_TAKEN = "A user with this e-mail address already exists."
 PUBLIC_PROFILE = ["user_id", "first_name", "last_name", "role"]
 # Leaving 500 conversations in one transaction blocks SQLite's other writers for about 50 ms.
 CONVERSATIONS_PER_TRANSACTION = 500
+# Deleting 1,000 messages blocks them for about 10 ms.
+MESSAGES_PER_TRANSACTION = 1_000
 MAX_PARTICIPANTS = 256
 TITLE_MAX_CHARACTERS = 100
 # A change of one of these fields moves the clock.
@@ -195,6 +197,8 @@ class ConversationQuerySet(models.QuerySet):
         return self.order_by("-updated_at", "-conversation_id")
 
     def delete(self):
+        for conversation in self:
+            conversation.clear()
         with transaction.atomic():
             lock(self)
             return super().delete()
@@ -243,11 +247,24 @@ class Conversation(models.Model):
             return super().save(*args, update_fields=fields, **kwargs)
 
     def delete(self, *args, **kwargs):
+        self.clear()
         with transaction.atomic():
             lock(Conversation.objects.filter(pk=self.pk))
             return super().delete(*args, **kwargs)
 
     delete.alters_data = True
+
+    def clear(self):
+        """Remove the participants, and then the messages, MESSAGES_PER_TRANSACTION at a time.
+
+        Others write between two of these transactions.
+        """
+        self.participants.clear()
+        keys = self.messages.values_list("pk", flat=True)
+        while chunk := list(keys[:MESSAGES_PER_TRANSACTION]):
+            Message.objects.filter(pk__in=chunk).delete()
+
+    clear.alters_data = True
 
     @cached_property
     def participant_list(self):

@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.template.loader import render_to_string
 
 from chats.admin.forms import ChangedFieldsForm, ChangedFieldsMixin, IdsField
@@ -121,6 +122,10 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
             needed.add(Message._meta.verbose_name)
         names = [f"{shorten_participants(row)}, with all messages" for row in conversations]
         return names, {"conversations": len(conversations)}, needed, []
+
+    def delete_model(self, request, obj):
+        """After the transaction of Django's view, so that others can write in between."""
+        transaction.on_commit(obj.delete)
 
     @admin.display(description="participants")
     def first_participants(self, conversation):

@@ -39,7 +39,7 @@ class LimitedListModelMixin(ListModelMixin):
     the caller's conversations."""
 
     def list(self, request, *args, **kwargs):
-        if not self.is_expensive():
+        if not self.is_expensive(request):
             return super().list(request, *args, **kwargs)
         try:
             with limited_concurrency(request.user.pk), limited_search_time():
@@ -49,8 +49,8 @@ class LimitedListModelMixin(ListModelMixin):
             message = "This takes too long: narrow it by a further filter."
             raise ValidationError({name: [message]}) from error
 
-    def is_expensive(self):
-        has_filter = not EXPENSIVE_PARAMETERS.isdisjoint(self.request.query_params)
+    def is_expensive(self, request):
+        has_filter = not EXPENSIVE_PARAMETERS.isdisjoint(request.query_params)
         return has_filter or self.count_conversations() > MANY_CONVERSATIONS
 
     def count_conversations(self):

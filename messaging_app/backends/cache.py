@@ -1,8 +1,9 @@
 import logging
 import sys
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 from django.core.cache import caches
@@ -34,6 +35,8 @@ class LocMemCache(locmem.LocMemCache):
     """Django's cache in local memory, which holds at most MAX_BYTES instead of a number of entries.
     The values that were not used for the longest time go first. incr() is not supported."""
 
+    _cache: OrderedDict[str, bytes]
+    _lock: Lock
     # By the name of the cache: each thread has an instance of its own.
     used_bytes: Counter[str] = Counter()
 
@@ -49,14 +52,14 @@ class LocMemCache(locmem.LocMemCache):
             self._delete(next(reversed(self._cache)))
 
     def _delete(self, key: str) -> bool:
-        value = self._cache.get(key)
-        if is_stored := super()._delete(key):
-            self.used_bytes[self.name] -= get_size(key, value)
-        return is_stored
+        if key in self._cache:
+            self.used_bytes[self.name] -= get_size(key, self._cache[key])
+        return bool(super()._delete(key))
 
     def clear(self) -> None:
-        super().clear()
-        self.used_bytes[self.name] = 0
+        with self._lock:
+            for key in list(self._cache):
+                self._delete(key)
 
 
 def get_size(key: str, value: bytes) -> int:

@@ -131,3 +131,42 @@ def test_a_later_page_starts_in_the_index_at_its_cursor(api, alice, conversation
     conditions = [line for line in plan if "Index Cond" in line or "USING INDEX" in line]
     # PostgreSQL needs the redundant condition for it. SQLite finds the bound without it.
     assert [condition in line for line in conditions if "sent_at" in line] == [True], plan
+
+
+@pytest.mark.django_db(transaction=True)
+class TestDeletionOfAConversation:
+    """It deletes the messages in chunks, and others write in between."""
+
+    @pytest.fixture(autouse=True)
+    def deleted(self, conversation, bob, monkeypatch):
+        """The number of messages that each transaction has deleted."""
+        monkeypatch.setattr("chats.models.MESSAGES_PER_TRANSACTION", 2)
+        import_messages(conversation, bob, 5)
+        deleted = [0]
+
+        def record(execute, sql, params, many, context):
+            result = execute(sql, params, many, context)
+            if sql.startswith('DELETE FROM "chats_message"'):
+                deleted[-1] += result.rowcount
+                transaction.on_commit(lambda: deleted.append(0))
+            return result
+
+        with connection.execute_wrapper(record):
+            yield deleted
+        assert not Conversation.objects.exists()
+        assert [number for number in deleted if number] == [2, 2, 1]
+
+    def test_in_a_shell(self, conversation):
+        conversation.delete()
+
+    def test_by_a_queryset(self):
+        Conversation.objects.all().delete()
+
+    def test_in_the_admin(self, client, conversation):
+        client.force_login(User.objects.create_superuser("root@example.com"))
+        client.post(f"/admin/chats/conversation/{conversation.pk}/delete/", {"post": "yes"})
+
+    def test_by_an_action(self, client, conversation):
+        client.force_login(User.objects.create_superuser("root@example.com"))
+        body = {"action": "delete_selected", "_selected_action": conversation.pk, "post": "yes"}
+        client.post("/admin/chats/conversation/", body)

@@ -118,6 +118,7 @@ class TestDeletionPages:
         assert "<i>Deleted</i>" in page
         assert f"<blockquote>{kept.message_body}</blockquote>" in page
 
+    @pytest.mark.django_db(transaction=True)
     def test_deleted_conversation_takes_its_messages_with_it(self, staff, messages):
         delete_one(staff, messages[0])
         path = f"/admin/chats/conversation/{messages[0].conversation_id}/delete/"
