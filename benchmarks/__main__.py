@@ -152,19 +152,13 @@ def time_sends(server, connections, seconds):
 
 
 def measure_worst_pages(server):
-    """MiB of each worker before and after requests for the largest pages that are stored, all
-    different, with messages of 10,000 characters. Requests for pages ten times as large, which are
-    not stored, come before both figures."""
+    """MiB of each worker after requests for the largest pages, all different, with messages of
+    10,000 characters."""
     from benchmarks.operations import FILTER, Operation, find
 
     user, _, path = find("long")
-    too_large = Operation("too large", f"{path}?page_size=100&{FILTER}", user)
-    stored = Operation("stored", f"{path}?page_size=6&{FILTER}", user)
-    server.load(too_large, 5)
-    before = server.get_memory()
-    server.load(stored, 20)
-    server.load(too_large, 5)
-    return {"pages too large to cache": before, "the largest cached pages": server.get_memory()}
+    server.load(Operation("largest", f"{path}?page_size=100&{FILTER}", user), 20)
+    return {"the largest pages": server.get_memory()}
 
 
 if __name__ == "__main__":

@@ -378,7 +378,7 @@ class Message(models.Model):
             models.Index(
                 fields=["conversation", "sent_at", "sender"],
                 name="message_not_deleted",
-                condition=models.Q(message_body__gt=""),
+                condition=~models.Q(message_body=""),
             ),
         ]
 

@@ -87,10 +87,10 @@ READ_STATES = """
     SELECT participant.conversation_id, participant.read_at, (
         SELECT CASE count(*) WHEN %s THEN %s ELSE count(nullif(sender_id, participant.user_id)) END
         FROM (
-            SELECT message.sender_id FROM chats_message message
+            SELECT message.sender_id FROM chats_message message {index}
             WHERE message.conversation_id = participant.conversation_id
             AND message.sent_at > participant.read_at
-            AND message.message_body > ''
+            AND NOT (message.message_body = '')
             ORDER BY message.sent_at LIMIT %s
         ) scanned
     ) AS unread_count
@@ -217,10 +217,12 @@ def get_read_states(user: User, conversation_ids: Collection[UUID]) -> dict[UUID
     """Returns `{conversation_id: ReadState}`. Conversations in which the user does not take part
     are left out."""
     keys = ", ".join(["%s"] * len(conversation_ids))
+    # By its statistics, SQLite prefers an index that makes it read the whole messages.
+    index = "INDEXED BY message_not_deleted" if connection.vendor == "sqlite" else ""
     limits = [MAX_UNREAD_SCANNED, MAX_UNREAD_COUNT, MAX_UNREAD_SCANNED]
     parameters = [*limits, *get_parameters(user.pk, *conversation_ids)]
     states = {}
-    for *columns, unread_count in fetch(READ_STATES.format(keys=keys), parameters):
+    for *columns, unread_count in fetch(READ_STATES.format(keys=keys, index=index), parameters):
         conversation_id, read_at = convert(columns, CONVERSATION_ID, READ_AT)
         states[conversation_id] = ReadState(read_at, min(unread_count, MAX_UNREAD_COUNT))
     return states
