@@ -9,12 +9,17 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 
 from chats.models import Conversation, Message, Participation, User
+from chats.rest import hints
 from chats.rest.search import SEARCH_MAX_CHARACTERS
 
 FULL_NAME = Concat("first_name", Value(" "), "last_name")
 ORDERINGS = [("sent_at", "oldest first"), ("-sent_at", "newest first")]
 # SQLite joins 64 tables at most.
 MAX_PARTICIPANTS_VALUES = 16
+NOT_A_USER_ID = f"Enter a user_id: {hints.FIND_USER}."
+NOT_USER_IDS = f"Enter a user_id, and repeat the parameter for others: {hints.FIND_USER}."
+NOT_AN_ADDRESS = "Enter an e-mail address. “search” finds users by name."
+NOT_A_CONVERSATION_ID = f"Enter a conversation_id: {hints.FIND_CONVERSATION}."
 
 
 class UTCDateTimeField(forms.DateTimeField):
@@ -45,7 +50,8 @@ class UUIDListField(forms.Field):
     widget = forms.MultipleHiddenInput
 
     def to_python(self, values):
-        return {forms.UUIDField().clean(value) for value in values}
+        field = forms.UUIDField(error_messages={"invalid": NOT_USER_IDS})
+        return {field.clean(value) for value in values}
 
 
 @extend_schema_field(
@@ -108,6 +114,8 @@ class EmailFilter(filters.Filter):
 
 
 class ConversationFilter(filters.FilterSet):
+    parameter_hints = hints.CONVERSATIONS
+
     participants = ParticipantsFilter()
     created_at_after = DateTimeFilter(
         field_name="created_at",
@@ -141,13 +149,17 @@ class ConversationFilter(filters.FilterSet):
 
 
 class MessageFilter(filters.FilterSet):
+    parameter_hints = hints.MESSAGES
+
     conversation = filters.UUIDFilter(
+        error_messages={"invalid": NOT_A_CONVERSATION_ID},
         help_text="Only messages of the conversation with this `conversation_id`. "
-        "For example `a5044f5c-44f0-4974-b3b4-62705898dd36`."
+        "For example `a5044f5c-44f0-4974-b3b4-62705898dd36`.",
     )
     sender = filters.UUIDFilter(
+        error_messages={"invalid": NOT_A_USER_ID},
         help_text="Only messages from the user with this `user_id`. "
-        "For example `d698be02-99eb-4b94-824a-604aac30543a`."
+        "For example `d698be02-99eb-4b94-824a-604aac30543a`.",
     )
     sent_at_after = DateTimeFilter(
         field_name="sent_at",
@@ -182,6 +194,8 @@ class MessageFilter(filters.FilterSet):
 
 
 class ConversationMessageFilter(MessageFilter):
+    parameter_hints = hints.CONVERSATION_MESSAGES
+
     updated_at_after = DateTimeFilter(
         field_name="updated_at",
         lookup_expr="gt",
@@ -212,9 +226,12 @@ class ConversationMessageFilter(MessageFilter):
 
 
 class UserFilter(filters.FilterSet):
+    parameter_hints = hints.USERS
+
     email = EmailFilter(
+        error_messages={"invalid": NOT_AN_ADDRESS},
         help_text="A complete e-mail address, in upper or lower case. For example "
-        "`ben@example.com`."
+        "`ben@example.com`.",
     )
     search = SearchFilter(
         field_name="name",

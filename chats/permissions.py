@@ -13,7 +13,10 @@ class IsParticipantOfConversation(BasePermission):
 
 
 class IsSenderOrReadOnly(BasePermission):
-    message = "Only its sender can change a message."
+    message = (
+        "Only its sender can change a message. "
+        "To mark it as read, use POST /api/conversations/{id}/read/."
+    )
 
     def has_object_permission(self, request, view, message):
         return request.method in SAFE_METHODS or message.sender_id == request.user.pk

@@ -17,12 +17,19 @@ from chats.models import MAX_PARTICIPANTS, PUBLIC_PROFILE, Conversation, Message
 from chats.rest.fields import (
     BooleanField,
     ConversationIdField,
-    DateTimeField,
+    ReadAtField,
     StringField,
     TitleField,
     UserIdField,
     UserIdListField,
 )
+from chats.rest.hints import (
+    CONVERSATION_FIELDS,
+    LEAVE_FIELDS,
+    MESSAGE_FIELDS,
+    NEW_CONVERSATION_FIELDS,
+)
+from chats.rest.serializers import HintsSerializer
 from chats.statements import MAX_UNREAD_COUNT, ReadState, get_conversation
 
 # The attribute that holds the value of a field, where it is not the field's name.
@@ -128,7 +135,8 @@ class MessageSerializer(serializers.ModelSerializer):
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Body", {"message_body": "Hello, Ben!"})])
-class MessageBodySerializer(serializers.Serializer):
+class MessageBodySerializer(HintsSerializer):
+    field_hints = MESSAGE_FIELDS
     response_fields = MessageSerializer.Meta.fields
     message_body = StringField(trim_whitespace=False, max_length=MESSAGE_BODY_MAX_CHARACTERS)
 
@@ -222,12 +230,14 @@ class ConversationSerializer(ConversationListSerializer):
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Title", {"title": "Holiday in May"})])
-class TitleSerializer(serializers.Serializer):
+class TitleSerializer(HintsSerializer):
+    field_hints = CONVERSATION_FIELDS
     title = TitleField()
 
 
 @extend_schema_serializer(examples=[OpenApiExample("With Ben", {"participants": [BEN["user_id"]]})])
-class NewConversationSerializer(serializers.Serializer):
+class NewConversationSerializer(HintsSerializer):
+    field_hints = NEW_CONVERSATION_FIELDS
     title = TitleField(required=False)
     distinct = BooleanField(
         required=False,
@@ -270,7 +280,7 @@ READ_STATE = {"read_at": MESSAGE["sent_at"], "unread_count": 0}
     ]
 )
 class ReadStateSerializer(serializers.Serializer):
-    read_at = DateTimeField(help_text="The `sent_at` of the last message that the user has seen.")
+    read_at = ReadAtField(help_text="The `sent_at` of the last message that the user has seen.")
     unread_count = serializers.IntegerField(read_only=True, min_value=0, max_value=MAX_UNREAD_COUNT)
 
     def to_representation(self, read_state):
@@ -282,6 +292,12 @@ def serialize_read_state(read_state):
         "read_at": serialize_moment(read_state.read_at),
         "unread_count": read_state.unread_count,
     }
+
+
+class LeaveSerializer(HintsSerializer):
+    """No fields."""
+
+    field_hints = LEAVE_FIELDS
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Ben", {"user_id": BEN["user_id"]})])

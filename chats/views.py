@@ -37,6 +37,7 @@ from chats.serializers import (
     NOT_YOURS,
     ConversationListSerializer,
     ConversationSerializer,
+    LeaveSerializer,
     MessageBodySerializer,
     MessageSerializer,
     NewConversationSerializer,
@@ -170,11 +171,13 @@ class ConversationViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericView
         operation_id="leave_conversation",
         summary="Leave a conversation",
         request=None,
-        responses={204: None},
+        responses={204: None, 415: None},
     )
     @action(detail=True, methods=["post"])
     def leave(self, request, pk):
-        services.leave(self.get_object(), actor=request.user)
+        conversation = self.get_object()
+        read_body(request, LeaveSerializer)
+        services.leave(conversation, actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(

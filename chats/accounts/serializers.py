@@ -11,6 +11,8 @@ from rest_framework.validators import UniqueValidator
 
 from chats.models import EMAIL_TAKEN, User
 from chats.rest.fields import EmailField, PasswordField, StringField
+from chats.rest.hints import PROFILE_FIELDS, REGISTRATION_FIELDS, by_name
+from chats.rest.serializers import HintsSerializer
 from chats.serializers import ANN
 
 NOT_CURRENT = "This is not your current password."
@@ -22,11 +24,10 @@ STRENGTH = (
 
 # Why `PATCH /api/users/me/` refuses each of these fields.
 NOT_CHANGEABLE = {
-    "user_id": "This cannot be changed.",
-    "email": "This cannot be changed here. Staff can change it in the admin.",
-    "role": "This cannot be changed here. Staff set it in the admin.",
-    "created_at": "This cannot be changed.",
-    "password": "This cannot be changed here. Use POST /api/users/set_password/.",
+    "This cannot be changed.": "created_at user_id",
+    "This cannot be changed here. Staff can change it in the admin.": "email",
+    "This cannot be changed here. Staff set it in the admin.": "role",
+    "This cannot be changed here. Use POST /api/users/set_password/.": "password",
 }
 
 EXAMPLE_PASSWORD = "tide over the moor"  # noqa: S105
@@ -48,7 +49,8 @@ EXAMPLE_NEW_PASSWORD = "moor under the tide"  # noqa: S105
         ),
     ]
 )
-class ProfileSerializer(serializers.ModelSerializer):
+class ProfileSerializer(HintsSerializer, serializers.ModelSerializer):
+    field_hints = by_name(NOT_CHANGEABLE) | PROFILE_FIELDS
     serializer_field_mapping = {
         **serializers.ModelSerializer.serializer_field_mapping,
         models.CharField: StringField,
@@ -67,19 +69,6 @@ class ProfileSerializer(serializers.ModelSerializer):
         ]
         read_only_fields = ["user_id", "email", "role", "created_at"]
 
-    def to_internal_value(self, data):
-        """A change that names a field in NOT_CHANGEABLE is refused, with every other error."""
-        refused = {}
-        if self.instance and isinstance(data, dict):
-            refused = {name: [NOT_CHANGEABLE[name]] for name in NOT_CHANGEABLE if name in data}
-        try:
-            validated_data = super().to_internal_value(data)
-        except serializers.ValidationError as error:
-            raise serializers.ValidationError(error.detail | refused) from error
-        if refused:
-            raise serializers.ValidationError(refused)
-        return validated_data
-
 
 @extend_schema_serializer(
     examples=[
@@ -96,6 +85,7 @@ class ProfileSerializer(serializers.ModelSerializer):
     ]
 )
 class RegistrationSerializer(ProfileSerializer):
+    field_hints = REGISTRATION_FIELDS
     email = EmailField(
         max_length=254,
         validators=[UniqueValidator(User.objects.all(), message=EMAIL_TAKEN)],

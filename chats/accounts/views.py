@@ -118,8 +118,7 @@ class UserViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
     @me.mapping.patch
     def update_me(self, request):
         """Changes your name or phone number. `user_id`, `email`, `role`, `created_at` and
-        `password` are a 400 on that field, which says whether and where it can be changed. Any
-        other field is ignored."""
+        `password` are a 400 on that field, which says whether and where it can be changed."""
         data = read_body(request, ProfileSerializer, instance=request.user, partial=True)
         try:
             user = change_profile(request.user, **data)

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from chats.models import TITLE_MAX_CHARACTERS
+from chats.rest.hints import FIND_CONVERSATION, FIND_USER
 from chats.validators import validate_one_line, validate_plain_address
 
 # So that the error stays short, whatever was sent.
@@ -21,7 +22,8 @@ class UnknownFieldsMixin:
 
     def fail(self, key, **kwargs):
         if key == "required" and (names := self.get_unknown_names()):
-            message = f"This field is required; {describe_unknown(names)} here."
+            required = self.error_messages["required"].removesuffix(".")
+            message = f"{required}; {describe_unknown(names)} here."
             raise serializers.ValidationError(message, code=key)
         super().fail(key, **kwargs)
 
@@ -56,13 +58,8 @@ class PasswordField(StringField):
         super().__init__(trim_whitespace=False, write_only=True, **kwargs)
 
 
-class UserIdField(UnknownFieldsMixin, serializers.UUIDField):
-    """A user_id as a JSON string. DRF's field accepts integers too."""
-
-    default_error_messages = {
-        "invalid": "“{value}” is not a user_id.",
-        "not_a_string": "Not a valid string.",
-    }
+class IdField(UnknownFieldsMixin, serializers.UUIDField):
+    """A UUID as a JSON string. DRF's field accepts integers too."""
 
     def to_internal_value(self, data):
         if not isinstance(data, str):
@@ -70,13 +67,26 @@ class UserIdField(UnknownFieldsMixin, serializers.UUIDField):
         return super().to_internal_value(data)
 
 
+class UserIdField(IdField):
+    default_error_messages = {
+        "required": f"This field is required: {FIND_USER}.",
+        "invalid": f"“{{value}}” is not a user_id: {FIND_USER}.",
+        "not_a_string": "A user_id is a UUID as a string.",
+    }
+
+
+class ConversationIdField(IdField):
+    default_error_messages = {
+        "invalid": f"“{{value}}” is not a conversation_id: {FIND_CONVERSATION}.",
+        "not_a_string": "A conversation_id is a UUID as a string.",
+    }
+
+
 @extend_schema_field(serializers.ListField(child=UserIdField()))
 class UserIdListField(UnknownFieldsMixin, serializers.ListField):
     """Accepts items of any type. The serializer checks them, so that it can name all bad ones."""
 
-
-class ConversationIdField(UserIdField):
-    default_error_messages = {"invalid": "“{value}” is not a conversation_id."}
+    default_error_messages = {"not_a_list": "Send a list of user_ids."}
 
 
 class TitleField(StringField):
@@ -101,8 +111,11 @@ class BooleanField(serializers.BooleanField):
         return data
 
 
-class DateTimeField(UnknownFieldsMixin, serializers.DateTimeField):
-    pass
+class ReadAtField(UnknownFieldsMixin, serializers.DateTimeField):
+    default_error_messages = {
+        "required": "This field is required: the `sent_at` of the last message seen.",
+        "invalid": "Send the `sent_at` of the last message seen.",
+    }
 
 
 def describe_unknown(names):

@@ -77,7 +77,7 @@ SCHEMAS = {
 }
 INVALID = {
     "Field": {"message_body": ["This field is required; “text” is not a field here."]},
-    "Parameter": {"page_siz": ["There is no such parameter here; the nearest is “page_size”."]},
+    "Parameter": {"page_siz": ["There is no such parameter here; use “page_size”."]},
     "Body": {"detail": "The body is not JSON: unexpected end of data: line 1 column 2 (char 1)."},
 }
 THROTTLED = "Request was throttled. Expected available in 30 seconds."
@@ -102,7 +102,7 @@ RESPONSES = {
     "412": error("`If-Match` or `If-Unmodified-Since` does not hold.", "Precondition Failed"),
     "413": error("The body is larger than 1 MiB.", TOO_LARGE),
     "414": error("Path and query string are over 8,000 bytes.", TOO_LONG),
-    "415": error("The `Content-Type` is not JSON.", INSTRUCTIONS[UnsupportedMediaType]),
+    "415": error("The body is not JSON, or is compressed.", INSTRUCTIONS[UnsupportedMediaType]),
     "429": error("Too many requests of this kind.", THROTTLED, "Retry-After"),
     "503": error("The database is unavailable, or the server is busy.", UNAVAILABLE, "Retry-After"),
 }

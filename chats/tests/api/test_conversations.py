@@ -15,6 +15,13 @@ from chats.tests.support.expected import (
 )
 from chats.tests.support.paths import CONVERSATIONS, conversation_path, messages_path
 
+REQUIRED = "This field is required: GET /api/users/?email= finds a user_id, ?search= by name"
+NOT_A_STRING = "A user_id is a UUID as a string."
+
+
+def not_an_id(value):
+    return f"“{value}” is not a user_id: GET /api/users/?email= finds a user_id, ?search= by name."
+
 
 def not_active(user_id):
     return f"“{user_id}” is not the user_id of an active user."
@@ -73,8 +80,8 @@ class TestStart:
             400,
             {
                 "participants": [
-                    "“nonsense” is not a user_id.",
-                    "Not a valid string.",
+                    not_an_id("nonsense"),
+                    NOT_A_STRING,
                     *map(not_active, sorted([inactive.pk, unknown])),
                 ]
             },
@@ -92,9 +99,12 @@ class TestStart:
         [
             ({"participants": None}, "This field may not be null."),
             ({"participants": []}, "Name at least one person other than yourself."),
-            ({"participants": "abc"}, 'Expected a list of items but got type "str".'),
+            ({"participants": "abc"}, "Send a list of user_ids."),
             ({"participants": [None]}, "This field may not be null."),
-            ({"participants": [[["a"]]]}, "Not a valid string."),
+            ({"participants": [[["a"]]]}, NOT_A_STRING),
+            ({"participants": [1, 2]}, NOT_A_STRING),
+            ({"participants": [{"user_id": "x"}, {"user_id": "y"}]}, NOT_A_STRING),
+            ({"participants": ["bob@example.com"]}, not_an_id("bob@example.com")),
         ],
         ids=str,
     )
@@ -172,8 +182,10 @@ class TestAddParticipant:
         ("body", "error"),
         [
             ({"user_id": None}, "This field may not be null."),
-            ({"user_id": "nonsense"}, "“nonsense” is not a user_id."),
-            ({"user_id": 5}, "Not a valid string."),
+            ({"user_id": "bob@example.com"}, not_an_id("bob@example.com")),
+            ({"user_id": 5}, NOT_A_STRING),
+            ({"user_id": ["x"]}, NOT_A_STRING),
+            ({"email": "bob@example.com"}, f"{REQUIRED}; “email” is not a field here."),
             (
                 {"user_id": "00000000-0000-4000-8000-000000000000"},
                 not_active("00000000-0000-4000-8000-000000000000"),

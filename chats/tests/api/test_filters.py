@@ -1,11 +1,9 @@
 """Filters, and the names of query parameters."""
 
-import re
 from uuid import uuid4
 
 import pytest
 
-from chats.rest.filters import MEANINGS, simplify
 from chats.services import delete, edit, send, start
 from chats.tests.support.expected import listed_bodies
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES, conversation_path, messages_path
@@ -86,16 +84,6 @@ class TestMessageFilters:
     def test_any_date_of_the_calendar_is_accepted(self, get_bodies, moment):
         assert get_bodies(sent_at_after=moment) == []
         assert get_bodies(sent_at_before=moment) == []
-
-    def test_unknown_parameter_is_a_400_that_names_the_nearest(self, api, alice, list_path):
-        response = api(alice).get(list_path, {"converstion": "x", "page_sise": "2"})
-        assert (response.status_code, response.json()) == (
-            400,
-            {
-                "converstion": ["There is no such parameter here; the nearest is “conversation”."],
-                "page_sise": ["There is no such parameter here; the nearest is “page_size”."],
-            },
-        )
 
     def test_repeated_parameter_is_a_400(self, api, alice, bob, list_path):
         response = api(alice).get(list_path, {"sender": [str(alice.pk)] * 70})
@@ -223,95 +211,6 @@ class TestConversationFilters:
         response = api(alice).get(CONVERSATIONS, {name: value})
         assert response.status_code == 400
         assert list(response.json()) == [name]
-
-
-class TestHintsForNamesOfOtherApis:
-    NEXT = "follow the “next” link of the response"
-    PATHS = [CONVERSATIONS, MESSAGES, f"{CONVERSATIONS}{{conversation}}/messages/", "/api/users/"]
-
-    @pytest.fixture
-    def hints(self, api, alice, conversation):
-        """`hints(path, names)`: the hint in the error of each parameter."""
-
-        def hints(path, names):
-            url = path.format(conversation=conversation.pk)
-            response = api(alice).get(url, dict.fromkeys(names, "x"))
-            assert response.status_code == 400
-            return {
-                name: message.removeprefix("There is no such parameter here; ").removesuffix(".")
-                for name, [message] in response.json().items()
-            }
-
-        return hints
-
-    @pytest.mark.parametrize("path", PATHS)
-    def test_for_pages(self, hints, path):
-        names = {"page", "offset", "skip", "pageToken", "page[number]"}
-        assert hints(path, names) == dict.fromkeys(names, self.NEXT)
-        names = {"limit", "per_page", "per-page", "perPage", "count", "size"}
-        assert hints(path, names) == dict.fromkeys(names, "use “page_size”")
-
-    @pytest.mark.parametrize("path", PATHS[1:3])
-    def test_for_messages(self, hints, path):
-        meanings = {
-            "search": ["q", "body", "content", "text", "message_body", "query", "keyword"],
-            "sent_at_after": ["since", "after", "start_date", "oldest", "sent_at__gt", "since_id"],
-            "sent_at_before": ["until", "before", "end_date", "latest", "max_id", "to"],
-            "sender": ["sender_id", "from", "author", "user", "user_id", "username", "name"],
-            "ordering": ["order", "order_by", "sort", "sort_by", "dir"],
-            "conversation": ["conversation_id", "chat", "room", "channel", "thread", "title"],
-        }
-        expected = {name: f"use “{use}”" for use, names in meanings.items() for name in names}
-        assert hints(path, expected) == expected
-
-    def test_for_conversations(self, hints):
-        meanings = {
-            "participants": [
-                "participant",
-                "participant_ids",
-                "user",
-                "user_id",
-                "members",
-                "sender",
-            ],
-            "created_at_after": ["since", "after", "start_date", "from", "sent_at_after"],
-            "created_at_before": ["until", "before", "end_date", "to"],
-        }
-        expected = {name: f"use “{use}”" for use, names in meanings.items() for name in names}
-        assert hints(CONVERSATIONS, expected) == expected
-
-    def test_for_users(self, hints):
-        names = ["name", "q", "query", "first_name", "displayName", "user"]
-        expected = dict.fromkeys(names, "use “search”") | {"mail": "use “email”"}
-        expected |= {"username": "use “email”"}
-        assert hints("/api/users/", expected) == expected
-
-    @pytest.mark.parametrize("path", PATHS)
-    def test_name_a_parameter_of_the_list(self, hints, document, path):
-        """The first parameter of the same meaning, or else the nearest by its spelling."""
-        described = path.replace("{conversation}", "{conversation_id}")
-        operation = document["paths"][described]["get"]
-        known = {
-            parameter["name"]
-            for parameter in operation["parameters"]
-            if parameter.get("in") == "query"
-        }
-        table = {name: uses for uses, names in MEANINGS.items() for name in names.split()}
-        given = hints(path, table.keys() - known)
-        assert given.keys() == table.keys() - known
-        for name, hint in given.items():
-            [first, *_] = [*(use for use in table[name] if use in known), None]
-            if first == "cursor":
-                assert hint == self.NEXT
-            elif first:
-                assert hint == f"use “{first}”"
-            else:
-                [nearest] = re.fullmatch("the nearest is “(.*)”", hint).groups()
-                assert nearest in known
-
-    def test_have_one_meaning_for_a_name(self):
-        names = [simplify(name) for names in MEANINGS.values() for name in names.split()]
-        assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("query", ["?sender={mallory}", "?cursor=bad", "?x=1"])

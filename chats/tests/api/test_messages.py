@@ -8,7 +8,11 @@ from chats.tests.support.expected import NOT_FOUND, listed_bodies, message_json,
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES
 
 NOT_YOURS = {"conversation": ["You do not take part in a conversation with this conversation_id."]}
-NOT_THE_SENDER = {"detail": "Only its sender can change a message."}
+NOT_THE_SENDER = {
+    "detail": "Only its sender can change a message. "
+    "To mark it as read, use POST /api/conversations/{id}/read/."
+}
+FIND_CONVERSATION = "GET /api/conversations/?search= finds a conversation_id"
 
 
 class TestSend:
@@ -99,7 +103,7 @@ class TestSendByTheFlatPath:
         assert (response.status_code, response.json()) == (
             400,
             {
-                "conversation": ["“nonsense” is not a conversation_id."],
+                "conversation": [f"“nonsense” is not a conversation_id: {FIND_CONVERSATION}."],
                 "message_body": ["This field may not be only white space."],
             },
         )

@@ -56,7 +56,7 @@ class TestProfile:
 
     def test_unknown_fields_are_ignored(self, api, alice):
         wish = {"is_staff": True, "is_superuser": True, "is_active": False, "groups": [1]}
-        wish |= {"last_login": None, "nickname": "Al"}
+        wish |= {"last_login": None, "favourite_colour": "red"}
         response = api(alice).patch("/api/users/me/", wish | {"first_name": "Alicia"})
         before, alice = alice, User.objects.get()
         assert (response.status_code, response.json()) == (200, own_profile(alice))

@@ -128,7 +128,11 @@ class TestMarkAsRead:
     @pytest.mark.parametrize(
         ("moment", "error"),
         [
-            ("yesterday", "Datetime has wrong format."),
+            ("yesterday", "Send the `sent_at` of the last message seen."),
+            (
+                "796e04f8-1eda-52f7-ba6c-7813cb33b1c1",
+                "Send the `sent_at` of the last message seen.",
+            ),
             ("0001-01-01T00:00:00+14:00", "Datetime value out of range."),
         ],
     )
