@@ -6,8 +6,9 @@ from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework_simplejwt import authentication
-from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
+from rest_framework_simplejwt.exceptions import AuthenticationFailed, InvalidToken, TokenError
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
@@ -24,6 +25,10 @@ EXAMPLE_REFRESH = (
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl"
 )
 BLACKLISTED = "Token is blacklisted"
+SEND_ACCESS = "Send the header “Authorization: Bearer <access token>”."
+INVALID_ACCESS = "The access token is invalid or expired."
+NOT_A_REFRESH = "This is not a refresh token. Send the refresh token, not the access token."
+NOT_AN_ACCESS = "This is not an access token. Send the access token, not the refresh token."
 
 
 class UserNotFound(AuthenticationFailed):
@@ -42,6 +47,24 @@ class PasswordChanged(AuthenticationFailed):
 
 
 class JWTAuthentication(authentication.JWTAuthentication):
+    def get_raw_token(self, header):
+        try:
+            token = super().get_raw_token(header)
+        except AuthenticationFailed as error:
+            raise AuthenticationFailed(SEND_ACCESS, "bad_authorization_header") from error
+        if token is None:
+            raise NotAuthenticated(SEND_ACCESS)
+        return token
+
+    def get_validated_token(self, raw_token):
+        try:
+            token = UntypedToken(raw_token)
+        except TokenError as error:
+            raise InvalidToken(INVALID_ACCESS) from error
+        if token.get("token_type") != AccessToken.token_type:
+            raise InvalidToken(NOT_AN_ACCESS)
+        return token
+
     def get_user(self, validated_token):
         """Loads the user with a compiled statement. The checks are simplejwt's."""
         try:
@@ -131,6 +154,10 @@ class SessionToken(RefreshToken):
 
     # Access tokens do not get these claims.
     no_copy_claims = (*RefreshToken.no_copy_claims, "sid", "replaces")
+
+    def verify_token_type(self):
+        if self.get("token_type") != self.token_type:
+            raise TokenError(NOT_A_REFRESH)
 
     def get_session(self, lock=False):
         """Raises TokenError if the session has ended."""

@@ -18,6 +18,7 @@ BODY_MAX_SECONDS = 30
 TOO_SLOW = f"The body did not arrive within {BODY_MAX_SECONDS} seconds."
 CUT_OFF = "The body ended early."
 BUSY = "The server is busy. Try again in a few seconds."
+NO_SUCH_PATH = "There is no such path. The API is under /api/."
 UNAVAILABLE = "The database is not available. Try again in a few seconds."
 RETRY_AFTER_SECONDS = 5
 POSTGRES_READ_ONLY = "25006"
@@ -36,6 +37,7 @@ class RequestRefused(Exception):
 
 class ApiMiddleware:
     """Makes every error response under /api/ JSON, in DEBUG too, and every response private.
+    Elsewhere, a 404 is JSON for clients that do not ask for HTML.
 
     Refuses a body that is too large, or that has no Content-Length: Django reads a chunked body as
     empty.
@@ -46,7 +48,7 @@ class ApiMiddleware:
 
     def __call__(self, request):
         if not is_api(request):
-            return self.get_response(request)
+            return self.respond_outside(request)
         is_head = request.method == "HEAD"
         if is_head:
             # For the same ETag and 304 as GET.
@@ -56,11 +58,19 @@ class ApiMiddleware:
             response.status_code >= HTTPStatus.BAD_REQUEST
             and response.headers.get("Content-Type") != JSON
         ):
-            set_error(response, HTTPStatus(response.status_code).phrase)
+            set_error(response, describe(response))
         response.headers.setdefault("Cache-Control", "private, no-cache")
         response.headers.setdefault("Content-Security-Policy", JSON_POLICY)
         if is_head:
             response.content = b""
+        return response
+
+    def respond_outside(self, request):
+        """Only clients that ask for HTML get Django's page for a path that does not exist."""
+        response = self.get_response(request)
+        is_html = "text/html" in request.headers.get("Accept", "")
+        if response.status_code == HTTPStatus.NOT_FOUND and not is_html:
+            set_error(response, NO_SUCH_PATH)
         return response
 
     def refuse(self, request):
@@ -110,6 +120,11 @@ def has_lost_server(exception):
     a pooler that reports more than one error because its server is gone."""
     sqlstate = getattr(exception.__cause__, "sqlstate", "")
     return isinstance(exception, InternalError) and sqlstate in {None, POSTGRES_READ_ONLY}
+
+
+def describe(response):
+    phrase = HTTPStatus(response.status_code).phrase
+    return f"{phrase}. Allowed: {response['Allow']}." if response.has_header("Allow") else phrase
 
 
 def refuse(refusal):

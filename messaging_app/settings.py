@@ -204,7 +204,10 @@ if DEBUG and not CORS_ALLOWED_ORIGINS:
     # The development server of a front end.
     CORS_ALLOWED_ORIGIN_REGEXES = [r"https?://(localhost|127\.0\.0\.1)(:[0-9]+)?\Z"]
 CORS_URLS_REGEX = r"^/api/"
-CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-none-match"]
+CORS_ALLOW_HEADERS = [
+    *["authorization", "content-type", "idempotency-key", "if-match", "if-none-match"],
+    *["x-csrftoken", "x-requested-with"],
+]
 CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "Idempotent-Replayed", "X-Request-ID"]
 
 if TRUSTED_PROXIES:

@@ -1,11 +1,12 @@
 from django.http import HttpResponsePermanentRedirect
-from django.urls import resolve
 from drf_spectacular.utils import OpenApiExample, extend_schema, inline_serializer
 from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.serializers import URLField
 from rest_framework.views import APIView
+
+from messaging_app.unknown_paths import describe, is_endpoint
 
 LINKS = {
     "users": "user-list",
@@ -44,11 +45,10 @@ class UnknownPathView(APIView):
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
-        path = f"{request.path}/"
-        if resolve(path).view_name == "unknown-path":
-            raise NotFound
+        if not is_endpoint(f"{request.path_info}/"):
+            raise NotFound(describe(request.path_info))
         if request.method not in {"GET", "HEAD"}:
-            raise NotFound(f"Not found: the path ends with a slash, {path}.")
+            raise NotFound(f"Not found: the path ends with a slash, {request.path}/.")
 
     def get(self, request, *args, **kwargs):
         return HttpResponsePermanentRedirect(request.get_full_path(force_append_slash=True))

@@ -1,6 +1,8 @@
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import NON_FIELD_ERRORS, SuspiciousOperation
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404
 from rest_framework import exceptions, status, views
+from rest_framework.serializers import as_serializer_error
 from rest_framework.settings import api_settings
 
 from chats.models import Conversation, Message
@@ -20,10 +22,35 @@ class MessageConflict(exceptions.APIException):
     default_detail = "The message was deleted. It cannot be edited."
 
 
-INVALID_ACCESS = "The access token is invalid or expired."
+class ContentEncodingNotSupported(exceptions.UnsupportedMediaType):
+    default_detail = "Send the body without the Content-Encoding “{media_type}”."
+
+
 INSTRUCTIONS = {
     exceptions.NotAcceptable: "Responses are JSON: accept application/json or */*.",
     exceptions.UnsupportedMediaType: "Send JSON, with the Content-Type application/json.",
+}
+YOUR_ACCOUNT = "Your own account is /api/users/me/."
+ONE_CONVERSATION = "The path of one conversation is /api/conversations/{id}/."
+ONE_MESSAGE = "The path of one message is /api/messages/{id}/."
+# What to use instead of a method, by the name of the route.
+METHOD_HINTS = {
+    "conversation-list": dict.fromkeys(["PUT", "PATCH", "DELETE"], ONE_CONVERSATION),
+    "conversation-detail": {
+        "DELETE": "To leave the conversation, use POST /api/conversations/{id}/leave/.",
+        "POST": "To send a message, use POST /api/conversations/{id}/messages/.",
+        "PUT": "Use PATCH.",
+    },
+    "conversation-add-participant": {
+        "DELETE": "To leave the conversation, use POST /api/conversations/{id}/leave/."
+    },
+    "conversation-message-list": dict.fromkeys(["PUT", "PATCH", "DELETE"], ONE_MESSAGE),
+    "conversation-message-detail": {"PUT": "Use PATCH.", "POST": "Use PATCH."},
+    "message-list": dict.fromkeys(["PUT", "PATCH", "DELETE"], ONE_MESSAGE),
+    "message-detail": {"PUT": "Use PATCH.", "POST": "Use PATCH."},
+    "user-list": dict.fromkeys(["PUT", "PATCH", "DELETE"], YOUR_ACCOUNT),
+    "user-detail": dict.fromkeys(["POST", "PUT", "PATCH", "DELETE"], YOUR_ACCOUNT),
+    "user-me": {"PUT": "Use PATCH.", "POST": "To register, use POST /api/users/."},
 }
 # What the exceptions of the program and of Django become.
 API_EXCEPTIONS = {
@@ -40,33 +67,44 @@ def exception_handler(exc, context):
     `{"<field>": ["…", …]}`."""
     if type(exc) in API_EXCEPTIONS:
         exc = API_EXCEPTIONS[type(exc)]()
+    elif isinstance(exc, DjangoValidationError):
+        exc = exceptions.ValidationError(as_serializer_error(exc))
     elif isinstance(exc, SuspiciousOperation):
         exc = exceptions.ParseError(str(exc))
     elif isinstance(exc, exceptions.MethodNotAllowed):
-        allowed = ", ".join(context["view"].allowed_methods)
-        exc.detail = exceptions.ErrorDetail(f"{exc.detail} Allowed: {allowed}.")
+        exc.detail = exceptions.ErrorDetail(f"{exc.detail} {describe_methods(context)}")
     elif type(exc) in INSTRUCTIONS:
         exc.detail = INSTRUCTIONS[type(exc)]
     response = views.exception_handler(exc, context)
     if response is None:
         return None
     if response.status_code == status.HTTP_401_UNAUTHORIZED:
-        response.data = describe_authentication_error(exc.detail)
-    elif isinstance(exc, exceptions.ValidationError):
-        errors = exc.detail
-        if not isinstance(errors, dict):
-            errors = {api_settings.NON_FIELD_ERRORS_KEY: errors}
-        response.data = {field: flatten(messages) for field, messages in errors.items()}
+        response.data = describe_authentication_error(exc)
+    elif not isinstance(exc.detail, str):
+        response.data = describe_field_errors(exc.detail or [exc.default_detail])
     return response
 
 
-def describe_authentication_error(detail):
-    """`detail` is a string in DRF's exceptions, and a dictionary in simplejwt's."""
-    if not isinstance(detail, dict):
-        return {"detail": detail, "code": detail.code}
-    # simplejwt's text for an access token says nothing that a client can act on.
-    text = INVALID_ACCESS if "messages" in detail else detail["detail"]
-    return {"detail": text, "code": detail.get("code", detail["detail"].code)}
+def describe_methods(context):
+    request = context["request"]
+    sentence = f"Allowed: {', '.join(context['view'].allowed_methods)}."
+    hint = METHOD_HINTS.get(request.resolver_match.view_name, {}).get(request.method)
+    return f"{sentence} {hint}" if hint else sentence
+
+
+def describe_authentication_error(exc):
+    """`exc.detail` is a string in DRF's exceptions, and a dictionary in simplejwt's."""
+    code = getattr(exc.detail, "code", exc.default_code)
+    if isinstance(exc.detail, dict):
+        code = exc.detail.get("code", code)
+    return {"detail": flatten(exc.detail)[0], "code": code}
+
+
+def describe_field_errors(errors):
+    if not isinstance(errors, dict):
+        errors = {NON_FIELD_ERRORS: errors}
+    names = {NON_FIELD_ERRORS: api_settings.NON_FIELD_ERRORS_KEY}
+    return {str(names.get(field, field)): flatten(errors[field]) for field in errors}
 
 
 def flatten(errors):

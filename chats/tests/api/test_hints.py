@@ -6,6 +6,7 @@ import pytest
 
 from chats.models import Conversation, Message, Participation, User
 from chats.services import mark_as_read, send, start
+from chats.tests.api.test_access import ACCESS
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES, messages_path
 from chats.tests.support.rows import read_tables
 
@@ -479,3 +480,146 @@ class TestFields:
         names = [f"n{'-' * n}ame" for n in range(1_000)]
         response = change(f"PATCH {CONVERSATION}", dict.fromkeys(names, "x"))
         assert (response.status_code, len(response.json())) == (400, 1)
+
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+PATHS = {route: path for _, path, route, *_ in ACCESS if route != "unknown-path"}
+
+
+class TestMethods:
+    @pytest.fixture
+    def request_as_alice(self, api, alice, bob, message):
+        ids = {"conversation": message.conversation_id, "message": message.pk, "user": bob.pk}
+        return lambda method, path: api(alice).generic(method, path.format(**ids))
+
+    @pytest.mark.parametrize("route", PATHS)
+    def test_405_lists_the_allowed_methods(self, request_as_alice, route):
+        responses = {method: request_as_alice(method, PATHS[route]) for method in METHODS}
+        refused = {method for method in METHODS if responses[method].status_code == 405}
+        allowed = [method for method in METHODS if method not in refused]
+        allowed += ["HEAD", "OPTIONS"] if "GET" in allowed else ["OPTIONS"]
+        assert refused
+        for method in refused:
+            allow = responses[method].headers["Allow"]
+            assert sorted(allow.split(", ")) == sorted(allowed)
+            assert f"Allowed: {allow}." in responses[method].json()["detail"]
+
+    @pytest.mark.parametrize(
+        ("method", "path", "hint"),
+        [
+            ("DELETE", CONVERSATION, "To leave the conversation, use POST {c}leave/."),
+            ("PUT", CONVERSATION, "Use PATCH."),
+            ("POST", CONVERSATION, "To send a message, use POST {c}messages/."),
+            ("PATCH", CONVERSATIONS, "The path of one conversation is {c}."),
+            ("DELETE", f"{CONVERSATION}add_participant/", "use POST {c}leave/."),
+            (
+                "DELETE",
+                f"{CONVERSATION}messages/",
+                "The path of one message is /api/messages/{id}/.",
+            ),
+            ("PUT", f"{CONVERSATION}messages/{{message}}/", "Use PATCH."),
+            ("PATCH", MESSAGES, "The path of one message is /api/messages/{id}/."),
+            ("PUT", f"{MESSAGES}{{message}}/", "Use PATCH."),
+            *(
+                (method, f"{USERS}{{user}}/", "account is /api/users/me/.")
+                for method in METHODS[1:5]
+            ),
+            ("PATCH", USERS, "account is /api/users/me/."),
+            ("PUT", f"{USERS}me/", "Use PATCH."),
+            ("POST", f"{USERS}me/", "To register, use POST /api/users/."),
+            ("DELETE", MESSAGES, "The path of one message is /api/messages/{id}/."),
+        ],
+    )
+    def test_405_says_what_to_use_instead(self, request_as_alice, method, path, hint):
+        response = request_as_alice(method, path)
+        assert response.status_code == 405
+        assert response.json()["detail"].endswith(hint.replace("{c}", "/api/conversations/{id}/"))
+        if hint == "Use PATCH.":
+            assert "PATCH" in response.headers["Allow"]
+
+
+class TestUnknownPaths:
+    @pytest.mark.parametrize(
+        ("path", "hint"),
+        [
+            ("/api/register/", "POST /api/users/"),
+            ("/api/register", "POST /api/users/"),
+            ("/api/auth/register/", "POST /api/users/"),
+            ("/api/users/register/", "POST /api/users/"),
+            ("/api/users/create/", "/api/users/"),
+            ("/api/v1/users/register/", "POST /api/users/"),
+            ("/api/login/", "POST /api/token/"),
+            ("/api/auth/", "POST /api/token/"),
+            ("/api/auth/login/", "POST /api/token/"),
+            ("/api/auth/jwt/create/", "POST /api/token/"),
+            ("/api/auth/token/", "POST /api/token/"),
+            ("/api/users/login/", "POST /api/token/"),
+            ("/api/auth/token/refresh/", "POST /api/token/refresh/"),
+            ("/api/refresh/", "POST /api/token/refresh/"),
+            ("/api/auth/jwt/verify/", "POST /api/token/verify/"),
+            ("/api/logout/", "POST /api/token/blacklist/"),
+            ("/api/me/", "/api/users/me/"),
+            ("/api/profile/", "/api/users/me/"),
+            ("/api/users/profile/", "/api/users/me/"),
+            ("/api/users/me/update/", "/api/users/me/"),
+            ("/api/users/set-password/", "POST /api/users/set_password/"),
+            ("/api/change_password/", "POST /api/users/set_password/"),
+            ("/api/password_reset/", "POST /api/users/reset_password/"),
+            ("/api/v1/conversations/", "/api/conversations/"),
+            ("/api/v2.0/conversations/{id}/messages/", "/api/conversations/{id}/messages/"),
+            ("/api/chats/", "/api/conversations/"),
+            ("/api/conversation/", "/api/conversations/"),
+            ("/api/conversations/create/", "/api/conversations/"),
+            ("/api/conversations/{id}/delete/", "/api/conversations/{id}/"),
+            ("/api/conversations/{id}/add-participant/", ADD := "POST {c}add_participant/"),
+            ("/api/conversations/{id}/addParticipant/", ADD),
+            ("/api/conversations/{id}/participants/", ADD),
+            ("/api/conversations/{id}/members/add/", ADD),
+            ("/api/conversations/{id}/kick/", LEAVE := "POST {c}leave/"),
+            ("/api/conversations/{id}/exit/", LEAVE),
+            ("/api/conversations/{id}/mark_as_read/", READ := "POST {c}read/"),
+            ("/api/messages/{id}/mark-read/", READ),
+            ("/api/messages/{id}/read/", READ),
+            ("/api/conversations/{id}/send/", "POST {c}messages/"),
+            ("/api/conversations/{id}/send_message/", "POST {c}messages/"),
+            ("/api/messages/send/", "POST {c}messages/"),
+            ("/api/messages/{id}/edit/", "/api/messages/{id}/"),
+            ("/api/chat/messages/", "/api/messages/"),
+            ("/api/contacts/", "/api/users/"),
+            ("/api/swagger/", "GET /api/docs/"),
+            ("/api/openapi.json", "GET /api/schema/"),
+        ],
+    )
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_name_the_path_with_the_same_meaning(self, api, alice, message, method, path, hint):
+        ids = {"id": message.pk if "/messages/{id}" in path else message.conversation_id}
+        client = api(alice)
+        response = client.generic(method, path.replace("{id}", str(ids["id"])))
+        hint = hint.replace("{c}", "/api/conversations/{id}/")
+        written_out = hint if hint.startswith("POST") else hint.replace("{id}", str(ids["id"]))
+        listed = "GET /api/ and /api/docs/ list what there is."
+        assert (response.status_code, response.json()) == (
+            404,
+            {"detail": f"There is no such path; use {written_out}. {listed}"},
+        )
+        *verb, path = hint.split()
+        path = path.replace(
+            "{id}", str(message.pk if "messages/{id}" in path else message.conversation_id)
+        )
+        [verb] = verb or ["GET"]
+        assert client.generic(verb, path).status_code not in {404, 405}
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/api/conversations/{id}/nothing/",
+            "/api/messages/{id}/nothing/",
+            "/api/conversations/{id}/messages/{id}/nothing/",
+            "/api/conversations/{id}/remove_participant/",
+        ],
+    )
+    def test_are_the_same_for_participants_and_outsiders(self, api, alice, mallory, message, path):
+        path = path.replace("{id}", str(message.conversation_id))
+        bodies = {api(user).post(path).content for user in (alice, mallory, None)}
+        assert len(bodies) == 1
+        assert b"There is no such path" in bodies.pop()

@@ -1,15 +1,17 @@
 """Every request: query strings, slashes, hosts, headers, other origins."""
 
+import json
+
 import pytest
-from django.core.exceptions import ImproperlyConfigured
-from rest_framework.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ImproperlyConfigured
+from django.core.exceptions import ValidationError as DjangoValidationError
+from rest_framework.exceptions import AuthenticationFailed, ParseError, ValidationError
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from chats.models import User
 from chats.services import erase
 from chats.tests.conftest import PASSWORD
-from chats.tests.support.expected import NOT_FOUND
 from chats.tests.support.paths import CONVERSATIONS, conversation_path, messages_path
 
 
@@ -65,7 +67,25 @@ class TestPaths:
     @pytest.mark.parametrize("method", ["GET", "POST"])
     def test_unknown_path_is_a_404(self, api, db, method, path):
         response = api().generic(method, path)
-        assert (response.status_code, response.json()) == (404, NOT_FOUND)
+        assert (response.status_code, response.json()) == (
+            404,
+            {"detail": "There is no such path. GET /api/ and /api/docs/ list what there is."},
+        )
+
+    @pytest.mark.parametrize("path", ["/conversations/", "/token", "/favicon.ico", "/api2/"])
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    @pytest.mark.parametrize("accept", ["*/*", "application/json"])
+    def test_unknown_path_outside_the_api_is_json(self, client, method, path, accept):
+        response = client.generic(method, path, HTTP_ACCEPT=accept)
+        assert (response.status_code, response.json()) == (
+            404,
+            {"detail": "There is no such path. The API is under /api/."},
+        )
+
+    def test_unknown_path_outside_the_api_is_html_for_browsers(self, client):
+        response = client.get("/conversations/", HTTP_ACCEPT="text/html,*/*;q=0.8")
+        assert response.status_code == 404
+        assert response.headers["Content-Type"].startswith("text/html")
 
     def test_unknown_host_is_a_400_in_json(self, api, db):
         response = api().get("/api/", HTTP_HOST="evil.example")
@@ -144,14 +164,6 @@ def test_get_with_bad_headers_is_refused(api, alice, message, headers, status):
         assert api(alice).get(path, **headers).status_code == status
 
 
-def test_405_lists_the_allowed_methods(api, alice):
-    response = api(alice).delete(CONVERSATIONS)
-    assert (response.status_code, response.json()) == (
-        405,
-        {"detail": 'Method "DELETE" not allowed. Allowed: GET, POST, HEAD, OPTIONS.'},
-    )
-
-
 def test_options_describes_the_endpoint(api, alice):
     response = api(alice).options(CONVERSATIONS)
     assert response.status_code == 200
@@ -175,7 +187,8 @@ class TestOtherOrigins:
         assert preflight.status_code == 200
         assert preflight.headers["Access-Control-Allow-Origin"] == self.ORIGIN
         assert preflight.headers["Access-Control-Allow-Headers"] == (
-            "authorization, content-type, idempotency-key, if-none-match"
+            "authorization, content-type, idempotency-key, if-match, if-none-match, "
+            "x-csrftoken, x-requested-with"
         )
         for user in (alice, None):
             response = api(user).get(CONVERSATIONS, HTTP_ORIGIN=self.ORIGIN)
@@ -213,22 +226,68 @@ def test_caller_who_was_deleted_meanwhile_gets_a_401(api, carol, monkeypatch):
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
+@pytest.fixture
+def respond_to():
+    """`respond_to(error)`: status code and body, if a view raises it."""
+
+    def respond_to(error):
+        class RaisingView(APIView):
+            permission_classes = []
+
+            def get(self, request):
+                raise error
+
+        response = RaisingView.as_view()(APIRequestFactory().get("/")).render()
+        return response.status_code, json.loads(response.content)
+
+    return respond_to
+
+
+@pytest.mark.parametrize(
+    "error_class", [ValidationError, DjangoValidationError], ids=["DRF", "Django"]
+)
 @pytest.mark.parametrize(
     ("detail", "body"),
     [
         ("text", {"non_field_errors": ["text"]}),
         (["one", "two"], {"non_field_errors": ["one", "two"]}),
         ({"title": "text"}, {"title": ["text"]}),
-        ({"participants": {"0": ["one"], "1": ["two"]}}, {"participants": ["one", "two"]}),
+        (
+            {"title": ["one", "two"], "read_at": "three"},
+            {"title": ["one", "two"], "read_at": ["three"]},
+        ),
     ],
+    ids=str,
 )
-def test_a_validation_error_of_any_shape_names_a_field_and_lists_texts(detail, body):
-    class RefusingView(APIView):
-        authentication_classes = []
-        permission_classes = []
+def test_a_validation_error_of_any_shape_names_a_field_and_lists_texts(
+    respond_to, error_class, detail, body
+):
+    assert respond_to(error_class(detail)) == (400, body)
 
-        def get(self, request):
-            raise ValidationError(detail)
 
-    response = RefusingView.as_view()(APIRequestFactory().get("/"))
-    assert (response.status_code, response.data) == (400, body)
+@pytest.mark.parametrize(
+    ("error", "body"),
+    [
+        (ValidationError(("one", "two")), {"non_field_errors": ["one", "two"]}),
+        (ValidationError([]), {"non_field_errors": ["Invalid input."]}),
+        (ValidationError({}), {"non_field_errors": ["Invalid input."]}),
+        (ValidationError(5), {"non_field_errors": ["5"]}),
+        (ValidationError({0: {"a": ["text"]}}), {"0": ["text"]}),
+        (ValidationError({"a": {"0": ["one"], "1": ["two"]}}), {"a": ["one", "two"]}),
+        (ValidationError([{"a": ["one"]}, {"b": ["two"]}]), {"non_field_errors": ["one", "two"]}),
+        (DjangoValidationError("%(n)s", params={"n": 5}), {"non_field_errors": ["5"]}),
+        (DjangoValidationError({NON_FIELD_ERRORS: "one"}), {"non_field_errors": ["one"]}),
+        (ParseError("text"), {"detail": "text"}),
+        (ParseError(["text"]), {"non_field_errors": ["text"]}),
+        (ParseError({"title": "text"}), {"title": ["text"]}),
+    ],
+    ids=repr,
+)
+def test_a_400_has_one_of_two_shapes(respond_to, error, body):
+    assert respond_to(error) == (400, body)
+
+
+@pytest.mark.parametrize("detail", ["text", ["text"], {"detail": "text"}])
+def test_a_401_has_detail_and_code(respond_to, detail):
+    body = {"detail": "text", "code": "authentication_failed"}
+    assert respond_to(AuthenticationFailed(detail)) == (401, body)

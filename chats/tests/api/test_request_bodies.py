@@ -1,5 +1,6 @@
 """Request bodies: only complete and valid JSON objects are accepted."""
 
+import gzip
 import json
 
 import pytest
@@ -143,6 +144,37 @@ class TestRequestBodies:
     def test_content_that_is_not_json_is_a_400(self, refuse, content):
         response = refuse(f"POST {MESSAGES}", content)
         assert (response.status_code, list(response.json())) == (400, ["detail"])
+
+    @pytest.mark.parametrize(
+        "encoding",
+        ["latin-1", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"],
+    )
+    def test_content_that_is_not_utf_8_is_a_400(self, refuse, encoding):
+        response = refuse(f"POST {MESSAGES}", '{"message_body": "é"}'.encode(encoding))
+        assert (response.status_code, response.json()) == (
+            400,
+            {"detail": "The body is not in UTF-8."},
+        )
+
+    def test_byte_order_mark_is_a_400(self, refuse):
+        response = refuse(f"POST {MESSAGES}", "{}".encode("utf-8-sig"))
+        assert response.status_code == 400
+        assert "byte order mark" in response.json()["detail"]
+
+    @pytest.mark.parametrize("endpoint", BODIES)
+    @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, GZIP"])
+    def test_content_encoding_is_a_415(self, refuse, endpoint, encoding):
+        content = gzip.compress(b"{}")
+        response = refuse(endpoint, content, HTTP_CONTENT_ENCODING=encoding)
+        assert (response.status_code, response.json()) == (
+            415,
+            {"detail": f"Send the body without the Content-Encoding “{encoding}”."},
+        )
+
+    def test_content_encoding_identity_is_accepted(self, send):
+        body = json.dumps({"message_body": "Hello"})
+        response = send(f"POST {MESSAGES}", body, HTTP_CONTENT_ENCODING="Identity")
+        assert response.status_code == 201
 
     @pytest.mark.parametrize("content", [b"null", b"5", b'"email"', b"true", b"[{}]"])
     @pytest.mark.parametrize("endpoint", [f"POST {MESSAGES}", "PATCH /api/users/me/"])

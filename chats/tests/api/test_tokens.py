@@ -162,7 +162,11 @@ class TestRefresh:
         response = api().post(REFRESH, {"refresh": str(AccessToken.for_user(alice))})
         assert (response.status_code, response.json()) == (
             401,
-            {"detail": "Token has wrong type", "code": "token_not_valid"},
+            {
+                "detail": "This is not a refresh token. "
+                "Send the refresh token, not the access token.",
+                "code": "token_not_valid",
+            },
         )
 
     @pytest.mark.parametrize(("seconds", "rows"), [(5, 1), (30, 1), (90, 0)])
@@ -295,24 +299,49 @@ class TestDeadAccount:
         assert not User.objects.filter(first_name="Back").exists()
 
 
+SEND_ACCESS = "Send the header “Authorization: Bearer <access token>”."
+INVALID_ACCESS = "The access token is invalid or expired."
+
+
 @pytest.mark.parametrize(
-    ("header", "code"),
+    ("header", "code", "detail"),
     [
-        ("Bearer", "bad_authorization_header"),
-        ("Bearer a b", "bad_authorization_header"),
-        ("Bearer nonsense", "token_not_valid"),
-        ("bearer nonsense", "token_not_valid"),
-        ("Bearer \xff", "token_not_valid"),
-        ("Basic YWxpY2U6cHc=", "not_authenticated"),
-        ("", "not_authenticated"),
+        ("Bearer", "bad_authorization_header", SEND_ACCESS),
+        ("Bearer a b", "bad_authorization_header", SEND_ACCESS),
+        ("Bearer Bearer {access}", "bad_authorization_header", SEND_ACCESS),
+        ("Token {access}", "not_authenticated", SEND_ACCESS),
+        ("JWT {access}", "not_authenticated", SEND_ACCESS),
+        ("Bearer: {access}", "not_authenticated", SEND_ACCESS),
+        ("{access}", "not_authenticated", SEND_ACCESS),
+        ("Basic YWxpY2U6cHc=", "not_authenticated", SEND_ACCESS),
+        ("", "not_authenticated", SEND_ACCESS),
+        ("Bearer nonsense", "token_not_valid", INVALID_ACCESS),
+        ("bearer nonsense", "token_not_valid", INVALID_ACCESS),
+        ("Bearer \xff", "token_not_valid", INVALID_ACCESS),
+        (
+            "Bearer {refresh}",
+            "token_not_valid",
+            "This is not an access token. Send the access token, not the refresh token.",
+        ),
     ],
 )
-def test_bad_authorization_header_is_a_401(api, db, header, code):
+def test_bad_authorization_header_is_a_401(api, alice, header, code, detail):
+    tokens = {"access": AccessToken.for_user(alice), "refresh": RefreshToken.for_user(alice)}
+    client = api()
+    client.credentials(HTTP_AUTHORIZATION=header.format(**tokens))
+    response = client.get("/api/conversations/")
+    assert (response.status_code, response.json()) == (401, {"detail": detail, "code": code})
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+@pytest.mark.parametrize("header", ["Token x", "Bearer", "Bearer x"])
+def test_endpoints_for_anyone_ignore_the_authorization_header(api, db, header):
     client = api()
     client.credentials(HTTP_AUTHORIZATION=header)
-    response = client.get("/api/conversations/")
-    assert (response.status_code, response.json()["code"]) == (401, code)
-    assert sorted(response.json()) == ["code", "detail"]
+    for path in ("/api/", "/api/schema/", "/api/docs/"):
+        assert client.get(path).status_code == 200
+    for path in ("/api/users/", "/api/token/", "/api/users/reset_password/"):
+        assert client.post(path, {}).status_code == 400
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(5, 200), (60, 401)])
