@@ -1,5 +1,6 @@
 """/healthz and /readyz, without a token and for any host name."""
 
+from django.core import checks
 from django.core.cache import caches
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -36,9 +37,11 @@ def check_database():
     try:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        issues = connection.validation.check()
     except Error:
         return "unavailable", "unknown"
-    return OK, f"{len(missing)} not applied" if missing else OK
+    errors = [issue.msg for issue in issues if issue.level >= checks.ERROR]
+    return " ".join(errors) or OK, f"{len(missing)} not applied" if missing else OK
 
 
 def check_caches():

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from django.conf import settings
 from django.core.exceptions import BadRequest
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import DataError, InterfaceError, InternalError, OperationalError
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.utils.log import log_response
 
@@ -21,6 +21,7 @@ BUSY = "The server is busy. Try again in a few seconds."
 NO_SUCH_PATH = "There is no such path. The API is under /api/."
 UNAVAILABLE = "The database is not available. Try again in a few seconds."
 RETRY_AFTER_SECONDS = 5
+NOT_STORABLE = "The database cannot store or compare a value of this request."
 POSTGRES_READ_ONLY = "25006"
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 # The key in `request.META` of a RequestRefused.
@@ -90,8 +91,8 @@ class ApiMiddleware:
 
 
 class ErrorMiddleware:
-    """Maps database outages to 503. Outside the API, also maps BadRequest, and a NUL, which
-    PostgreSQL cannot store, to 400."""
+    """Maps database outages to 503, and values that the database refuses to 400. Outside the API,
+    also maps BadRequest, and a NUL, which PostgreSQL cannot store, to 400."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -110,6 +111,9 @@ class ErrorMiddleware:
                 # An error in the statement itself.
                 return None
             return unavailable(request, exception)
+        if isinstance(exception, DataError):
+            response = bad_request(NOT_STORABLE)
+            return set_error(response, NOT_STORABLE) if is_api(request) else response
         if isinstance(exception, BadRequest) and not is_api(request):
             return bad_request(str(exception))
         return None

@@ -3,14 +3,12 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 from messaging_app.backends.postgres.base import Connection, DatabaseWrapper
+from messaging_app.backends.postgres.session import REQUEST_LIMITS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "messaging_app.settings")
 
 django_application = get_wsgi_application()
-# Requests are limited; management commands take as long as they need.
-DatabaseWrapper.session_options = (
-    "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
-)
+DatabaseWrapper.limits = REQUEST_LIMITS
 # A server that hangs cannot end its statements, so the client does.
 Connection.max_seconds = 35
 

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from messaging_app.backends.postgres.session import SESSION, as_options
 from messaging_app.conf import env
 
 SQLITE = {
@@ -42,18 +43,6 @@ POSTGRES_OPTIONS = {
     "server_side_binding": True,
     "prepare_threshold": 1,
 }
-POSTGRES_SESSION = " ".join(
-    [
-        # Compiling a statement of some thousand keys took longer than running it.
-        "-c jit=off",
-        # The locks of chats/clock.py need it.
-        r"-c default_transaction_isolation=read\ committed",
-        # PostgreSQL notices after about six seconds that a client is gone, and releases its locks.
-        "-c tcp_user_timeout=5s -c tcp_keepalives_idle=3",
-        "-c tcp_keepalives_interval=1 -c tcp_keepalives_count=2",
-        "-c client_connection_check_interval=1s",
-    ]
-)
 # PgBouncer may run each transaction on another server connection, rejects `options`, and reports
 # the role that a server had when it was first asked.
 POOLED = {"DISABLE_SERVER_SIDE_CURSORS": True}
@@ -76,7 +65,7 @@ def read_database(name: str, default: str = "", is_pooled: bool = False) -> dict
         return settings | POOLED | {"OPTIONS": options | POOLED_OPTIONS}
     # psycopg does not read PGOPTIONS if it is given `options`.
     session = options.get("options", os.environ.get("PGOPTIONS", ""))
-    return settings | {"OPTIONS": options | {"options": f"{POSTGRES_SESSION} {session}"}}
+    return settings | {"OPTIONS": options | {"options": f"{as_options(SESSION)} {session}"}}
 
 
 def parse_database(value: str) -> dict[str, Any]:

@@ -150,3 +150,31 @@ class PostgresServer(Service):
     def remove(self):
         self.kill(signal.SIGQUIT)
         shutil.rmtree(self.folder)
+
+
+class PgBouncer(Service):
+    """In transaction mode. Runs `connect_query` on each new connection to the PostgresServer."""
+
+    def __init__(self, postgres, connect_query="SELECT 1"):
+        super().__init__(postgres.machine)
+        self.postgres = postgres
+        self.file = postgres.folder / f"pgbouncer.{self.port}.ini"
+        server = f"host={postgres.machine.host} port={postgres.port} user=postgres"
+        self.file.write_text(
+            f"[databases]\n* = {server} connect_query='{connect_query}'\n"
+            "[pgbouncer]\npool_mode = transaction\nauth_type = any\nunix_socket_dir =\n"
+            f"listen_addr = {self.machine.host}\nlisten_port = {self.port}\n"
+        )
+
+    def command(self):
+        return [*self.postgres.prefix, find("pgbouncer"), self.file]
+
+    def get_url(self, database):
+        return f"postgres://{self.address}/{database.name}"
+
+    def is_up(self):
+        try:
+            psycopg.connect(f"postgres://{self.address}/postgres", connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True

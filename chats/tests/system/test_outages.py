@@ -259,11 +259,18 @@ class TestPostgresIsLost:
         assert response.headers["Retry-After"] == "5"
 
 
+PRESETS = {
+    "default_transaction_isolation": "serializable",
+    "synchronous_commit": "off",
+    "statement_timeout": "20s",
+    "idle_in_transaction_session_timeout": "20s",
+    "lock_timeout": "20s",
+}
 SHOW_LIMITS = """
 from django.db import connection
 with connection.cursor() as cursor:
     for name in ("statement_timeout", "idle_in_transaction_session_timeout", "tcp_user_timeout",
-                 "default_transaction_isolation", "jit"):
+                 "default_transaction_isolation", "jit", "lock_timeout", "synchronous_commit"):
         cursor.execute(f"SHOW {name}")
         print(*cursor.fetchone())
 """
@@ -279,14 +286,14 @@ def test_sessions_have_limits_and_only_those_of_a_server_limit_statements(start,
     service = PostgresServer()
     service.start()
     try:
-        service.execute("ALTER SYSTEM SET default_transaction_isolation = 'serializable'")
+        for name, value in PRESETS.items():
+            service.execute(f"ALTER SYSTEM SET {name} = '{value}'")
         service.execute("SELECT pg_reload_conf()")
         done = run("shell", "-v0", "-c", f"{start}{SHOW_LIMITS}", DATABASE_URL=service.url)
     finally:
         service.remove()
-    assert done.stdout.splitlines() == [seconds, seconds, "5000", "read committed", "off"], (
-        done.stderr
-    )
+    shown = [seconds, seconds, "5000", "read committed", "off", "0", "on"]
+    assert done.stdout.splitlines() == shown, done.stderr
 
 
 @pytest.mark.once

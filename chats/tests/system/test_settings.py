@@ -11,7 +11,7 @@ import pytest
 from django.conf import global_settings, settings
 from django.core.exceptions import ImproperlyConfigured
 
-from messaging_app.conf.databases import POSTGRES_SESSION
+from messaging_app.backends.postgres.session import SESSION, as_options
 
 pytestmark = pytest.mark.once
 
@@ -170,7 +170,7 @@ def test_production_environment_passes_the_deployment_check():
         ({}, {"REST_FRAMEWORK.NUM_PROXIES": 0, "SECURE_PROXY_SSL_HEADER": None}),
         (
             {"DATABASE_URL": "postgres://a/b", "PGOPTIONS": "-c statement_timeout=7s"},
-            {"DATABASES.default.OPTIONS.options": f"{POSTGRES_SESSION} -c statement_timeout=7s"},
+            {"DATABASES.default.OPTIONS.options": f"{as_options(SESSION)} -c statement_timeout=7s"},
         ),
         (
             {"DATABASE_URL": "postgres://a/b"},
@@ -205,7 +205,7 @@ def test_production_environment_passes_the_deployment_check():
         ),
         (
             {"DATABASE_URL": "postgres://a/b?options=-c%20a%3Db", "PGOPTIONS": "-c c=d"},
-            {"DATABASES.default.OPTIONS.options": f"{POSTGRES_SESSION} -c a=b"},
+            {"DATABASES.default.OPTIONS.options": f"{as_options(SESSION)} -c a=b"},
         ),
         (
             {"TRUSTED_PROXIES": "2"},

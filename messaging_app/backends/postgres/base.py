@@ -5,6 +5,8 @@ import psycopg
 from django.db.backends.postgresql import base
 
 from messaging_app.backends import PREPARED
+from messaging_app.backends.postgres.session import COMMAND_LIMITS, as_options
+from messaging_app.backends.postgres.validation import DatabaseValidation
 
 HEALTHY_SECONDS = 1
 # For the response to a health check.
@@ -51,14 +53,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
     connection to a server that no longer accepts writes.
     """
 
-    # Options of every session. Those in the settings override them. A pooler accepts none.
-    session_options = ""
+    validation_class = DatabaseValidation
+    # Set on every connection, unless `options` in the settings has another value.
+    limits = COMMAND_LIMITS
     healthy_until = 0.0
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         if options := conn_params.get("options"):
-            conn_params["options"] = f"{self.session_options} {options}"
+            conn_params["options"] = f"{as_options(self.limits)} {options}"
         if conn_params["cursor_factory"] is base.ServerBindingCursor:
             conn_params["cursor_factory"] = Cursor
         return Connection.connect(**conn_params)

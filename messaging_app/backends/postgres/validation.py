@@ -1,0 +1,43 @@
+from typing import Any
+
+from django.core import checks
+from django.db import OperationalError
+from django.db.backends.base.validation import BaseDatabaseValidation
+
+from messaging_app.backends.postgres.session import REQUIRED
+
+SETTINGS = "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name"
+ENCODING = (
+    "The encoding of the database is {}, and has to be UTF8: not every text could be stored. "
+    "Create another database with ENCODING 'UTF8', and copy the rows."
+)
+SETTING = (
+    "PostgreSQL's {} is “{}”, and has to be “{}”. Change it for the role or the database, in "
+    "PGOPTIONS, or in PgBouncer's connect_query."
+)
+
+
+class DatabaseValidation(BaseDatabaseValidation):
+    """Reports settings of PostgreSQL with which the program does not work.
+
+    Runs in `migrate` and `check --database`, at the start of docker/serve, and in /readyz.
+    """
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute(SETTINGS, [list(REQUIRED)])
+                found = dict(cursor.fetchall())
+        except OperationalError as error:
+            text = f"The settings of the database were not checked: {error}"
+            return [checks.Warning(text, id="postgres.W001")]
+        return [
+            checks.Error(
+                ENCODING.format(found[name])
+                if name == "server_encoding"
+                else SETTING.format(name, found[name], values[0]),
+                id="postgres.E001",
+            )
+            for name, values in REQUIRED.items()
+            if found[name] not in values
+        ]
