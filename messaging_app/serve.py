@@ -8,11 +8,14 @@ import sys
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
+
+from messaging_app.conf.debug import refuse_debug
 
 HEAD_MAX_BYTES = 32 * 1024
 # A connection is closed if no complete head arrives in this time.
@@ -47,6 +50,10 @@ class Server(MPServer):
 
 
 def main() -> None:
+    try:
+        refuse_debug()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
     # Not as copies of this process, which has loaded the settings.
     multiprocessing.set_start_method("spawn")
     Server(

@@ -4,9 +4,11 @@ from django.core.wsgi import get_wsgi_application
 
 from messaging_app.backends.postgres.base import Connection, DatabaseWrapper
 from messaging_app.backends.postgres.session import REQUEST_LIMITS
+from messaging_app.conf.debug import refuse_debug
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "messaging_app.settings")
 
+refuse_debug()
 django_application = get_wsgi_application()
 DatabaseWrapper.limits = REQUEST_LIMITS
 # A server that hangs cannot end its statements, so the client does.

@@ -58,12 +58,13 @@ def server(running_server):
 
 @pytest.fixture(scope="session")
 def demo_server(tmp_path_factory, django_db_blocker):
-    """In DEBUG, with the demo data and the demo client."""
+    """With the demo data and the demo client, as `manage.py runserver` has them in DEBUG."""
     folder = tmp_path_factory.mktemp("demo")
     database = Database(folder, f"sqlite:///{folder}/demo.sqlite3")
     manage("seed_demo", DATABASE_URL=database.url, DEBUG="1")
     # A search sends two requests, of which one waits.
-    server = Server(database, folder, Session, DEBUG="1", CACHE_URL="", THROTTLE_SEARCH="1/s")
+    variables = {"DEBUG": "1", "DJANGO_SETTINGS_MODULE": "chats.tests.support.demo_settings"}
+    server = Server(database, folder, Session, CACHE_URL="", THROTTLE_SEARCH="1/s", **variables)
     with running(server, workers=1):
         yield server
 

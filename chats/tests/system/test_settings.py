@@ -11,6 +11,7 @@ import pytest
 from django.conf import global_settings, settings
 from django.core.exceptions import ImproperlyConfigured
 
+from chats.tests.support.servers import environment, free_port
 from messaging_app.backends.postgres.session import SESSION, as_options
 
 pytestmark = pytest.mark.once
@@ -99,6 +100,26 @@ def test_refused_value_stops_the_start():
     started = manage("check", SECRET_KEY="x" * 49)
     assert started.returncode != 0
     assert "SECRET_KEY is not set, or has fewer than 50 characters" in started.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["docker/serve"], [sys.executable, "-m", "gunicorn", "messaging_app.wsgi"]]
+)
+def test_server_for_others_does_not_start_in_debug(tmp_path, command):
+    """As after the README's first command, which exports DEBUG."""
+    url = f"sqlite:///{tmp_path}/db.sqlite3"
+    started = subprocess.run(  # noqa: S603
+        command,
+        cwd=settings.BASE_DIR,
+        env=environment(DEBUG="1", DATABASE_URL=url, PORT=str(free_port())),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert started.returncode != 0
+    assert "DEBUG is on" in started.stderr
+    assert "`unset DEBUG`" in started.stderr
+    assert ("Traceback" in started.stderr) == ("gunicorn" in command)
 
 
 def test_production_environment_passes_the_deployment_check():
