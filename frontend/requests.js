@@ -42,7 +42,7 @@ export async function fetchJson(api, path, { method, body, key, etag, access, si
   const signals = [AbortSignal.timeout(TIMEOUT_MS), signal].filter(Boolean);
   let response, data;
   try {
-    response = await fetch(path.startsWith("http") ? path : api + path, {
+    response = await fetch(api + path, {
       method,
       headers,
       body: body && JSON.stringify(body),
@@ -55,6 +55,8 @@ export async function fetchJson(api, path, { method, body, key, etag, access, si
     throw noConnection();
   }
   const { ok, status } = response;
+  // Behind a proxy that does not pass `Host`, the host and the path in a link are wrong.
+  if (data?.next) data.next = path.split("?")[0] + new URL(data.next).search;
   if (ok || status === 304) return { status, data, etag: response.headers.get("ETag") };
   if (!isError(data)) throw noConnection();
   if (status !== 429 && status < 500) throw new Refused(status, data);

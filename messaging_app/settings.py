@@ -11,12 +11,13 @@ from redis.retry import Retry
 
 from messaging_app.conf import env
 from messaging_app.conf.databases import read_database
-from messaging_app.conf.log import LOGGING  # noqa: F401
+from messaging_app.conf.log import build_logging
 from messaging_app.conf.spectacular import SPECTACULAR_SETTINGS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = env.boolean("DEBUG")
+LOGGING = build_logging(is_debug=DEBUG)
 # Signs the tokens: whoever guesses it can sign in as anybody.
 if DEBUG:
     SECRET_KEY = os.environ.get("SECRET_KEY") or "development-only-" + "x" * 48
@@ -26,6 +27,11 @@ ALLOWED_HOSTS = env.host_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
 ROOT_URLCONF = "messaging_app.urls"
 WSGI_APPLICATION = "messaging_app.wsgi.application"
+# The path at which a proxy serves the program.
+FORCE_SCRIPT_NAME = env.path_prefix("SCRIPT_NAME") or None
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{FORCE_SCRIPT_NAME or ''}/"
+if FORCE_SCRIPT_NAME:
+    SPECTACULAR_SETTINGS = SPECTACULAR_SETTINGS | {"SERVERS": [{"url": FORCE_SCRIPT_NAME}]}
 # What docker/serve starts. Each of the THREADS of a process has a connection to the database.
 HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = env.integer("PORT", 8000, 1, 65_535)
@@ -159,7 +165,7 @@ SIMPLE_JWT = {
     "TOKEN_BLACKLIST_SERIALIZER": "chats.auth.TokenBlacklistSerializer",
 }
 
-mail = env.mail_url("EMAIL_URL", "console:")
+mail = env.mail_url("EMAIL_URL", is_debug=DEBUG)
 EMAIL_BACKEND = mail["EMAIL_BACKEND"]
 EMAIL_HOST = mail["EMAIL_HOST"]
 EMAIL_PORT = mail["EMAIL_PORT"]
@@ -213,7 +219,7 @@ CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "Idempotent-Replayed", "X-Request-
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-CSRF_TRUSTED_ORIGINS = env.origin_list("CSRF_TRUSTED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = env.trusted_origin_list("CSRF_TRUSTED_ORIGINS")
 SECURE_SSL_REDIRECT = env.boolean("SECURE_SSL_REDIRECT")
 SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 0, 0, 2**31)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0

@@ -1,5 +1,7 @@
+import logging
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from messaging_app.backends.postgres.base import Connection, DatabaseWrapper
@@ -9,10 +11,12 @@ from messaging_app.conf.debug import refuse_debug
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "messaging_app.settings")
 
 refuse_debug()
+logging.captureWarnings(capture=True)
 django_application = get_wsgi_application()
 DatabaseWrapper.limits = REQUEST_LIMITS
 # A server that hangs cannot end its statements, so the client does.
 Connection.max_seconds = 35
+PATH_PREFIX = settings.FORCE_SCRIPT_NAME or ""
 
 
 def application(environ, start_response):
@@ -24,6 +28,12 @@ def application(environ, start_response):
     media_type, *parameters = environ.get("CONTENT_TYPE", "").split(";")
     if not all(map(is_readable, parameters)):
         environ["CONTENT_TYPE"] = media_type
+    # Proxies pass the path with the prefix or without it.
+    if environ["PATH_INFO"].startswith(f"{PATH_PREFIX}/"):
+        environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(PATH_PREFIX)
+    # A scheme is the same in upper case (RFC 3986, section 3.1).
+    if scheme := environ.get("HTTP_X_FORWARDED_PROTO"):
+        environ["HTTP_X_FORWARDED_PROTO"] = scheme.lower()
     return django_application(environ, start_response)
 
 

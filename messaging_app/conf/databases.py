@@ -78,9 +78,9 @@ def parse_database(value: str) -> dict[str, Any]:
         options: dict[str, Any] = conninfo_to_dict(value)
     except psycopg.ProgrammingError as error:
         raise ValueError("libpq refuses the URL.") from error
-    env.check("dbname" in options)
+    env.check("dbname" in options or "service" in options)
     settings = {
-        "NAME": options.pop("dbname"),
+        "NAME": options.pop("dbname", ""),
         "USER": options.pop("user", ""),
         "PASSWORD": options.pop("password", ""),
         "HOST": options.pop("host", ""),

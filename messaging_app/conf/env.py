@@ -6,9 +6,10 @@ says what to write. The `parse_…` and `check_…` functions raise ValueError.
 """
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import dj_email_url
 from django.core.exceptions import ImproperlyConfigured
@@ -21,6 +22,10 @@ FALSE = {"0", "false", "f", "no", "n", "off"}
 RATE_PERIODS = {"s", "sec", "second", "m", "min", "minute", "h", "hour", "d", "day"}
 RATE_MAX_REQUESTS = 999_999_999
 ENCODING_NOTE = "(special characters in a password are percent-encoded)"
+# A segment like these would look like a path of the program.
+PATH_PREFIX = r"(/(?!(api|admin|static|healthz|readyz)(/|$))[\w.~-]+)*"
+NOT_SENT = dj_email_url.parse("") | {"EMAIL_BACKEND": "messaging_app.backends.mail.NotSent"}
+PRINTED = dj_email_url.parse("console:")
 
 
 def boolean(name: str, default: str = "0") -> bool:
@@ -55,13 +60,25 @@ def host_list(name: str, default: str) -> list[str]:
 
 
 def origin_list(name: str) -> list[str]:
-    form = "https://chat.example.com (lower case, no path)"
+    form = "https://chat.example.com (lower case, no path; any page can send the origin null)"
     return read_list(name, "", check_origin, form)
+
+
+def trusted_origin_list(name: str) -> list[str]:
+    """As CSRF_TRUSTED_ORIGINS has them: `https://*.example.com` for all below a domain."""
+    form = "https://chat.example.com or https://*.example.com (lower case, no path)"
+    return read_list(name, "", check_trusted_origin, form)
+
+
+def path_prefix(name: str) -> str:
+    """An empty string if the variable is not set."""
+    form = "/chat (no slash at its end, and none of the program's own paths, such as /api)"
+    return read(name, "", parse_path_prefix, f"{name} is not of the form {form}.")
 
 
 def redis_url(name: str) -> str:
     """An empty string if the variable is not set."""
-    form = f"redis://host:6379/0 or redis://:password@host:6379/0 {ENCODING_NOTE}"
+    form = f"redis://:password@host:6379/0, rediss://… or unix:///path?db=0 {ENCODING_NOTE}"
     return read(name, "", parse_redis, f"{name} is not of the form {form}.")
 
 
@@ -76,10 +93,17 @@ def mail_address(name: str, default: str) -> str:
     return read(name, default, parse_mail_address, f"{name} is not of the form {form}.")
 
 
-def mail_url(name: str, default: str) -> dict[str, Any]:
-    """A dictionary of Django's EMAIL_… settings."""
+def mail_url(name: str, *, is_debug: bool) -> dict[str, Any]:
+    """A dictionary of Django's EMAIL_… settings. If the variable is not set, e-mails are printed in
+    DEBUG, and otherwise not sent."""
     form = f"submission://user:password@mail.example.com {ENCODING_NOTE}"
-    return read(name, default, parse_mail, f"{name} is not of the form {form}.")
+    mail = read(name, "", parse_mail, f"{name} is not of the form {form}.")
+    if mail is PRINTED and not is_debug:
+        raise ImproperlyConfigured(
+            f"{name} is console:, which would print links that set a password into the log. It is "
+            f"for DEBUG. Set {name} to a mail server, or to nothing to send no e-mail."
+        )
+    return PRINTED if mail is NOT_SENT and is_debug else mail
 
 
 def read(name: str, default: str, parse: Callable[[str], Any], refusal: str) -> Any:
@@ -146,15 +170,24 @@ def check_origin(value: str) -> None:
     check(url.port != 0 and "@" not in value and "*" not in value)
 
 
+def check_trusted_origin(value: str) -> None:
+    check_origin(value.replace("://*.", "://", 1))
+
+
+def parse_path_prefix(value: str) -> str:
+    check(re.fullmatch(PATH_PREFIX, value, re.ASCII))
+    return value
+
+
 def parse_page(value: str) -> str:
-    if value:
-        check_url(value, "http", "https")
+    """An app's link has a scheme of its own."""
+    url = urlsplit(value)
+    check(not value or (url.scheme and url.hostname and url.port != 0))
     return value
 
 
 def parse_redis(value: str) -> str:
     if value:
-        check_url(value, "redis", "rediss")
         # Django splits the value there, into URLs of several servers.
         check("," not in value and ";" not in value)
         try:
@@ -174,8 +207,12 @@ def parse_mail_address(value: str) -> str:
 
 
 def parse_mail(value: str) -> dict[str, Any]:
-    if value != "console:":
-        url = check_url(value, "smtp", "submission")
-        # dj_email_url ignores any other value, and the password would be sent without TLS.
-        check(url.query in {"", "tls=true", "ssl=true"})
+    if value in {"", "console:"}:
+        return PRINTED if value else NOT_SENT
+    url = check_url(value, "smtp", "submission", "submit")
+    # dj_email_url ignores any other value, and the password would be sent without TLS.
+    for name, option in parse_qsl(
+        url.query, keep_blank_values=True, strict_parsing=bool(url.query)
+    ):
+        check(name in {"tls", "ssl"} and option in dj_email_url.TRUTHY)
     return dj_email_url.parse(value)

@@ -221,8 +221,7 @@ class Server:
             log.seek(self.bytes_read)
             lines = log.read().split(b"\n")[:-1]
         self.bytes_read += sum(len(line) + 1 for line in lines)
-        # E-mails are printed there too.
-        self.requests += [json.loads(line) for line in lines if line.startswith(b"{")]
+        self.requests += map(json.loads, lines)
         return self.requests
 
     def get_request(self, response):

@@ -1,12 +1,27 @@
 """The access log and the error log."""
 
+import json
 import re
 from uuid import uuid4
 
 import pytest
 import requests
 
-from chats.tests.support.servers import PASSWORD
+from chats.tests.support.servers import PASSWORD, run
+
+OTHERS = """
+import messaging_app.wsgi, logging, warnings
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("asyncio").exception("Failed")
+warnings.warn("Careful")
+"""
+
+
+def read_errors(server, begin):
+    """The lines of the error log from this position on. Each is JSON."""
+    return [json.loads(line) for line in server.error_log.read_text()[begin:].splitlines()]
 
 
 @pytest.mark.once
@@ -48,11 +63,15 @@ class TestLogs:
             server.database.execute("ALTER TABLE gone RENAME TO chats_message")
         assert response.status_code == 500
         assert response.json() == {"detail": "Internal Server Error"}
-        [line, *rest] = server.error_log.read_text()[begin:].splitlines()
-        request_id = response.headers["X-Request-ID"]
-        message = f"{request_id} django.request Internal Server Error: /api/messages/"
-        assert line.endswith(message)
-        assert rest[0].startswith("Traceback")
+        [line] = read_errors(server, begin)
+        assert line.pop("time")
+        assert line.pop("traceback").startswith("Traceback (most recent call last):\n")
+        assert line == {
+            "level": "ERROR",
+            "request_id": response.headers["X-Request-ID"],
+            "logger": "django.request",
+            "message": "Internal Server Error: /api/messages/",
+        }
 
     @pytest.mark.parametrize("path", ["/api/", "/admin/login/", "/nothing"])
     @pytest.mark.parametrize("host", ["evil.example", "a b", "\u00ff\u0085"])
@@ -61,9 +80,9 @@ class TestLogs:
         response = server.request("GET", path, headers={"Host": host.encode("latin-1")})
         assert response.status_code == 400
         server.get_request(response)
-        [line] = server.error_log.read_text()[begin:].splitlines()
-        request_id = response.headers["X-Request-ID"]
-        assert f"{request_id} django.security.DisallowedHost Invalid HTTP_HOST header" in line
+        [line] = read_errors(server, begin)
+        check_mistake(line, response, "DisallowedHost")
+        assert line["message"].startswith("Invalid HTTP_HOST header")
 
     @pytest.mark.parametrize(
         ("form", "status", "logger"),
@@ -80,8 +99,31 @@ class TestLogs:
         response = server.request("POST", "/admin/login/", data=form, cookies=cookies)
         assert response.status_code == status
         server.get_request(response)
-        [line] = server.error_log.read_text()[begin:].splitlines()
-        assert f"{response.headers['X-Request-ID']} django.security.{logger} " in line
+        [line] = read_errors(server, begin)
+        check_mistake(line, response, logger)
+
+    def test_reset_mail_is_not_logged(self, server):
+        """Without EMAIL_URL it is not sent, which is one line."""
+        begin, printed = len(server.error_log.read_text()), len(server.access_log.read_text())
+        person = server.sign_up("alice")
+        body = {"email": person.email}
+        response = server.request("POST", "/api/users/reset_password/", json=body)
+        assert response.status_code == 204
+        while not (lines := read_errors(server, begin)):
+            server.request("GET", "/healthz")
+        assert [(line["level"], line["message"]) for line in lines] == [
+            ("WARNING", "An e-mail was not sent, because EMAIL_URL is not set.")
+        ]
+        for line in server.access_log.read_text()[printed:].splitlines():
+            assert json.loads(line)["request_id"]
+
+    def test_other_loggers_and_warnings_are_lines_of_json(self):
+        done = run("shell", "-v0", "-c", OTHERS)
+        error, *_, warning = map(json.loads, done.stderr.splitlines())
+        assert (error["logger"], error["message"]) == ("asyncio", "Failed")
+        assert "ZeroDivisionError" in error["traceback"]
+        assert warning["logger"] == "py.warnings"
+        assert "UserWarning: Careful" in warning["message"]
 
     def test_secrets_are_not_logged(self, server):
         alice, bob = server.sign_up("alice"), server.sign_up("bob")
@@ -112,6 +154,12 @@ class TestLogs:
         assert path in logs
         tokens = [alice.access, alice.refresh, *fresh.values()]
         assert not [word for word in (secret, wrong, PASSWORD, *tokens) if word in logs]
+
+
+def check_mistake(line, response, name):
+    assert line["request_id"] == response.headers["X-Request-ID"]
+    assert (line["level"], line["logger"]) == ("WARNING", f"django.security.{name}")
+    assert "traceback" not in line
 
 
 def send_raw(server, text):

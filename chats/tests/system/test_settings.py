@@ -1,6 +1,7 @@
 """The settings refuse what they do not understand, with a sentence that says what to set."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -83,9 +84,22 @@ def load(monkeypatch):
         ({"DEFAULT_FROM_EMAIL": "a@b.c, d@e.f"}, "DEFAULT_FROM_EMAIL is not of the form"),
         ({"DEFAULT_FROM_EMAIL": "garbage"}, "DEFAULT_FROM_EMAIL is not of the form"),
         ({"DEFAULT_FROM_EMAIL": "a@b.c\nBcc: x@y.z"}, "DEFAULT_FROM_EMAIL is not of the form"),
-        ({"THROTTLE_CACHE_URL": "redis://"}, "THROTTLE_CACHE_URL is not of the form redis://"),
+        (
+            {"THROTTLE_CACHE_URL": "redis+socket:///x"},
+            "THROTTLE_CACHE_URL is not of the form redis",
+        ),
         ({"EMAIL_URL": "submission://"}, "EMAIL_URL is not of the form"),
         ({"EMAIL_URL": "smtp://h?tls=maybe"}, "EMAIL_URL is not of the form"),
+        ({"EMAIL_URL": "smtp://h?ssl=true&timeout=5"}, "EMAIL_URL is not of the form"),
+        ({"EMAIL_URL": "console:"}, "EMAIL_URL is console:, which would print links"),
+        ({"CORS_ALLOWED_ORIGINS": "null"}, "any page can send the origin null"),
+        ({"CSRF_TRUSTED_ORIGINS": "https://*"}, "CSRF_TRUSTED_ORIGINS: 'https://*' is not of"),
+        ({"CSRF_TRUSTED_ORIGINS": "https://a.*.example"}, "'https://a.*.example' is not of"),
+        ({"SCRIPT_NAME": "chat"}, "SCRIPT_NAME is not of the form /chat"),
+        ({"SCRIPT_NAME": "/chat/"}, "SCRIPT_NAME is not of the form /chat"),
+        ({"SCRIPT_NAME": "/a b"}, "SCRIPT_NAME is not of the form /chat"),
+        ({"SCRIPT_NAME": "/api"}, "none of the program's own paths"),
+        ({"SCRIPT_NAME": "/static/chat"}, "none of the program's own paths"),
         ({"PASSWORD_RESET_URL": "nonsense"}, "PASSWORD_RESET_URL is not of the form"),
     ],
     ids=lambda value: " ".join(map("=".join, value.items())) if isinstance(value, dict) else "",
@@ -122,19 +136,38 @@ def test_server_for_others_does_not_start_in_debug(tmp_path, command):
     assert ("Traceback" in started.stderr) == ("gunicorn" in command)
 
 
+PRODUCTION = {
+    "SECRET_KEY": SECRET_KEY,
+    "SECURE_SSL_REDIRECT": "1",
+    "SECURE_HSTS_SECONDS": "31536000",
+    "ALLOWED_HOSTS": "chat.example.com",
+    "TRUSTED_PROXIES": "1",
+    "EMAIL_URL": "submission://user:password@mail.example.com",
+}
+
+
+def check_deployment(**environment):
+    return manage("check", "--deploy", "--fail-level", "WARNING", **PRODUCTION | environment)
+
+
 def test_production_environment_passes_the_deployment_check():
-    started = manage(
-        "check",
-        "--deploy",
-        "--fail-level",
-        "WARNING",
-        SECRET_KEY=SECRET_KEY,
-        SECURE_SSL_REDIRECT="1",
-        SECURE_HSTS_SECONDS="31536000",
-        ALLOWED_HOSTS="chat.example.com",
-    )
-    assert started.returncode == 0, started.stderr
-    assert started.stdout == "System check identified no issues (0 silenced).\n"
+    checked = check_deployment()
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout == "System check identified no issues (0 silenced).\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "message", "code"),
+    [
+        ({"TRUSTED_PROXIES": "0"}, "messaging_app.W001", 1),
+        ({"ALLOWED_HOSTS": "localhost,[::1]"}, "messaging_app.W002", 1),
+        ({"EMAIL_URL": ""}, "messaging_app.I001", 0),
+    ],
+)
+def test_deployment_check_reports_what_would_fail_in_silence(environment, message, code):
+    checked = check_deployment(**environment)
+    assert re.findall(r"\((messaging_app.*?)\)", checked.stderr) == [message]
+    assert checked.returncode == code
 
 
 @pytest.mark.parametrize(
@@ -183,6 +216,34 @@ def test_production_environment_passes_the_deployment_check():
                     "capacitor://localhost",
                 ]
             },
+        ),
+        (
+            {"CACHE_URL": "unix:///run/redis.sock?db=1"},
+            {"CACHE_URL": "unix:///run/redis.sock?db=1"},
+        ),
+        ({"CACHE_URL": "redis:///1"}, {"CACHE_URL": "redis:///1"}),
+        (
+            {"DATABASE_URL": "postgres://?service=chat"},
+            {"DATABASES.default.OPTIONS.service": "chat", "DATABASES.default.NAME": ""},
+        ),
+        (
+            {"CSRF_TRUSTED_ORIGINS": "https://*.example.com,https://a.example:8443"},
+            {"CSRF_TRUSTED_ORIGINS": ["https://*.example.com", "https://a.example:8443"]},
+        ),
+        ({"PASSWORD_RESET_URL": "chat://new"}, {"PASSWORD_RESET_URL": "chat://new"}),
+        (
+            {"EMAIL_URL": "submit://h?tls=1"},
+            {"EMAIL_HOST": "h", "EMAIL_PORT": 587, "EMAIL_USE_TLS": True},
+        ),
+        ({}, {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}),
+        (
+            {"DEBUG": "0", "SECRET_KEY": SECRET_KEY},
+            {"EMAIL_BACKEND": "messaging_app.backends.mail.NotSent"},
+        ),
+        ({}, {"FORCE_SCRIPT_NAME": None, "SESSION_COOKIE_PATH": "/", "CSRF_COOKIE_PATH": "/"}),
+        (
+            {"SCRIPT_NAME": "/api-1/chat"},
+            {"FORCE_SCRIPT_NAME": "/api-1/chat", "SESSION_COOKIE_PATH": "/api-1/chat/"},
         ),
         (
             {"THROTTLE_WRITE": "off"},

@@ -1,0 +1,35 @@
+"""What `check --deploy` says about the settings of this project."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
+REDIRECT = checks.Warning(
+    "SECURE_SSL_REDIRECT is on without TRUSTED_PROXIES, so X-Forwarded-Proto is ignored. Behind a "
+    "proxy that terminates TLS, every request is redirected for ever.",
+    hint="Set TRUSTED_PROXIES to the number of proxies.",
+    id="messaging_app.W001",
+)
+HOSTS = checks.Warning(
+    "ALLOWED_HOSTS has only names of this machine. If a proxy does not pass Host, links in "
+    "responses name this machine, and nothing reports it.",
+    hint="Set ALLOWED_HOSTS to the host names of the site.",
+    id="messaging_app.W002",
+)
+MAIL = checks.Info(
+    "EMAIL_URL is not set, so e-mails are not sent, and nobody can reset a forgotten password.",
+    hint="Set EMAIL_URL to a mail server.",
+    id="messaging_app.I001",
+)
+
+
+@checks.register(checks.Tags.security, deploy=True)
+def check_deployment(**kwargs: Any) -> list[checks.CheckMessage]:
+    found = [
+        (REDIRECT, settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES),
+        (HOSTS, LOCAL_HOSTS.issuperset(settings.ALLOWED_HOSTS)),
+        (MAIL, settings.EMAIL_BACKEND == "messaging_app.backends.mail.NotSent"),
+    ]
+    return [message for message, is_found in found if is_found]
