@@ -11,6 +11,7 @@ from django.views.static import serve
 from chats.management.commands.seed_demo import PASSWORD, PEOPLE
 
 NO_ACCOUNTS = '<meta name="demo" content="[]">'
+API = '<meta name="api" content="{}/api">'
 
 
 def index(request):
@@ -21,6 +22,7 @@ def index(request):
     ]
     content = html.escape(json.dumps(accounts))
     page = (settings.FRONTEND_ROOT / "index.html").read_text()
+    page = page.replace(API.format(""), API.format(settings.PATH_PREFIX))
     return HttpResponse(page.replace(NO_ACCOUNTS, f'<meta name="demo" content="{content}">'))
 
 

@@ -28,10 +28,11 @@ ALLOWED_HOSTS = env.host_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 ROOT_URLCONF = "messaging_app.urls"
 WSGI_APPLICATION = "messaging_app.wsgi.application"
 # The path at which a proxy serves the program.
-FORCE_SCRIPT_NAME = env.path_prefix("SCRIPT_NAME") or None
-SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{FORCE_SCRIPT_NAME or ''}/"
-if FORCE_SCRIPT_NAME:
-    SPECTACULAR_SETTINGS = SPECTACULAR_SETTINGS | {"SERVERS": [{"url": FORCE_SCRIPT_NAME}]}
+PATH_PREFIX = env.path_prefix("SCRIPT_NAME")
+FORCE_SCRIPT_NAME = PATH_PREFIX or None
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PATH_PREFIX}/"
+if PATH_PREFIX:
+    SPECTACULAR_SETTINGS = SPECTACULAR_SETTINGS | {"SERVERS": [{"url": PATH_PREFIX}]}
 # What docker/serve starts. Each of the THREADS of a process has a connection to the database.
 HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = env.integer("PORT", 8000, 1, 65_535)
@@ -90,7 +91,7 @@ TEMPLATES = [
 ]
 
 TIME_ZONE = "UTC"
-STATIC_URL = "static/"
+STATIC_URL = f"{PATH_PREFIX}/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STORAGES = {"staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"}}

@@ -16,7 +16,6 @@ django_application = get_wsgi_application()
 DatabaseWrapper.limits = REQUEST_LIMITS
 # A server that hangs cannot end its statements, so the client does.
 Connection.max_seconds = 35
-PATH_PREFIX = settings.FORCE_SCRIPT_NAME or ""
 
 
 def application(environ, start_response):
@@ -29,8 +28,8 @@ def application(environ, start_response):
     if not all(map(is_readable, parameters)):
         environ["CONTENT_TYPE"] = media_type
     # Proxies pass the path with the prefix or without it.
-    if environ["PATH_INFO"].startswith(f"{PATH_PREFIX}/"):
-        environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(PATH_PREFIX)
+    if environ["PATH_INFO"].startswith(f"{settings.PATH_PREFIX}/"):
+        environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(settings.PATH_PREFIX)
     # A scheme is the same in upper case (RFC 3986, section 3.1).
     if scheme := environ.get("HTTP_X_FORWARDED_PROTO"):
         environ["HTTP_X_FORWARDED_PROTO"] = scheme.lower()

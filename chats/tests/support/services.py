@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +19,8 @@ from chats.tests.support.servers import free_port
 START_SECONDS = 60
 CONFIGURATION = settings.BASE_DIR / "docker" / "cluster"
 STANDBY = CONFIGURATION / "standby"
+# Nginx's folders, which are not this user's.
+TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
 
 
 class Service:
@@ -178,3 +181,31 @@ class PgBouncer(Service):
         except psycopg.OperationalError:
             return False
         return True
+
+
+class Nginx(Service):
+    """With this text as its `http` block, in which PORT is its own."""
+
+    def __init__(self, folder, text):
+        super().__init__()
+        self.folder = folder / f"nginx.{self.port}"
+        self.folder.mkdir()
+        paths = [f"{name}_temp_path {self.folder};" for name in TEMPORARY]
+        self.file = self.folder / "nginx.conf"
+        # Otherwise another user's processes would write into its folder.
+        user = "user root;" if os.geteuid() == 0 else ""
+        text = text.replace("PORT", str(self.port))
+        self.file.write_text(
+            f"{user} daemon off; pid {self.folder}/pid; error_log {self.folder}/error.log;\n"
+            f"events {{}}\nhttp {{ access_log off; {' '.join(paths)}\n{text} }}"
+        )
+
+    def command(self):
+        return [find("nginx"), "-c", self.file]
+
+    def is_up(self):
+        with socket.socket() as probe:
+            return probe.connect_ex((self.machine.host, self.port)) == 0
+
+    def remove(self):
+        self.kill(signal.SIGTERM)
