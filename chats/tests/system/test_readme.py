@@ -5,13 +5,18 @@ import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from django.conf import settings
+from django.utils import timezone
+from rest_framework_simplejwt.tokens import AccessToken
 
 from benchmarks import report
+from chats.models import Conversation, Message, Participation
+from chats.services import edit, mark_as_read, send, start
 from chats.tests.support.machines import find
 from chats.tests.support.servers import Database, digest, environment, manage
 from chats.tests.support.services import PostgresServer
@@ -90,6 +95,34 @@ def bash(script, variables, folder):
         text=True,
         check=True,
     )
+
+
+@pytest.mark.django_db
+def test_wrong_clock_is_set_back(api, make_user):
+    """By docs/operating.md. The order stays, and new messages get the real time."""
+    alice, bob = make_user("Alice"), make_user("Bob")
+    [code] = blocks("python", section(OPERATING, "A clock that was wrong"))
+    [days] = re.findall(r"ahead = timedelta\(days=(\d+)\)", code)
+    before = timezone.now()
+    conversation, _ = start({bob.pk}, actor=alice)
+    first, _ = send(conversation, "first", actor=alice)
+    wrong = timezone.now() + timedelta(days=int(days))
+    Conversation.objects.filter(pk=conversation.pk).update(updated_at=wrong)
+    second, _ = send(conversation, "second", actor=bob)
+    third, _ = send(conversation, "third", actor=alice)
+    edit(first, "edited", actor=alice)
+    mark_as_read(conversation, third.sent_at, actor=bob)
+    assert third.sent_at > wrong
+    token = AccessToken.for_user(alice)
+    token.set_iat(at_time=wrong)
+    assert api(access=token).get("/api/users/me/").status_code == 401
+    exec(code, {})  # noqa: S102
+    fourth, _ = send(conversation, "fourth", actor=alice)
+    assert before < fourth.sent_at < timezone.now()
+    in_order = [message.pk for message in (first, second, third, fourth)]
+    assert list(conversation.messages.oldest_first().values_list("pk", flat=True)) == in_order
+    for model, field in [(Message, "updated_at"), (Participation, "read_at")]:
+        assert not model.objects.filter(**{f"{field}__gt": fourth.sent_at}).exists()
 
 
 @pytest.mark.once
