@@ -2,17 +2,19 @@ from datetime import UTC
 
 from django import forms
 from django.core.exceptions import ValidationError as FormValidationError
-from django.db.models import Exists, OuterRef, Q, Value
+from django.db.models import CharField, Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 
+from chats.fields import EmailFormField
 from chats.models import Conversation, Message, Participation, User
 from chats.rest import hints
 from chats.rest.search import SEARCH_MAX_CHARACTERS
+from chats.validators import remove_direction_marks
 
-FULL_NAME = Concat("first_name", Value(" "), "last_name")
+FULL_NAME = Concat("first_name", Value(" "), "last_name", output_field=CharField())
 ORDERINGS = [("sent_at", "oldest first"), ("-sent_at", "newest first")]
 # SQLite joins 64 tables at most.
 MAX_PARTICIPANTS_VALUES = 16
@@ -91,6 +93,20 @@ class SearchFilter(filters.CharFilter):
         extend_schema_field({"type": "string", "description": help_text, **length})(self)
 
 
+class LineSearchField(forms.CharField):
+    """Names and titles are stored without direction marks."""
+
+    def to_python(self, value):
+        text = remove_direction_marks(super().to_python(value) or "")
+        if value and not text:
+            raise FormValidationError("Give it a value, or leave it out.")
+        return text
+
+
+class LineSearchFilter(SearchFilter):
+    field_class = LineSearchField
+
+
 class OrderingFilter(filters.ChoiceFilter):
     """The labels of the choices name the enum's members in generated clients."""
 
@@ -107,10 +123,7 @@ class OrderingFilter(filters.ChoiceFilter):
 
 
 class EmailFilter(filters.Filter):
-    field_class = forms.EmailField
-
-    def filter(self, queryset, email):
-        return queryset.filter(email=email.lower()) if email else queryset
+    field_class = EmailFormField
 
 
 class ConversationFilter(filters.FilterSet):
@@ -130,7 +143,7 @@ class ConversationFilter(filters.FilterSet):
         "For example `2026-12-31T12:00:00Z`.",
     )
 
-    search = SearchFilter(
+    search = LineSearchFilter(
         method="search_title_and_names",
         help_text="Only conversations with this literal text in their title, or in the name of "
         "another participant. ASCII letters match in either case. For example `holiday`.",
@@ -233,7 +246,7 @@ class UserFilter(filters.FilterSet):
         help_text="A complete e-mail address, in upper or lower case. For example "
         "`ben@example.com`.",
     )
-    search = SearchFilter(
+    search = LineSearchFilter(
         field_name="name",
         help_text="Only users whose name contains this literal text. ASCII letters match in "
         "either case. For example `hello`.",

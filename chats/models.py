@@ -1,7 +1,11 @@
 import uuid
 
 from django.conf import settings
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import (
+    UNUSABLE_PASSWORD_PREFIX,
+    check_password,
+    make_password,
+)
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models, transaction
 from django.db.models.functions import Lower
@@ -9,9 +13,16 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from chats.clock import batched, lock, move_clocks
-from chats.validators import validate_one_line, validate_phone_number, validate_plain_address
+from chats.fields import EmailField, LineField, PhoneNumberField
+from chats.validators import (
+    get_password_forms,
+    validate_one_line,
+    validate_phone_number,
+    validate_plain_address,
+)
 
-ERASED_EMAIL_ENDING = "@erased.invalid"
+# The stored password of an erased user. No password has this hash.
+ERASED_PASSWORD = f"{UNUSABLE_PASSWORD_PREFIX}erased"
 EMAIL_TAKEN = "A user with this e-mail address already exists."
 # The public profile. List queries load only these fields; loading whole user rows makes a page of
 # messages 10 % slower.
@@ -60,7 +71,9 @@ class UserManager(BaseUserManager):
         (empty ones are allowed), and IntegrityError if the address is taken."""
         user = self.model(email=email, **fields)
         for name in ("email", "first_name", "last_name", "phone_number"):
-            user._meta.get_field(name).run_validators(getattr(user, name))
+            field = user._meta.get_field(name)
+            setattr(user, name, field.to_python(getattr(user, name)))
+            field.run_validators(getattr(user, name))
         # Hashed before the transaction: SQLite lets nobody else write during one.
         user.set_password(password)
         # Only transactions wait in SQLite's queue of writers.
@@ -73,7 +86,7 @@ class UserManager(BaseUserManager):
         return self.create_user(email, password, **staff, **fields)
 
     def get_by_natural_key(self, email):
-        return self.get(email=email.lower())
+        return self.get(email=email)
 
 
 class User(AbstractUser):
@@ -85,14 +98,14 @@ class User(AbstractUser):
     user_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     username = None
     date_joined = None
-    email = models.EmailField(
+    email = EmailField(
         unique=True,
         validators=[validate_plain_address],
         error_messages={"unique": EMAIL_TAKEN},
     )
-    first_name = models.CharField(max_length=150, validators=[validate_one_line])
-    last_name = models.CharField(max_length=150, validators=[validate_one_line])
-    phone_number = models.CharField(max_length=16, blank=True, validators=[validate_phone_number])
+    first_name = LineField(max_length=150, validators=[validate_one_line])
+    last_name = LineField(max_length=150, validators=[validate_one_line])
+    phone_number = PhoneNumberField(max_length=16, blank=True, validators=[validate_phone_number])
     role = models.CharField(max_length=5, choices=Role, default=Role.GUEST)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -112,10 +125,6 @@ class User(AbstractUser):
 
     def __str__(self):
         return self.email
-
-    def save(self, *args, **kwargs):
-        self.email = self.email.lower()
-        super().save(*args, **kwargs)
 
     def delete(self, *args, **kwargs):
         if not self.sent_messages.exists():
@@ -137,10 +146,19 @@ class User(AbstractUser):
             self.conversations.remove(*chunk)
         return keys
 
+    def set_password(self, raw_password):
+        """Hashes as often as `check_password()`. Django calls this if nobody has the address, so
+        that the time does not tell."""
+        for form in get_password_forms(raw_password):
+            super().set_password(form)
+
     def check_password(self, raw_password):
         """Upgrades an outdated hash, as Django does, but does not overwrite a password that was
         changed in the meantime."""
-        return check_password(raw_password, self.password, self.replace_password)
+        return any(
+            check_password(form, self.password, self.replace_password)
+            for form in get_password_forms(raw_password)
+        )
 
     def replace_password(self, new_password):
         """Write a new password and nothing else. None sets an unusable password.
@@ -167,10 +185,8 @@ class User(AbstractUser):
 
     @property
     def is_erased(self):
-        """True after `services.erase()`. The address alone proves nothing: anybody can register
-        such an address."""
-        has_erased_address = self.email.endswith(ERASED_EMAIL_ENDING)
-        return has_erased_address and not self.is_active and not self.has_usable_password()
+        """True after `services.erase()`. It depends on nothing that a person can choose."""
+        return self.password == ERASED_PASSWORD
 
 
 def prefetch_participants(path="participants"):
@@ -209,9 +225,7 @@ class ConversationQuerySet(models.QuerySet):
 
 class Conversation(models.Model):
     conversation_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    title = models.CharField(
-        max_length=TITLE_MAX_CHARACTERS, blank=True, validators=[validate_one_line]
-    )
+    title = LineField(max_length=TITLE_MAX_CHARACTERS, blank=True, validators=[validate_one_line])
     participants = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Participation", related_name="conversations"
     )

@@ -31,6 +31,7 @@ from chats.rest.hints import (
 )
 from chats.rest.serializers import HintsSerializer
 from chats.statements import MAX_UNREAD_COUNT, ReadState, get_conversation
+from chats.validators import is_blank
 
 # The attribute that holds the value of a field, where it is not the field's name.
 ATTRIBUTES = {
@@ -141,8 +142,9 @@ class MessageBodySerializer(HintsSerializer):
     message_body = StringField(trim_whitespace=False, max_length=MESSAGE_BODY_MAX_CHARACTERS)
 
     def validate_message_body(self, message_body):
-        if not message_body.strip():
-            raise serializers.ValidationError("This field may not be only white space.", "blank")
+        if is_blank(message_body):
+            message = "This field may not be only white space or invisible characters."
+            raise serializers.ValidationError(message, "blank")
         return message_body
 
 

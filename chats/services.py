@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.hashers import make_password
 from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet, Subquery, Value
@@ -14,7 +13,7 @@ from django.db.models.functions import Least
 from chats.clock import batched, lock, move_clocks
 from chats.models import (
     CONVERSATIONS_PER_TRANSACTION,
-    ERASED_EMAIL_ENDING,
+    ERASED_PASSWORD,
     MAX_PARTICIPANTS,
     Conversation,
     Message,
@@ -285,10 +284,10 @@ def erase(user: User, allowed_users: QuerySet[User] | None = None) -> None:
             first_name="Deleted",
             last_name="user",
             # Random, so that nobody can have registered it.
-            email=f"{uuid.uuid4()}{ERASED_EMAIL_ENDING}",
+            email=f"{uuid.uuid4()}@erased.invalid",
             phone_number="",
             role=User.Role.GUEST,
-            password=make_password(None),
+            password=ERASED_PASSWORD,
             is_active=False,
             is_staff=False,
             is_superuser=False,

@@ -142,7 +142,10 @@ AUTH_USER_MODEL = "chats.User"
 # Only one: with a second, the time of a sign-in would reveal which accounts have the other hash.
 PASSWORD_HASHERS = ["messaging_app.backends.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    {
+        "NAME": "chats.validators.NormalizedPasswordValidator",
+        "OPTIONS": {"name": f"django.contrib.auth.password_validation.{name}"},
+    }
     for name in (
         "UserAttributeSimilarityValidator",
         "MinimumLengthValidator",

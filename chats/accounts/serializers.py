@@ -9,8 +9,15 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
+from chats import fields
 from chats.models import EMAIL_TAKEN, User
-from chats.rest.fields import EmailField, PasswordField, StringField
+from chats.rest.fields import (
+    EmailField,
+    LineField,
+    PasswordField,
+    PhoneNumberField,
+    StringField,
+)
 from chats.rest.hints import PROFILE_FIELDS, REGISTRATION_FIELDS, by_name
 from chats.rest.serializers import HintsSerializer
 from chats.serializers import ANN
@@ -54,6 +61,9 @@ class ProfileSerializer(HintsSerializer, serializers.ModelSerializer):
     serializer_field_mapping = {
         **serializers.ModelSerializer.serializer_field_mapping,
         models.CharField: StringField,
+        fields.EmailField: EmailField,
+        fields.LineField: LineField,
+        fields.PhoneNumberField: PhoneNumberField,
     }
 
     class Meta:
@@ -86,10 +96,7 @@ class ProfileSerializer(HintsSerializer, serializers.ModelSerializer):
 )
 class RegistrationSerializer(ProfileSerializer):
     field_hints = REGISTRATION_FIELDS
-    email = EmailField(
-        max_length=254,
-        validators=[UniqueValidator(User.objects.all(), message=EMAIL_TAKEN)],
-    )
+    email = EmailField(validators=[UniqueValidator(User.objects.all(), message=EMAIL_TAKEN)])
     password = PasswordField(help_text=STRENGTH)
 
     class Meta(ProfileSerializer.Meta):
@@ -132,7 +139,7 @@ class SetPasswordSerializer(CurrentPasswordSerializer):
 
 @extend_schema_serializer(examples=[OpenApiExample("Address", {"email": "ann@example.com"})])
 class PasswordResetSerializer(serializers.Serializer):
-    email = EmailField(max_length=254)
+    email = EmailField()
 
 
 @extend_schema_serializer(

@@ -71,7 +71,7 @@ class MessageAdmin(LargeTableAdmin):
                     conversation__updated_at__gte=begin,
                     sent_at__range=(begin, end),
                 )
-            elif may_view_users and (sender := User.objects.filter(email=word.lower()).first()):
+            elif may_view_users and (sender := User.objects.filter(email=word).first()):
                 queryset = queryset.filter(sender=sender)
             else:
                 words.append(word)

@@ -1,4 +1,3 @@
-from django import forms
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.forms import UserChangeForm as DjangoUserChangeForm
 from django.core.exceptions import ValidationError
@@ -6,22 +5,11 @@ from django.core.exceptions import ValidationError
 from chats.admin.forms import ENDED, ChangedFieldsForm
 from chats.admin.rights import is_protected_from
 from chats.models import User
-from chats.validators import validate_plain_address
 
 ERASED = ENDED.format("user", "erased")
 
 
-class LowerCaseEmailForm(forms.ModelForm):
-    """Puts the e-mail address in lower case before the model's validators check its length, which
-    lower case may change."""
-
-    def clean_email(self):
-        email = self.cleaned_data["email"]
-        validate_plain_address(email)
-        return email.lower()
-
-
-class UserCreationForm(LowerCaseEmailForm, AdminUserCreationForm):
+class UserCreationForm(AdminUserCreationForm):
     class Meta:
         model = User
         fields = ["email"]
@@ -35,10 +23,10 @@ class UserCreationForm(LowerCaseEmailForm, AdminUserCreationForm):
         return user
 
 
-class UserChangeForm(LowerCaseEmailForm, ChangedFieldsForm, DjangoUserChangeForm):
+class UserChangeForm(ChangedFieldsForm, DjangoUserChangeForm):
     class Meta:
         model = User
-        fields = "__all__"  # noqa: DJ007 - UserAdmin.fieldsets chooses
+        fields = "__all__"
         field_classes = {}
 
     def lock(self):

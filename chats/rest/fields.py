@@ -8,7 +8,14 @@ from rest_framework.fields import empty
 
 from chats.models import TITLE_MAX_CHARACTERS
 from chats.rest.hints import FIND_CONVERSATION, FIND_USER
-from chats.validators import validate_one_line, validate_plain_address
+from chats.validators import (
+    EMAIL_MAX_CHARACTERS,
+    clean_line,
+    clean_phone_number,
+    normalize_email,
+    validate_one_line,
+    validate_plain_address,
+)
 
 # So that the error stays short, whatever was sent.
 UNKNOWN_FIELDS_MAX = 3
@@ -43,14 +50,32 @@ class StringField(UnknownFieldsMixin, serializers.CharField):
         return super().run_validation(data)
 
 
+# Not “email”, which is for ASCII.
+@extend_schema_field(
+    {"type": "string", "format": "idn-email", "maxLength": EMAIL_MAX_CHARACTERS},
+)
 class EmailField(StringField, serializers.EmailField):
-    """An e-mail address, in lower case."""
+    """An e-mail address, in one spelling."""
+
+    def __init__(self, **kwargs):
+        # Without DRF's validator, which refuses domains in some scripts.
+        serializers.CharField.__init__(self, max_length=EMAIL_MAX_CHARACTERS, **kwargs)
+        self.validators.append(validate_plain_address)
 
     def to_internal_value(self, data):
-        email = super().to_internal_value(data)
-        # Checked first, because lower() turns the Kelvin sign into an ASCII “k”.
-        validate_plain_address(email)
-        return email.lower()
+        return normalize_email(super().to_internal_value(data))
+
+
+class LineField(StringField):
+    """One line of text."""
+
+    def to_internal_value(self, data):
+        return clean_line(super().to_internal_value(data))
+
+
+class PhoneNumberField(StringField):
+    def to_internal_value(self, data):
+        return clean_phone_number(super().to_internal_value(data))
 
 
 class PasswordField(StringField):
@@ -89,7 +114,7 @@ class UserIdListField(UnknownFieldsMixin, serializers.ListField):
     default_error_messages = {"not_a_list": "Send a list of user_ids."}
 
 
-class TitleField(StringField):
+class TitleField(LineField):
     """One line of text, or an empty string."""
 
     def __init__(self, **kwargs):

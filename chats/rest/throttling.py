@@ -11,6 +11,8 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
+from chats.validators import EMAIL_MAX_CHARACTERS, normalize_email
+
 IPV6_PREFIX = 64
 
 # DRF's request, or Django's when the admin's sign-in is throttled.
@@ -179,5 +181,7 @@ def get_account(request: AnyRequest) -> str:
         email = request.data.get("email") if isinstance(request.data, dict) else None
     else:
         email = request.POST.get("username")
+    if not isinstance(email, str):
+        return ""
     # As the admin's form does: full-width letters are the same as ASCII ones.
-    return normalize("NFKC", email).strip().lower() if isinstance(email, str) else ""
+    return normalize_email(normalize("NFKC", email[:EMAIL_MAX_CHARACTERS]).strip())

@@ -1,5 +1,7 @@
 from django.contrib.auth import hashers
 
+from chats.validators import get_password_forms
+
 
 class Argon2PasswordHasher(hashers.Argon2PasswordHasher):
     """With the settings of OWASP's password storage cheat sheet (m=19456, t=2, p=1), as strong as
@@ -8,3 +10,6 @@ class Argon2PasswordHasher(hashers.Argon2PasswordHasher):
     time_cost = 2
     memory_cost = 19_456
     parallelism = 1
+
+    def encode(self, password: str, salt: str) -> str:
+        return super().encode(get_password_forms(password)[0], salt)

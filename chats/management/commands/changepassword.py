@@ -10,7 +10,7 @@ class Command(changepassword.Command):
     help = "Change a user's password. Replaces Django's command, which would write the whole user."
 
     def handle(self, *args, **options):
-        user = User.objects.filter(email=(options["username"] or "").lower()).first()
+        user = User.objects.filter(email=options["username"] or "").first()
         if user is None:
             raise CommandError("Name a user by their e-mail address.")
         password = self._get_pass()

@@ -1,21 +1,28 @@
 """Erasing a user: messages stay, personal data is removed."""
 
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from types import SimpleNamespace
+from uuid import NAMESPACE_DNS, uuid4, uuid5
 
 import pytest
+from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, Permission
 from django.db import connection, transaction
 from django.db.models.signals import m2m_changed
 from django.utils import timezone
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from chats.models import ERASED_EMAIL_ENDING, Conversation, Participation, User
+from chats.models import ERASED_PASSWORD, Conversation, Participation, User
 from chats.services import erase, send, start
 from chats.tests.conftest import NEWCOMER, PASSWORD
 from chats.tests.support.expected import NO_ACTIVE_ACCOUNT, own_profile, page, public_profile
 from chats.tests.support.paths import conversation_path, messages_path
+from chats.tests.support.rows import change
 
+ERASED_ENDING = "@erased.invalid"
 DELETED_USER = {"first_name": "Deleted", "last_name": "user", "role": "guest"}
 
 
@@ -236,8 +243,8 @@ def test_an_erased_row_keeps_only_its_id_and_its_age(boss):
         "is_superuser": False,
         "last_login": None,
     }
-    assert email.endswith(ERASED_EMAIL_ENDING)
-    assert email != f"{boss.pk}{ERASED_EMAIL_ENDING}"
+    assert email.endswith(ERASED_ENDING)
+    assert email != f"{boss.pk}{ERASED_ENDING}"
     assert not User(password=password).has_usable_password()
 
 
@@ -255,39 +262,49 @@ def test_erasure_renames_one_person_in_the_admins_history(alice, bob, boss):
     erase(alice)
     names = dict(LogEntry.objects.values_list("object_id", "object_repr"))
     assert names == {str(alice.pk): alice.email, str(bob.pk): "bob@example.com"}
-    assert alice.email.endswith(ERASED_EMAIL_ENDING)
+    assert alice.email.endswith(ERASED_ENDING)
 
 
 EMAIL = "me@erased.invalid"
 
 
-@pytest.fixture
-def impostor(api, db):
-    """Registered through the API, and active."""
-    body = {"email": EMAIL, "first_name": "Mallory", "last_name": "Test", "password": PASSWORD}
+@pytest.mark.parametrize("email", [EMAIL, f"{uuid5(NAMESPACE_DNS, EMAIL)}{ERASED_ENDING}"])
+@pytest.mark.parametrize("disable", [False, True])
+def test_staff_can_activate_everybody_who_was_not_erased(api, staff, email, disable):
+    """Whatever address and name they have chosen, and without a password, too."""
+    body = {"email": email, "first_name": "Deleted", "last_name": "user", "password": PASSWORD}
     assert api().post("/api/users/", body).status_code == 201
-    return User.objects.get(email=EMAIL)
-
-
-def test_staff_can_activate_a_user_with_such_an_address_again(staff, impostor):
+    impostor = User.objects.get(email=email)
+    path = f"/admin/chats/user/{impostor.pk}"
+    if disable:
+        body = {"usable_password": "false", "unset-password": "1"}
+        assert staff.post(f"{path}/password/", body).status_code == 302
     body = {"action": "deactivate", "_selected_action": [impostor.pk]}
     assert staff.post("/admin/chats/user/", body).status_code == 302
     impostor.refresh_from_db()
     assert (impostor.is_active, impostor.is_erased) == (False, False)
-    form = {"email": EMAIL, "first_name": "Mallory", "last_name": "Test", "role": "guest"}
-    response = staff.post(f"/admin/chats/user/{impostor.pk}/change/", form | {"is_active": "on"})
-    assert response.status_code == 302
+    form = {"email": email, "first_name": "Mallory", "last_name": "Test", "role": "guest"}
+    assert staff.post(f"{path}/change/", form | {"is_active": "on"}).status_code == 302
     impostor.refresh_from_db()
-    assert impostor.is_active
+    assert (impostor.is_active, impostor.first_name) == (True, "Mallory")
 
 
-def test_is_erased_needs_the_address_and_no_way_to_sign_in(alice, impostor):
+@pytest.mark.parametrize("password", [ERASED_PASSWORD, "erased", None])
+def test_nobody_can_choose_to_be_erased(alice, password):
+    alice.replace_password(password)
+    assert not User.objects.get(pk=alice.pk).is_erased
+
+
+def test_users_who_were_erased_earlier_are_marked(alice, bob, carol):
+    """By the migration: erased users had a password that cannot be used, as others may have."""
     erase(alice)
-    assert alice.is_erased
-    for change in ({"is_active": True}, {"email": "alice@example.com"}):
-        User.objects.filter(pk=alice.pk).update(**change)
-        assert not User.objects.get(pk=alice.pk).is_erased
-    assert not impostor.is_erased
+    change(alice, password=make_password(None))
+    change(bob, is_active=False, password=make_password(None))
+    change(carol, is_active=False, email=f"{uuid4()}{ERASED_ENDING}")
+    migration = import_module("chats.migrations.0007_mark_erased_users")
+    migration.mark(apps, SimpleNamespace(connection=connection))
+    marked = {user.pk for user in User.objects.all() if user.is_erased}
+    assert marked == {alice.pk}
 
 
 def test_conversation_joined_during_the_deletion_is_left_too(bob, carol, conversation):

@@ -70,12 +70,17 @@ def page(*results):
     return {"next": None, "previous": None, "results": list(results)}
 
 
+def one_line(character):
+    text = "Enter one line of text, without control or invisible characters: remove"
+    return f"{text} {character}."
+
+
 def listed_bodies(response):
     assert response.status_code == 200, response.content
     return [row["message_body"] for row in response.json()["results"]]
 
 
-ONE_LINE = "Enter one line of text, without control or invisible characters."
+NOT_VISIBLE = "Enter at least one character that can be seen."
 NOT_FOUND = {"detail": "Not found."}
 NOT_AUTHENTICATED = {
     "detail": "Authentication credentials were not provided.",
