@@ -91,6 +91,7 @@ TEMPLATES = [
 ]
 
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "messaging_app.conf"
 STATIC_URL = f"{PATH_PREFIX}/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_ALLOW_ALL_ORIGINS = False

@@ -1,4 +1,7 @@
-from django.contrib import admin
+import uuid
+
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
@@ -14,6 +17,7 @@ from chats.services import UnknownUsers, lock_active_users
 
 NEWEST_MESSAGES = 20
 NAMED_PARTICIPANTS = 5
+ADDED = "This conversation was added already. The page was sent twice."
 
 
 class ParticipantsSelect(AutocompleteSelectMultiple):
@@ -24,10 +28,21 @@ class ParticipantsSelect(AutocompleteSelectMultiple):
 
 
 class ConversationForm(ChangedFieldsForm):
+    # The same in a second submission of the page.
+    key = forms.UUIDField(required=False, initial=uuid.uuid4, widget=forms.HiddenInput)
+
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        is_new = self.instance._state.adding
+        self.shown = [] if is_new else list(self.instance.participants.all())
+        if not is_new:
+            del self.fields["key"]
         if "participants" in self.fields and not may_view(User, self.request):
-            self.fields["participants"].label_from_instance = User.get_full_name
+            self.fields["participants"].label_from_instance = self.get_name
+
+    def get_name(self, user):
+        """Their name if they take part already, and so are on the page. Otherwise their id."""
+        return user.get_full_name() if user in self.shown else str(user.pk)
 
     def clean(self):
         """Locks users before the conversation: see clock.lock()."""
@@ -99,12 +114,29 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
 
     def get_fields(self, request, obj=None):
         if obj is None:
-            return ["title", "participants"]
+            return ["title", "participants", "key"]
         # A page that cannot be changed shows participants as their e-mail addresses.
         may_see_them = may_view(User, request) or self.has_change_permission(request, obj)
         participants = "participants" if may_see_them else "participant_names"
         fields = ["title", participants, "conversation_id", "created_at", "updated_at"]
         return [*fields, "newest_messages"] if may_view(Message, request) else fields
+
+    def has_delete_permission(self, request, obj=None):
+        """Also requires the permission to delete messages, which are deleted with it."""
+        messages_admin = self.admin_site.get_model_admin(Message)
+        may_delete = super().has_delete_permission(request, obj)
+        return may_delete and messages_admin.has_delete_permission(request)
+
+    def save_model(self, request, obj, form, change):
+        if not change and (key := form.cleaned_data["key"]):
+            participants = sorted(str(user.pk) for user in form.cleaned_data["participants"])
+            obj.pk = uuid.uuid5(key, f"{request.user.pk}\n{participants}\n{obj.title}")
+        super().save_model(request, obj, form, change)
+
+    def response_conflict(self, request):
+        """The page for a new conversation was submitted before."""
+        self.message_user(request, ADDED, messages.WARNING)
+        return self.response_post_save_add(request, None)
 
     def formfield_for_manytomany(self, db_field, request, **kwargs):
         """Replaces Django's method, which returns no field for a relation with a through model."""
@@ -117,11 +149,9 @@ class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
 
     def get_deleted_objects(self, conversations, request):
         """Does not list the messages, of which there may be a million."""
-        needed = set()
-        if not self.admin_site.get_model_admin(Message).has_delete_permission(request):
-            needed.add(Message._meta.verbose_name)
-        names = [f"{shorten_participants(row)}, with all messages" for row in conversations]
-        return names, {"conversations": len(conversations)}, needed, []
+        name = shorten_participants if self.has_view_permission(request) else str
+        names = [f"{name(row)}, with all messages" for row in conversations]
+        return names, {"conversations": len(conversations)}, set(), []
 
     def delete_model(self, request, obj):
         """After the transaction of Django's view, so that others can write in between."""

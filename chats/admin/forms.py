@@ -5,6 +5,7 @@ from django.db import IntegrityError
 from django.forms.models import model_to_dict
 from django.http import HttpResponseRedirect
 
+from chats.admin.rights import get_offered_permissions
 from chats.models import User
 
 CHANGED = "Somebody else changed this after you opened the page. Open it again to change it."
@@ -51,7 +52,11 @@ class ChangedFieldsForm(forms.ModelForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        if self.instance._state.adding:
+        is_new = self.instance._state.adding
+        for name in self.fields.keys() & {"permissions", "user_permissions"}:
+            held = [] if is_new else getattr(self.instance, name).all()
+            self.fields[name].queryset = get_offered_permissions(held)
+        if is_new:
             return
         for name, field in self.fields.items():
             is_shown = not self.is_bound or self.add_initial_prefix(name) in self.data
@@ -130,9 +135,12 @@ class ChangedFieldsMixin:
         try:
             return super().changeform_view(request, *args, **kwargs)
         except IntegrityError:
-            # Another request saved the same e-mail address or name first.
-            self.message_user(request, TAKEN, messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
+            return self.response_conflict(request)
+
+    def response_conflict(self, request):
+        """Another request saved the same e-mail address or name first."""
+        self.message_user(request, TAKEN, messages.ERROR)
+        return HttpResponseRedirect(request.get_full_path())
 
     def formfield_for_manytomany(self, db_field, request, **kwargs):
         return super().formfield_for_manytomany(db_field, request, form_class=IdsField, **kwargs)

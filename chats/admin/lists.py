@@ -61,6 +61,12 @@ class LargeTableAdmin(admin.ModelAdmin):
         request.POST["select_across"] = "0"
         return super().response_action(request, queryset)
 
+    def response_delete(self, request, obj_display, obj_id):
+        """Returns to the list and its search. Django's does so for staff who may change rows."""
+        response = super().response_delete(request, obj_display, obj_id)
+        is_popup = isinstance(response, TemplateResponse)
+        return response if is_popup else self.response_post_save_change(request, None)
+
     def get_search_results(self, request, queryset, search_term):
         """Limits the length: each word becomes a condition, and SQLite cannot parse a thousand."""
         if len(search_term) > SEARCH_MAX_CHARACTERS:

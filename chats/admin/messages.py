@@ -28,10 +28,10 @@ class MessageAdmin(LargeTableAdmin):
     sortable_by = []
     search_fields = ["message_body"]
     search_help_text = (
-        "Text of a message. A day such as 2026-01-31, the id of a message, conversation or sender, "
-        "or, if you may view users, a sender's whole e-mail address narrows the search. Without a "
-        f"search you see the newest messages of the {ACTIVE_CONVERSATIONS} conversations that "
-        "changed last."
+        "Text of a message. A day (in UTC) such as 2026-01-31, the id of a message, conversation "
+        "or sender, or, if you may view users, a sender's whole e-mail address narrows the search. "
+        f"Without a search you see the newest messages of the {ACTIVE_CONVERSATIONS} conversations "
+        "that changed last."
     )
     id_fields = ["pk", "conversation", "sender"]
 
@@ -51,6 +51,10 @@ class MessageAdmin(LargeTableAdmin):
 
     def has_change_permission(self, request, obj=None):
         return False
+
+    def render_change_form(self, request, context, *args, obj=None, **kwargs):
+        context["show_delete"] = not (obj and obj.is_deleted)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def lookup_allowed(self, lookup, value, request):
         return super().lookup_allowed(lookup, value, request) and is_in_calendar(value)

@@ -1,4 +1,20 @@
 from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.db.models import Q
+
+# Those that do something in this admin.
+PERMISSIONS = [
+    *(f"{action}_user" for action in ("add", "change", "delete", "view")),
+    *(f"{action}_conversation" for action in ("add", "change", "delete", "view")),
+    *(f"{action}_message" for action in ("delete", "view")),
+]
+
+
+def get_offered_permissions(held):
+    """Those of PERMISSIONS, and those that somebody already holds."""
+    offered = Q(content_type__app_label="chats", codename__in=PERMISSIONS)
+    permissions = Permission.objects.filter(offered | Q(pk__in=held))
+    return permissions.select_related("content_type")
 
 
 def is_protected_from(user, staff):

@@ -104,7 +104,10 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
         ]
 
     def render_change_form(self, request, context, *args, obj=None, **kwargs):
-        context["may_erase"] = obj and self.may_erase(request, obj)
+        # A sender cannot be deleted, and others need not be erased.
+        wrote = obj is not None and obj.sent_messages.exists()
+        context["may_erase"] = wrote and self.may_erase(request, obj)
+        context["show_delete"] = not wrote
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def change_view(self, request, object_id, *args, **kwargs):
@@ -203,7 +206,8 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.may_erase(request, user):
             raise PermissionDenied
-        return self.confirm_erasure(request, [user], reverse("admin:chats_user_changelist"))
+        form_url = self.response_post_save_change(request, user).url
+        return self.confirm_erasure(request, [user], form_url)
 
     def confirm_erasure(self, request, users, form_url):
         """The page's form runs the action on the list at `form_url`."""

@@ -1,13 +1,14 @@
 """The list of conversations in the admin, and their titles."""
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from chats.models import Conversation, User
 from chats.services import delete, rename, send, start
-from chats.tests.support.expected import ONE_LINE
-from chats.tests.support.forms import Form
+from chats.tests.support.expected import NOT_VISIBLE, one_line
+from chats.tests.support.forms import Form, read_form
 
 PATH = "/admin/chats/conversation/"
 
@@ -105,9 +106,9 @@ class TestConversationTitle:
     @pytest.mark.parametrize(
         ("title", "error"),
         [
-            ("two\nlines", ONE_LINE),
-            ("\u202eturned", ONE_LINE),
-            ("\u200b", ONE_LINE),
+            ("two\nlines", one_line("U+000A (a control character)")),
+            ("a\u200bb", one_line("U+200B ZERO WIDTH SPACE")),
+            ("\u3164", NOT_VISIBLE),
             ("a\0b", "Null characters are not allowed."),
             ("x" * 101, "Ensure this value has at most 100 characters (it has 101)."),
         ],
@@ -176,3 +177,47 @@ def test_conversation_has_at_most_256_participants(staff, conversation, alice):
     assert "at most 256 participants" in response.content.decode()
     assert staff.post(path, {"participants": ids}).status_code == 302
     assert conversation.participants.count() == 256
+
+
+class TestAddTwice:
+    """A page that is submitted a second time, such as by a double click."""
+
+    @pytest.fixture
+    def fields(self, staff, alice, bob):
+        fields = read_form(staff, f"{PATH}add/?title=Holiday", "conversation_form")
+        return fields | {"participants": [alice.pk, bob.pk]}
+
+    @pytest.mark.parametrize("button", ["_save", "_addanother", "_continue"])
+    def test_makes_one_conversation(self, staff, fields, button):
+        for number in range(2):
+            response = staff.post(f"{PATH}add/", fields | {button: "1"}, follow=True)
+            assert ("was added already" in response.content.decode()) == bool(number)
+        assert Conversation.objects.get().title == "Holiday"
+        assert Conversation.objects.get().participants.count() == 2
+        assert LogEntry.objects.count() == 1
+
+    def test_does_not_bring_back_who_has_left(self, staff, fields, alice, bob):
+        staff.post(f"{PATH}add/", fields)
+        Conversation.objects.get().participants.remove(bob)
+        staff.post(f"{PATH}add/", fields)
+        assert list(Conversation.objects.get().participants.all()) == [alice]
+
+    def test_other_page_or_other_content_is_another_conversation(self, staff, fields, alice, carol):
+        staff.post(f"{PATH}add/", fields)
+        staff.post(f"{PATH}add/", fields | {"title": "Other"})
+        staff.post(f"{PATH}add/", fields | {"participants": [alice.pk, carol.pk]})
+        again = read_form(staff, f"{PATH}add/", "conversation_form")
+        staff.post(f"{PATH}add/", fields | {"key": again["key"]})
+        assert Conversation.objects.count() == 4
+
+    def test_key_of_another_member_of_staff_is_another_conversation(
+        self, staff, fields, client, make_user
+    ):
+        staff.post(f"{PATH}add/", fields)
+        client.force_login(make_user("Other", is_staff=True, is_superuser=True))
+        client.post(f"{PATH}add/", fields)
+        assert Conversation.objects.count() == 2
+
+    def test_key_that_is_none_is_refused(self, staff, fields):
+        assert staff.post(f"{PATH}add/", fields | {"key": "nonsense"}).status_code == 200
+        assert not Conversation.objects.exists()

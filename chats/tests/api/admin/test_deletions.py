@@ -1,5 +1,9 @@
 """Messages that staff delete: the text is removed, and a mark stays."""
 
+import re
+from html import unescape
+from urllib.parse import quote
+
 import pytest
 from django.contrib.admin.models import DELETION, LogEntry
 
@@ -10,6 +14,7 @@ from chats.tests.support.rows import read_tables
 
 PATH = "/admin/chats/message/"
 TABLES = (Message, Conversation, LogEntry)
+MODELS = ("user", "conversation", "message")
 WHAT_STAYS = "A mark stays in its place"
 
 
@@ -88,6 +93,42 @@ def test_deletion_requires_the_delete_permission(make_staff, messages):
     assert read_tables(*TABLES) == before
 
 
+class TestReturnToTheList:
+    """With the search with which staff came."""
+
+    QUERY = "q=test"
+
+    def open(self, client, path):
+        page = client.get(f"{path.rpartition('/')[0].rpartition('/')[0]}/?{self.QUERY}")
+        assert page.status_code == 200
+        row = client.get(f"{path}change/?_changelist_filters={quote(self.QUERY)}").content.decode()
+        [link] = re.findall(r'href="([^"]*)" class="deletelink"', row)
+        return client.post(unescape(link), {"post": "yes"})
+
+    @pytest.mark.parametrize("is_superuser", [True, False])
+    def test_after_each_deletion(self, make_staff, staff, messages, carol, is_superuser):
+        """For staff who may not change the rows, too."""
+        message, conversation = messages[0], messages[0].conversation
+        names = [f"{action}_{name}" for action in ("view", "delete") for name in MODELS]
+        client = staff if is_superuser else make_staff(*names)
+        for row in (message, carol, conversation):
+            path = f"/admin/chats/{row._meta.model_name}/"
+            response = self.open(client, f"{path}{row.pk}/")
+            assert (response.status_code, response.headers["Location"]) == (
+                302,
+                f"{path}?{self.QUERY}",
+            )
+
+    def test_without_the_permission_to_view_the_list(self, make_staff, messages):
+        response = make_staff("delete_message").post(f"{PATH}{messages[0].pk}/delete/", {"post": 1})
+        assert (response.status_code, response.headers["Location"]) == (302, "/admin/")
+
+    def test_in_a_popup(self, staff, messages):
+        body = {"post": "yes", "_popup": "1"}
+        response = staff.post(f"{PATH}{messages[0].pk}/delete/", body)
+        assert (response.status_code, "popup_response" in response.content.decode()) == (200, True)
+
+
 class TestDeletionPages:
     def test_confirmation_says_that_a_mark_stays(self, staff, messages):
         selected = {"action": "delete_selected", "_selected_action": [messages[0].pk]}
@@ -111,6 +152,7 @@ class TestDeletionPages:
         excerpts = [rows.model_admin.excerpt(row) for row in rows.result_list]
         assert excerpts == ["Secret Bob", "Deleted"]
         assert "Deleted</div>" in staff.get(f"{PATH}{deleted.pk}/change/").content.decode()
+        assert "deletelink" not in staff.get(f"{PATH}{deleted.pk}/change/").content.decode()
         page = staff.get(f"{PATH}{deleted.pk}/delete/").content.decode()
         assert "alice@example.com: Deleted" in page
         path = f"/admin/chats/conversation/{deleted.conversation_id}/change/"

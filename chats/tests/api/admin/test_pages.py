@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -66,6 +67,24 @@ class TestPages:
         counts = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
         assert all("LIMIT" in sql for sql in counts)
         return len(queries), response.content.count(b"<option")
+
+    @pytest.mark.parametrize(
+        "page",
+        [
+            *("chats/conversation/", "chats/message/", "chats/message/{message}/change/"),
+            *("chats/conversation/{conversation}/change/", "chats/user/{sender}/change/"),
+            "chats/user/{sender}/history/",
+        ],
+    )
+    def test_times_have_their_zone(self, staff, root, message, page):
+        LogEntry.objects.log_actions(
+            root.pk, [message.sender], CHANGE, "Changed.", single_object=True
+        )
+        html = open_page(staff, page, message).content.decode()
+        moment = f"{message.sent_at:%Y-%m-%d} "
+        assert moment in html
+        assert html.count(moment) == len(re.findall(rf"{moment}\d\d:\d\d:\d\d UTC", html))
+        assert f"{message.sent_at:%b}. " not in html
 
     def test_list_ends_after_1000_rows_and_says_so(self, staff, make_user):
         User.objects.bulk_create(User(email=f"{n}@example.com") for n in range(1005))
@@ -156,7 +175,9 @@ class TestMessagesInTheAdmin:
         path = f"/admin/chats/conversation/{message.conversation_id}/delete/"
         assert client.post(path, {"post": "yes"}).status_code == 403
         body = {"action": "delete_selected", "_selected_action": [message.conversation_id]}
-        assert client.post("/admin/chats/conversation/", body | {"post": "yes"}).status_code == 403
+        client.post("/admin/chats/conversation/", body | {"post": "yes"})
+        page = client.get(path.replace("delete", "change")).content.decode()
+        assert 'class="deletelink"' not in page
         assert Message.objects.filter(pk=message.pk).exists()
 
     def test_no_page_shows_text_without_the_permission_to_view_messages(

@@ -1,6 +1,7 @@
 """A person's page in the admin: their conversations, and the button that erases them."""
 
 import re
+from html import unescape
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -11,7 +12,7 @@ from chats.models import User
 from chats.services import erase, rename, send, start
 from chats.tests.conftest import PASSWORD
 from chats.tests.support.forms import FormParser
-from chats.tests.support.rows import read_row
+from chats.tests.support.rows import change, read_row
 
 
 def get_path(user, page="change"):
@@ -118,16 +119,38 @@ class TestErasePage:
         ],
         ids=str,
     )
-    def test_is_not_offered_for_staff(self, sam, make_user, fields, is_offered):
-        user = make_user("Eve", **fields)
+    def test_is_not_offered_for_staff(self, sam, make_user, bob, fields, is_offered):
+        user = make_user("Eve")
+        send(start({bob.pk}, actor=user)[0], "Hello", actor=user)
+        change(user, **fields)
         assert self.has_button(sam, user) == is_offered
         response = sam.get(get_path(user, "erase"))
         assert response.status_code == (200 if is_offered else 403)
 
-    def test_is_offered_for_staff_to_superusers(self, staff, make_user):
+    def test_is_offered_for_staff_to_superusers(self, staff, make_user, bob):
         other = make_user("Eve", is_staff=True, is_superuser=True)
+        send(start({bob.pk}, actor=other)[0], "Hello", actor=other)
         assert self.has_button(staff, other)
         assert staff.get(get_path(other, "erase")).status_code == 200
+
+    def test_stands_beside_no_other_deletion(self, staff, alice, bob, message):
+        """Somebody who has sent a message can be erased, others can be deleted."""
+        for user in (alice, bob):
+            page = staff.get(get_path(user)).content.decode()
+            assert self.has_button(staff, user) == (user == alice)
+            assert ('class="deletelink"' in page) == (user == bob)
+        erase(alice)
+        assert 'class="deletelink"' not in staff.get(get_path(alice)).content.decode()
+
+    def test_returns_to_the_search(self, sam, alice, message):
+        """From the list to the person, to the page that asks, and back."""
+        page = sam.get("/admin/chats/user/?q=test&role__exact=guest").content.decode()
+        [link] = re.findall(f'href="({get_path(alice)}.*?)"', page)
+        page = sam.get(unescape(link)).content.decode()
+        [link] = re.findall(f'href="({get_path(alice, "erase")}.*?)"', page)
+        page = sam.get(unescape(link)).content.decode()
+        [action] = re.findall('<form method="post" action="(.*?)">', page)
+        assert unescape(action) == "/admin/chats/user/?q=test&role__exact=guest"
 
     def test_is_not_offered_for_oneself(self, staff, root):
         assert not self.has_button(staff, root)
