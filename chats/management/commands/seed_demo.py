@@ -6,7 +6,6 @@ from django.db import transaction
 from chats.models import User
 from chats.services import mark_as_read, send, start
 
-SITE = "http://127.0.0.1:8000"
 PASSWORD = "correct-horse-battery"  # noqa: S105
 PEOPLE = {
     "alice@example.com": ("Alice", "Archer"),
@@ -42,14 +41,15 @@ CONVERSATIONS = [
     ),
 ]
 
-FIRST_CALLS = f"""
+FIRST_CALLS = """
 Sign in as Alice and look around:
 
-  TOKEN=$(curl -s {SITE}/api/token/ \\
-    --json '{{"email": "alice@example.com", "password": "{PASSWORD}"}}' \\
+  TOKEN=$(curl -s {site}/api/token/ \\
+    -H 'Content-Type: application/json' \\
+    -d '{{"email": "alice@example.com", "password": "{password}"}}' \\
     | python3 -c 'import json, sys; print(json.load(sys.stdin)["access"])')
-  curl -H "Authorization: Bearer $TOKEN" {SITE}/api/conversations/
-  curl -H "Authorization: Bearer $TOKEN" {SITE}/api/messages/
+  curl -H "Authorization: Bearer $TOKEN" {site}/api/conversations/
+  curl -H "Authorization: Bearer $TOKEN" {site}/api/messages/
 
 """
 
@@ -73,12 +73,13 @@ class Command(BaseCommand):
                 self.stdout.write(f"{email} has another name, password or rights, or is inactive.")
         if len(demo) < len(EVERYBODY):
             self.stdout.write("Use a new database to get all of the demo.")
+        site = f"http://127.0.0.1:{settings.PORT}"
         if "alice@example.com" in demo:
-            self.stdout.write(FIRST_CALLS)
-        self.stdout.write(f"The demo client is at {SITE}/")
-        self.stdout.write(f"The documentation is at {SITE}/api/docs/")
+            self.stdout.write(FIRST_CALLS.format(site=site, password=PASSWORD))
+        self.stdout.write(f"The demo client is at {site}/")
+        self.stdout.write(f"The documentation is at {site}/api/docs/")
         if "staff@example.com" in demo:
-            self.stdout.write(f"The admin is at {SITE}/admin/: sign in as staff@example.com.")
+            self.stdout.write(f"The admin is at {site}/admin/: sign in as staff@example.com.")
 
     def make(self):
         # Before the transaction, because hashing is slow and SQLite has one writer at a time.

@@ -88,6 +88,13 @@ def test_output_names_people_password_and_urls(seeded):
     assert NEW_DATABASE not in seeded
 
 
+def test_output_has_the_port_of_the_settings(settings):
+    settings.PORT = 8123
+    said = seed_demo()
+    assert said.count("http://127.0.0.1:8123/") == 6
+    assert "8000" not in said
+
+
 class TestSecondRun:
     def test_prints_the_same_and_creates_nothing(self, seeded):
         before = read_tables(*TABLES)

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import requests
 from django.conf import settings
 from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken
 
 from benchmarks import report
+from chats.management.commands.seed_demo import FIRST_CALLS
 from chats.models import Conversation, Message, Participation
 from chats.services import edit, mark_as_read, send, start
 from chats.tests.support.machines import find
-from chats.tests.support.servers import Database, digest, environment, manage
+from chats.tests.support.servers import Database, Server, digest, environment, manage, running
 from chats.tests.support.services import PostgresServer
 
 README = settings.BASE_DIR / "README.md"
@@ -151,8 +153,6 @@ def test_first_conversation_returns_the_responses_of_the_readme(server, tmp_path
     steps, shown = walk_through()
     script = "".join(f"{step}printf '%s' '{END_OF_RESPONSE}'\n" for step in steps[client])
     script = script.replace("http://127.0.0.1:8000/api", server.url)
-    # The script's own input is not to be sent.
-    (tmp_path / "config.json").write_text('{"default_options": ["--ignore-stdin"]}')
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     variables = environment(HTTPIE_CONFIG_DIR=str(tmp_path), PATH=path)
     # Each client has an Ann of its own.
@@ -161,6 +161,23 @@ def test_first_conversation_returns_the_responses_of_the_readme(server, tmp_path
     assert len(responses) == len(shown) > 0
     for response, expected in zip(responses, shown, strict=True):
         assert comparable(response) == comparable(expected)
+
+
+@pytest.mark.once
+def test_runserver_listens_at_port(tmp_path, monkeypatch):
+    """As the README says."""
+    server = Server(Database(tmp_path), tmp_path, requests.Session, DEBUG="1")
+    server.command = [sys.executable, "manage.py", "runserver", "--noreload"]
+    with running(server):
+        assert server.request("GET", "/healthz").status_code == 200
+
+
+@pytest.mark.once
+def test_documented_commands_work_with_curl_before_7_82():
+    """Which has no `--json`, as on Debian 11 and Ubuntu 22.04."""
+    pages = [README, *(settings.BASE_DIR / "docs").glob("*.md")]
+    assert [page.name for page in pages if "--json" in page.read_text()] == []
+    assert "--json" not in FIRST_CALLS
 
 
 @pytest.mark.once
