@@ -175,6 +175,20 @@ class TestResetPassword:
         # Without PASSWORD_RESET_URL there is no page to link to.
         assert re.search(r"uid: \S+\n +token: \S+\n", sent.body)
 
+    @pytest.mark.parametrize(
+        ("domain", "encoded"),
+        [
+            ("straße.example", "xn--strae-oqa.example"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("𠮷野家.example", "xn--fctt27jo60v.example"),
+        ],
+    )
+    def test_mail_goes_to_the_same_domain(self, ask, alice, domain, encoded):
+        """Python would encode ß as ss, which is another domain."""
+        change(alice, email=f"alice@{domain}")
+        [sent] = ask(f"Alice@{domain}")
+        assert sent.to == [f"alice@{encoded}"]
+
     def test_mail_has_no_text_of_the_user(self, ask, alice):
         change(alice, first_name="Visit\n\nhttps://evil.example")
         [sent] = ask(alice.email)
