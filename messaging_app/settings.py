@@ -109,6 +109,9 @@ if os.environ.get("SOURCE_DATABASE_URL"):
     # For `manage.py copy_database`.
     DATABASES["source"] = read_database("SOURCE_DATABASE_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SERIALIZATION_MODULES = {
+    name: f"messaging_app.backends.fixtures.{name}" for name in ("json", "jsonl", "yaml", "xml")
+}
 
 LOCAL_CACHES = {
     "default": {

@@ -1,5 +1,7 @@
 """Data outgrows SQLite: it moves to PostgreSQL, all of it and as it was."""
 
+from itertools import pairwise
+
 import pytest
 
 from chats.tests.support.conformance import CheckedSession
@@ -99,6 +101,23 @@ def test_copy_database_reads_postgres_as_of_one_moment(tmp_path, postgres):
     done = run("shell", "-v0", "-c", code, **variables)
     assert (done.returncode, done.stdout) == (0, "40\n"), done.stderr
     assert old.execute("SELECT count(*) FROM chats_message") == [(0,)]
+
+
+def test_loaddata_restores_a_dump_in_another_database(tmp_path, postgres):
+    databases = [
+        Database(tmp_path, f"sqlite:///{tmp_path}/old.sqlite3"),
+        Database(tmp_path, postgres.url),
+        Database(tmp_path, f"sqlite:///{tmp_path}/new.sqlite3"),
+    ]
+    manage(
+        *("make_data", "--people", "4", "--conversations", "3", "--messages", "40"),
+        DATABASE_URL=databases[0].url,
+    )
+    file = str(tmp_path / "all.jsonl.gz")
+    for old, new in pairwise(databases):
+        manage("dumpdata", "--format=jsonl", f"--output={file}", DATABASE_URL=old.url)
+        manage("loaddata", file, DATABASE_URL=new.url)
+        assert digest(new.url) == digest(old.url)
 
 
 @pytest.mark.parametrize(
