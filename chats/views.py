@@ -24,6 +24,7 @@ from chats.filters import ConversationFilter, ConversationMessageFilter, Message
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, prefetch_participants
 from chats.pagination import ConversationPagination, InboxMessagePagination, MessagePagination
 from chats.permissions import IsParticipantOfConversation, IsSenderOrReadOnly
+from chats.rest.conditions import check_conditions
 from chats.rest.exceptions import IdempotencyKeyConflict, MessageConflict
 from chats.rest.generics import read_body
 from chats.rest.idempotency import (
@@ -148,7 +149,8 @@ class ConversationViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericView
         """Every participant can change the title. An empty string removes it."""
         conversation = self.get_object()
         title = read_body(request, TitleSerializer)["title"]
-        services.rename(conversation, title, actor=request.user)
+        with check_conditions_of(self, conversation):
+            services.rename(conversation, title, actor=request.user)
         return self.respond(self.get_object())
 
     @extend_schema(
@@ -272,14 +274,17 @@ class MessageViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
         """Only the sender can edit a message. `updated_at` moves, unless the text is the same."""
         message = self.get_object()
         message_body = read_body(request, MessageBodySerializer)["message_body"]
-        message = services.edit(message, message_body, actor=request.user)
+        with check_conditions_of(self, message):
+            message = services.edit(message, message_body, actor=request.user)
         return Response(MessageSerializer(message).data)
 
     @extend_schema(request=None, responses={204: None, 403: NOT_SENDER})
     def destroy(self, request, *args, **kwargs):
         """Only the sender can delete a message. Its text is removed for good: `message_body` is
         `null` from then on, and `updated_at` moves. Deleting it again changes nothing."""
-        services.delete(self.get_object(), actor=request.user)
+        message = self.get_object()
+        with check_conditions_of(self, message):
+            services.delete(message, actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -339,6 +344,12 @@ class ConversationMessageViewSet(MessageViewSet):
             # An outsider gets a 404, whatever the body.
             get_conversation(request.user, conversation_id)
             raise
+
+
+def check_conditions_of(view, row):
+    """`row` is a conversation, or a message of the conversation to lock."""
+    conversations = Conversation.objects.filter(pk=row.conversation_id)
+    return check_conditions(view.request, conversations, lambda: view.retrieve(view.request).data)
 
 
 @contextmanager

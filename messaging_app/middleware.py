@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.db import DataError, InterfaceError, InternalError, OperationalError
 from django.http import HttpResponse, HttpResponseBadRequest
+from django.utils.cache import set_response_etag
 from django.utils.log import log_response
 
 JSON = "application/json"
@@ -60,6 +61,9 @@ class ApiMiddleware:
             and response.headers.get("Content-Type") != JSON
         ):
             set_error(response, describe(response))
+        if request.method == "PATCH" and response.status_code == HTTPStatus.OK:
+            # That of the next GET, which returns the same.
+            set_response_etag(response)
         response.headers.setdefault("Cache-Control", "private, no-cache")
         response.headers.setdefault("Content-Security-Policy", JSON_POLICY)
         if is_head:

@@ -24,6 +24,7 @@ from chats.auth import UserInactive, UserNotFound
 from chats.filters import UserFilter
 from chats.models import EMAIL_TAKEN, Conversation, User
 from chats.pagination import KeysetPagination
+from chats.rest.conditions import check_conditions
 from chats.rest.generics import read_body
 from chats.rest.search import LimitedListModelMixin
 from chats.rest.throttling import PasswordResetThrottle, RegistrationThrottle
@@ -121,7 +122,8 @@ class UserViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
         `password` are a 400 on that field, which says whether and where it can be changed."""
         data = read_body(request, ProfileSerializer, instance=request.user, partial=True)
         try:
-            user = change_profile(request.user, **data)
+            with self.check_conditions():
+                user = change_profile(request.user, **data)
         except User.DoesNotExist as error:
             raise UserInactive from error
         return Response(ProfileSerializer(user).data)
@@ -138,10 +140,17 @@ class UserViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
         messages remain, with “Deleted user” as their sender."""
         read_body(request, CurrentPasswordSerializer)
         try:
+            with self.check_conditions():
+                # Erasing takes several transactions.
+                pass
             erase(request.user)
         except User.DoesNotExist as error:
             raise UserNotFound from error
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def check_conditions(self):
+        caller = User.objects.filter(pk=self.request.user.pk)
+        return check_conditions(self.request, caller, lambda: ProfileSerializer(caller.get()).data)
 
     @extend_schema(
         operation_id="set_password", summary="Change your password", responses={204: None}

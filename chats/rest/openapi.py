@@ -14,6 +14,7 @@ from drf_spectacular.plumbing import get_doc
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
 
+from chats.rest.conditions import PreconditionFailed
 from chats.rest.exceptions import INSTRUCTIONS
 from chats.rest.idempotency import KEY_PARAMETER
 from messaging_app.middleware import LENGTH_REQUIRED, TOO_LARGE, TOO_LONG, TOO_SLOW, UNAVAILABLE
@@ -48,9 +49,18 @@ IF_NONE_MATCH = {
     "send it by themselves.",
     "schema": STRING | {"examples": [ETAG]},
 }
-PARAMETERS = {"If-None-Match": IF_NONE_MATCH, "Idempotency-Key": KEY_PARAMETER}
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The `ETag` of a `GET` of the same path. If it is not current any more, the "
+    "response is a 412, and nothing changes.",
+    "schema": STRING | {"examples": [ETAG]},
+}
+PARAMETERS = {
+    parameter["name"]: parameter for parameter in (IF_MATCH, IF_NONE_MATCH, KEY_PARAMETER)
+}
 HEADERS = {
-    "ETag": header("The version of the response, for `If-None-Match`.", ETAG, **STRING),
+    "ETag": header("The version of the response, for a later request.", ETAG, **STRING),
     "Retry-After": header("Seconds to wait before the next try.", 30, type="integer", minimum=1),
     "Idempotent-Replayed": header(
         "Created earlier.", "true", required=False, const="true", **STRING
@@ -99,7 +109,9 @@ RESPONSES = {
     "406": error("The client does not accept JSON.", INSTRUCTIONS[NotAcceptable]),
     "408": error("The body takes longer than 30 seconds to arrive.", TOO_SLOW),
     "411": error("The body has no `Content-Length`.", LENGTH_REQUIRED),
-    "412": error("`If-Match` or `If-Unmodified-Since` does not hold.", "Precondition Failed"),
+    "412": error(
+        "`If-Match` or another condition does not hold.", PreconditionFailed.default_detail
+    ),
     "413": error("The body is larger than 1 MiB.", TOO_LARGE),
     "414": error("Path and query string are over 8,000 bytes.", TOO_LONG),
     "415": error("The body is not JSON, or is compressed.", INSTRUCTIONS[UnsupportedMediaType]),
@@ -161,6 +173,10 @@ class AutoSchema(SpectacularAutoSchema):
         if self.method == "GET":
             parameters += refer("parameters", "If-None-Match").values()
             responses["200"]["headers"] = refer("headers", "ETag")
+        elif self.method in {"PATCH", "DELETE"}:
+            parameters += refer("parameters", "If-Match").values()
+            if "200" in responses:
+                responses["200"]["headers"] = refer("headers", "ETag")
         elif responses.keys() >= {"200", "201"}:
             parameters += refer("parameters", "Idempotency-Key").values()
             responses["200"]["headers"] = refer("headers", "Idempotent-Replayed")
@@ -175,7 +191,9 @@ class AutoSchema(SpectacularAutoSchema):
         errors = operation["responses"].keys() & RESPONSES.keys()
         errors |= {"400", "406", "411", "413", "414", "503"}
         if self.method == "GET":
-            errors |= {"304", "412"}
+            errors |= {"304"}
+        if self.method in {"GET", "PATCH", "DELETE"}:
+            errors |= {"412"}
         if "security" in operation:
             errors |= {"401"} if self.method == "GET" else {"401", "429"}
         names = {parameter.get("name") for parameter in operation["parameters"]}

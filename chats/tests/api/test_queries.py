@@ -152,6 +152,26 @@ def test_queries_of_a_send(api, alice, many):
     assert count_queries(lambda: client.post(path, body, HTTP_IDEMPOTENCY_KEY="k")) == 3
 
 
+def test_queries_of_a_change(api, alice, grown):
+    client = api(alice)
+    message = send(grown, "Hello", actor=alice)[0]
+    path = f"{MESSAGES}{message.pk}/"
+    # Caller, message with sender and conversation, participants, lock, message, clock, change.
+    assert count_queries(lambda: client.patch(path, {"message_body": "A"})) == 7
+    etag = client.get(path).headers["ETag"]
+    # The same, and the lock, the message and its participants for the comparison.
+    change = {"path": path, "data": {"message_body": "B"}, "HTTP_IF_MATCH": etag}
+    assert count_queries(lambda: client.patch(**change)) == 10
+    path = conversation_path(grown)
+    # Caller, conversation, lock, clock, title, and the conversation with participants, messages
+    # and unread messages.
+    assert count_queries(lambda: client.patch(path, {"title": "A"})) == 9
+    etag = client.get(path).headers["ETag"]
+    # The same, and the lock, the conversation and unread messages for the comparison.
+    change = {"path": path, "data": {"title": "B"}, "HTTP_IF_MATCH": etag}
+    assert count_queries(lambda: client.patch(**change)) == 12
+
+
 def test_queries_of_a_start(api, alice, many):
     client = api(alice)
     ids = many.participants.exclude(pk=alice.pk).values_list("pk", flat=True)

@@ -101,13 +101,17 @@ def test_headers_are_described_where_they_are_sent(document):
 
     calls = set(get_operations(document))
     reads = {call for call in calls if call.startswith("GET ")}
+    patches = {call for call in calls if call.startswith("PATCH ")}
+    deletes = {call for call in calls if call.startswith("DELETE ")}
     sends = {
         "POST /api/conversations/",
         "POST /api/conversations/{conversation_id}/messages/",
         "POST /api/messages/",
     }
     assert takes("Idempotency-Key") == responds_with("Idempotent-Replayed") == sends
-    assert takes("If-None-Match") == responds_with("ETag") == reads
+    assert takes("If-None-Match") == reads
+    assert takes("If-Match") == patches | deletes
+    assert responds_with("ETag") == reads | patches
     assert responds_with("Retry-After") == calls
 
 

@@ -314,10 +314,12 @@ class Person:
         """Another process has not set up Django, so it cannot check responses."""
         return self.__dict__ | {"session_class": requests.Session}
 
-    def call(self, method, path, key=None, **arguments):
+    def call(self, method, path, key=None, etag=None, **arguments):
         headers = {"Authorization": f"Bearer {self.access}", "Connection": "close"}
         if key is not None:
             headers["Idempotency-Key"] = key
+        if etag is not None:
+            headers["If-Match"] = etag
         url = path if path.startswith("http") else f"{self.url}{path}"
         return request(self.session_class, method, url, headers=headers, **arguments)
 

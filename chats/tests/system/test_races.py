@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from itertools import pairwise
 from threading import Event
+from uuid import uuid4
 
 import pytest
 
@@ -136,6 +137,25 @@ def test_12_racing_distinct_starts_get_the_same_conversation(people):
             assert response.status_code in {200, 204}
     assert race_for_distinct(bob, alice) == ([200] * 12, ids)
     assert {row["conversation_id"] for row in alice.everything("/conversations/")} == earlier
+
+
+def change_if_unchanged(person, path, field, etag):
+    return person.call("PATCH", path, etag=etag, json={field: str(uuid4())}).status_code
+
+
+def test_of_12_racing_changes_with_one_etag_one_succeeds(people, conversation_id, path):
+    alice = people[0]
+    message_id = alice.send(conversation_id, "Hello").json()["message_id"]
+    for url, field in (
+        (f"/conversations/{conversation_id}/", "title"),
+        (f"{path}{message_id}/", "message_body"),
+        ("/users/me/", "first_name"),
+    ):
+        for _ in range(3):
+            etag = alice.call("GET", url).headers["ETag"]
+            calls = [(alice, url, field, etag)] * 4
+            statuses = in_processes(change_if_unchanged, calls, threads=3)
+            assert sorted(statuses) == [200] + [412] * 11
 
 
 def mark(person, conversation_id, read_at):
