@@ -33,6 +33,10 @@ CONVERSATIONS_PER_TRANSACTION = 500
 MESSAGES_PER_TRANSACTION = 1_000
 MAX_PARTICIPANTS = 256
 TITLE_MAX_CHARACTERS = 100
+TIME_IS_THE_CLOCKS = (
+    "The conversation's clock sets sent_at and updated_at of a new message: leave them out. "
+    "To keep the times of an old history, use `manage.py import_history`."
+)
 # A change of one of these fields moves the clock.
 SHOWN_TO_PARTICIPANTS = {"title"}
 
@@ -400,7 +404,10 @@ class Message(models.Model):
         return str(self.message_id)
 
     def save(self, *args, **kwargs):
-        """Raises Conversation.DoesNotExist if there is no such conversation."""
+        """Raises Conversation.DoesNotExist if there is no such conversation, and ValueError for a
+        new message that has a time already."""
+        if self._state.adding and (self.sent_at or self.updated_at):
+            raise ValueError(TIME_IS_THE_CLOCKS)
         with transaction.atomic():
             before = Message.objects.filter(pk=self.pk).values_list("conversation_id", flat=True)
             conversation_ids = {self.conversation_id, *before}

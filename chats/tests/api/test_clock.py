@@ -98,6 +98,40 @@ def test_sent_at_of_a_new_message_is_the_clock(alice, conversation, clock):
         assert conversation.messages.order_by("-sent_at").first().sent_at == clock()
 
 
+TIME = datetime(2019, 5, 1, 9, 30, tzinfo=UTC)
+CREATIONS = {
+    "create": lambda c, row: Message.objects.create(**row),
+    "create in the conversation": lambda c, row: c.messages.create(**row),
+    "get_or_create": lambda c, row: Message.objects.get_or_create(pk=uuid4(), defaults=row),
+    "update_or_create": lambda c, row: Message.objects.update_or_create(pk=uuid4(), defaults=row),
+    "save": lambda c, row: Message(**row).save(),
+    "save with a key": lambda c, row: Message(pk=uuid4(), **row).save(force_insert=True),
+}
+
+
+@pytest.mark.parametrize("create", CREATIONS.values(), ids=CREATIONS.keys())
+@pytest.mark.parametrize("field", ["sent_at", "updated_at"])
+def test_new_message_with_a_time_of_its_own_is_refused(alice, conversation, clock, create, field):
+    before = clock()
+    row = {"conversation": conversation, "sender": alice, "message_body": "Old", field: TIME}
+    with pytest.raises(ValueError, match="import_history"):
+        create(conversation, row)
+    assert (clock(), Message.objects.exists()) == (before, False)
+
+
+def test_times_of_a_new_conversation_and_user_are_kept(alice):
+    times = {"created_at": TIME, "updated_at": TIME + timedelta(days=1)}
+    for create in (
+        lambda: Conversation.objects.create(**times),
+        lambda: Conversation.objects.get_or_create(pk=uuid4(), defaults=times)[0],
+        lambda: Conversation.objects.update_or_create(pk=uuid4(), defaults=times)[0],
+    ):
+        row = Conversation.objects.get(pk=create().pk)
+        assert {name: getattr(row, name) for name in times} == times
+    user = User.objects.create_user("old@example.com", created_at=TIME)
+    assert User.objects.get(pk=user.pk).created_at == TIME
+
+
 @pytest.mark.parametrize("fields", [{}, {"update_fields": ["message_body"]}], ids=str)
 def test_saved_message_keeps_sent_at_and_moves_updated_at(message, clock, fields):
     before = message.sent_at

@@ -212,6 +212,18 @@ def test_a_new_message_changes_the_etag_of_the_conversation(api, alice, bob, con
     assert call(api(alice), change, if_match=etag).status_code == 412
 
 
+def test_a_post_ignores_conditions(api, alice, conversation):
+    """It overwrites nothing."""
+    path = conversation_path(conversation)
+    for call_path, body in (
+        (messages_path(conversation), TEXT),
+        (f"{path}read/", {"read_at": "2026-01-01T00:00:00Z"}),
+        (f"{path}leave/", {}),
+    ):
+        change = Change("post", call_path, body)
+        assert call(api(alice), change, if_match='"x"', if_none_match="*").status_code < 300
+
+
 def test_somebody_who_left_while_waiting_gets_a_404(api, alice, conversation, before_each):
     change = Change("patch", conversation_path(conversation), TITLE)
     etag = get_etag(api(alice), change)

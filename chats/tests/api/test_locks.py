@@ -5,9 +5,11 @@ the clock moves; then the change is written. SQLite has no row locks, because it
 a time.
 """
 
+import json
 import re
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -63,6 +65,7 @@ def save_title(conversation):
     conversation.save()
 
 
+TIME = "2019-05-01T09:00:00Z"
 PEOPLE = ["lock user"]
 CLOCK = ["lock conversation", "update conversation"]
 JOIN = ["insert participation", "update participation"]
@@ -199,6 +202,24 @@ def test_added_users_are_locked(conversation, carol, end):
     }[end]
     [people] = [sql for sql in get_statements(add) if describe(sql) == "lock user"]
     assert carol.pk.hex in people
+
+
+@row_locks
+def test_an_import_locks_users_before_it_adds_participants(db, tmp_path):
+    rows = [
+        {"type": "user", "id": "1", "email": "a@b.co", "first_name": "A", "last_name": "B"},
+        {"type": "conversation", "id": "1", "participants": ["1"], "created_at": TIME},
+        {"type": "message", "id": "1", "conversation": "1", "sender": "1", "sent_at": TIME}
+        | {"message_body": "Old"},
+    ]
+    file = tmp_path / "history.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert get_steps(lambda: call_command("import_history", file, source="old")) == [
+        "insert user",
+        "insert conversation",
+        *("lock conversation", "insert message", "update conversation"),
+        *("lock user", "lock conversation", "insert participation", "update conversation"),
+    ]
 
 
 def test_several_rows_are_locked_in_the_order_of_their_keys(alice, bob, carol):

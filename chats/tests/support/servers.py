@@ -112,13 +112,14 @@ def environment(**variables):
     }
 
 
-def run(*arguments, **variables):
+def run(*arguments, stdin=None, **variables):
     """Run manage.py and return the completed process."""
     return subprocess.run(  # noqa: S603
         [sys.executable, "manage.py", *arguments],
         cwd=settings.BASE_DIR,
         env=environment(**variables),
         capture_output=True,
+        input=stdin,
         text=True,
         check=False,
     )

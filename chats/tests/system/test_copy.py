@@ -1,5 +1,6 @@
 """Data outgrows SQLite: it moves to PostgreSQL, all of it and as it was."""
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -40,6 +41,11 @@ Command.copy = copy_after_a_deletion
 call_command("copy_database")
 print(Message.objects.count())
 """
+USER = {"type": "user", "id": "1", "email": "a@b.co", "first_name": "A", "last_name": "B"}
+TIME = "2019-05-01T09:00:00+02:00"
+START = {"type": "conversation", "id": "1", "participants": ["1"], "created_at": TIME}
+SEND = {"type": "message", "conversation": "1", "sender": "1", "message_body": "x", "sent_at": TIME}
+HISTORY = "\n".join(map(json.dumps, [USER, START, *(SEND | {"id": f"{n}"} for n in range(1200))]))
 
 
 @pytest.fixture
@@ -101,6 +107,19 @@ def test_copy_database_reads_postgres_as_of_one_moment(tmp_path, postgres):
     done = run("shell", "-v0", "-c", code, **variables)
     assert (done.returncode, done.stdout) == (0, "40\n"), done.stderr
     assert old.execute("SELECT count(*) FROM chats_message") == [(0,)]
+
+
+@pytest.mark.django_db
+def test_history_is_imported_from_a_pipe(tmp_path):
+    """In several transactions."""
+    database = Database(tmp_path)
+    try:
+        done = run("import_history", "-", "--source=old", stdin=HISTORY, DATABASE_URL=database.url)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines()[2] == "New messages: 1200"
+        assert database.execute("SELECT count(*) FROM chats_message") == [(1200,)]
+    finally:
+        database.drop()
 
 
 def test_loaddata_restores_a_dump_in_another_database(tmp_path, postgres):
