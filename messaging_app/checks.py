@@ -6,22 +6,22 @@ from django.conf import settings
 from django.core import checks
 
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
-REDIRECT = checks.Warning(
+REDIRECT = checks.Info(
     "SECURE_SSL_REDIRECT is on without TRUSTED_PROXIES, so X-Forwarded-Proto is ignored. Behind a "
     "proxy that terminates TLS, every request is redirected for ever.",
     hint="Set TRUSTED_PROXIES to the number of proxies.",
-    id="messaging_app.W001",
+    id="messaging_app.I001",
 )
-HOSTS = checks.Warning(
+HOSTS = checks.Info(
     "ALLOWED_HOSTS has only names of this machine. If a proxy does not pass Host, links in "
     "responses name this machine, and nothing reports it.",
     hint="Set ALLOWED_HOSTS to the host names of the site.",
-    id="messaging_app.W002",
+    id="messaging_app.I002",
 )
 MAIL = checks.Info(
     "EMAIL_URL is not set, so e-mails are not sent, and nobody can reset a forgotten password.",
     hint="Set EMAIL_URL to a mail server.",
-    id="messaging_app.I001",
+    id="messaging_app.I003",
 )
 
 

@@ -38,7 +38,7 @@ class TimeField(serializers.DateTimeField):
 
 class UserLineSerializer(ProfileSerializer):
     id = SourceIdField()
-    email = EmailField(max_length=254)
+    email = EmailField()
     is_active = BooleanField(default=True)
     created_at = TimeField(required=False)
 

@@ -97,13 +97,8 @@ def mail_url(name: str, *, is_debug: bool) -> dict[str, Any]:
     """A dictionary of Django's EMAIL_… settings. If the variable is not set, e-mails are printed in
     DEBUG, and otherwise not sent."""
     form = f"submission://user:password@mail.example.com {ENCODING_NOTE}"
-    mail = read(name, "", parse_mail, f"{name} is not of the form {form}.")
-    if mail is PRINTED and not is_debug:
-        raise ImproperlyConfigured(
-            f"{name} is console:, which would print links that set a password into the log. It is "
-            f"for DEBUG. Set {name} to a mail server, or to nothing to send no e-mail."
-        )
-    return PRINTED if mail is NOT_SENT and is_debug else mail
+    default = "console:" if is_debug else ""
+    return read(name, default, parse_mail, f"{name} is not of the form {form}.")
 
 
 def read(name: str, default: str, parse: Callable[[str], Any], refusal: str) -> Any:

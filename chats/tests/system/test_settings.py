@@ -91,7 +91,6 @@ def load(monkeypatch):
         ({"EMAIL_URL": "submission://"}, "EMAIL_URL is not of the form"),
         ({"EMAIL_URL": "smtp://h?tls=maybe"}, "EMAIL_URL is not of the form"),
         ({"EMAIL_URL": "smtp://h?ssl=true&timeout=5"}, "EMAIL_URL is not of the form"),
-        ({"EMAIL_URL": "console:"}, "EMAIL_URL is console:, which would print links"),
         ({"CORS_ALLOWED_ORIGINS": "null"}, "any page can send the origin null"),
         ({"CSRF_TRUSTED_ORIGINS": "https://*"}, "CSRF_TRUSTED_ORIGINS: 'https://*' is not of"),
         ({"CSRF_TRUSTED_ORIGINS": "https://a.*.example"}, "'https://a.*.example' is not of"),
@@ -157,17 +156,18 @@ def test_production_environment_passes_the_deployment_check():
 
 
 @pytest.mark.parametrize(
-    ("environment", "message", "code"),
+    ("environment", "message"),
     [
-        ({"TRUSTED_PROXIES": "0"}, "messaging_app.W001", 1),
-        ({"ALLOWED_HOSTS": "localhost,[::1]"}, "messaging_app.W002", 1),
-        ({"EMAIL_URL": ""}, "messaging_app.I001", 0),
+        ({"TRUSTED_PROXIES": "0"}, "messaging_app.I001"),
+        ({"ALLOWED_HOSTS": "localhost,[::1]"}, "messaging_app.I002"),
+        ({"EMAIL_URL": ""}, "messaging_app.I003"),
     ],
 )
-def test_deployment_check_reports_what_would_fail_in_silence(environment, message, code):
+def test_deployment_check_reports_what_would_fail_in_silence(environment, message):
     checked = check_deployment(**environment)
     assert re.findall(r"\((messaging_app.*?)\)", checked.stderr) == [message]
-    assert checked.returncode == code
+    # A server that terminates TLS itself has no proxy.
+    assert checked.returncode == 0
 
 
 @pytest.mark.parametrize(
