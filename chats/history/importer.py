@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
 from django.contrib.auth.hashers import make_password
-from django.db import reset_queries, transaction
+from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
@@ -63,8 +63,6 @@ class Importer:
             yield from self.write_messages(
                 [line for line in batch if line.type in {"message", "edit"}]
             )
-            # In DEBUG, Django keeps the last 9,000 statements.
-            reset_queries()
         self.add_participants()
 
     def write_users(self, rows: list[dict]) -> None:

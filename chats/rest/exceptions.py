@@ -22,10 +22,6 @@ class MessageConflict(exceptions.APIException):
     default_detail = "The message was deleted. It cannot be edited."
 
 
-class ContentEncodingNotSupported(exceptions.UnsupportedMediaType):
-    default_detail = "Send the body without the Content-Encoding “{media_type}”."
-
-
 INSTRUCTIONS = {
     exceptions.NotAcceptable: "Responses are JSON: accept application/json or */*.",
     exceptions.UnsupportedMediaType: "Send JSON, with the Content-Type application/json.",

@@ -1,10 +1,12 @@
 import json
 
 import orjson
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
-from chats.rest.exceptions import ContentEncodingNotSupported
+
+class ContentEncodingNotSupported(UnsupportedMediaType):
+    default_detail = "Send the body without the Content-Encoding “{media_type}”."
 
 
 class JSONParser(BaseParser):

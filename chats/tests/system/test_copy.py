@@ -115,7 +115,8 @@ def test_history_is_imported_from_a_pipe(tmp_path):
     database = Database(tmp_path)
     try:
         done = run("import_history", "-", "--source=old", stdin=HISTORY, DATABASE_URL=database.url)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
         assert done.stdout.splitlines()[2] == "New messages: 1200"
         assert database.execute("SELECT count(*) FROM chats_message") == [(1200,)]
     finally:
