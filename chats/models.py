@@ -217,7 +217,7 @@ class ConversationQuerySet(models.QuerySet):
         return self.order_by("-updated_at", "-conversation_id")
 
     def delete(self):
-        for conversation in self:
+        for conversation in self.order_by("pk"):
             conversation.clear()
         with transaction.atomic():
             lock(self)

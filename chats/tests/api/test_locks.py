@@ -253,10 +253,19 @@ def test_the_conversations_of_a_bulk_write_are_locked_in_the_order_of_their_keys
         Message.objects.all().delete,
         bob.conversations.clear,
         query_for(carol).delete,
-        Conversation.objects.all().delete,
     ):
         [locks] = [sql for sql in get_statements(write) if describe(sql) == "lock conversation"]
         assert re.search(ordered, locks)
+
+
+@row_locks
+def test_deleted_conversations_are_locked_in_the_order_of_their_keys(alice, bob):
+    """One after the other, although the queryset has another order."""
+    keys = sorted(start({bob.pk}, actor=alice)[0].pk.hex for _ in range(3))
+    delete = Conversation.objects.order_by("-pk").delete
+    locks = [sql for sql in get_statements(delete) if describe(sql) == "lock conversation"]
+    found = [key for sql in locks[:-1] for key in keys if key in sql]
+    assert list(dict.fromkeys(found)) == keys
 
 
 @row_locks
