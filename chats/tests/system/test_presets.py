@@ -34,7 +34,6 @@ OTHER_PRESETS = {
     "lc_messages": "C",
     "default_transaction_deferrable": "on",
     "row_security": "off",
-    "statement_timeout": "1ms",
     "plan_cache_mode": "force_generic_plan",
     "transform_null_equals": "on",
 }
@@ -152,11 +151,26 @@ def test_presets_are_overridden(preset, tmp_path):
         exercise(server)
 
 
-def test_options_of_the_operator_are_checked(preset):
-    options = "-c default_transaction_isolation=serializable"
-    done = run("check", "--database", "default", DATABASE_URL=preset.url, PGOPTIONS=options)
+@pytest.mark.parametrize(
+    ("variable", "value", "refused"),
+    [
+        (
+            "PGOPTIONS",
+            "-c default_transaction_isolation=serializable",
+            "default_transaction_isolation is “serializable”",
+        ),
+        (
+            "PGOPTIONS",
+            "-c session_replication_role=replica",
+            "session_replication_role is “replica”",
+        ),
+        ("PGDATESTYLE", "SQL", "DateStyle is “SQL, "),
+    ],
+)
+def test_environment_of_libpq_is_checked(preset, variable, value, refused):
+    done = run("check", "--database", "default", DATABASE_URL=preset.url, **{variable: value})
     assert done.returncode == 1
-    assert "default_transaction_isolation is “serializable”, and has to be" in done.stderr
+    assert refused in done.stderr
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ REQUIRED = {
     "server_encoding": ["UTF8"],
     # The program writes.
     "transaction_read_only": ["off"],
+    # Otherwise foreign keys are not checked.
+    "session_replication_role": ["origin", "local"],
     # The locks of chats/clock.py need it.
     "default_transaction_isolation": ["read committed"],
     # An acknowledged message is on disk.
@@ -17,7 +19,8 @@ REQUIRED = {
     # psycopg reads times in this form only.
     "DateStyle": ["ISO, MDY"],
 }
-CANNOT_BE_SET = {"server_encoding", "transaction_read_only"}
+# Only a superuser may set the last one.
+CANNOT_BE_SET = {"server_encoding", "transaction_read_only", "session_replication_role"}
 SESSION = {name: values[0] for name, values in REQUIRED.items() if name not in CANNOT_BE_SET} | {
     # Compiling a statement of some thousand keys took longer than running it.
     "jit": "off",

@@ -13,7 +13,7 @@ ENCODING = (
 )
 SETTING = (
     "PostgreSQL's {} is “{}”, and has to be “{}”. Change it for the role or the database, in "
-    "PGOPTIONS, or in PgBouncer's connect_query."
+    "libpq's environment variables such as PGOPTIONS, or in PgBouncer's connect_query."
 )
 
 
