@@ -9,12 +9,15 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from time import perf_counter
 from typing import IO, Any
+from weakref import WeakValueDictionary
 
 from django.conf import settings
 
@@ -41,6 +44,8 @@ BODY_MEMORY_BYTES = 64 * 1024
 # Of reads, and of writes, in each process: how many wait for a thread at most, and how long.
 MAX_WAITING = 500
 WAITING_SECONDS = 30
+# In each process. Further reads with the same token wait, so that others get a thread.
+READS_PER_TOKEN = 200
 # How much of a refused body is read. A client that is still sending could lose the response.
 REFUSED_BODY_BYTES = 16 * 1024 * 1024
 REFUSED_BODY_SECONDS = 5
@@ -49,6 +54,9 @@ PART_BYTES = 64 * 1024
 PART_SECONDS = 30
 # The total size of such responses in progress, in each process. Beyond it, a large read is a 503.
 MAX_UNSENT_BYTES = 64 * 1024 * 1024
+# How long a thread may compute while others wait. Python's 5 ms add up in a request that waits for
+# the database several times.
+SWITCH_SECONDS = 0.0005
 # For this long after SIGTERM, responses say `Connection: close`. Then the server stops.
 CLOSING_SECONDS = 2
 
@@ -75,11 +83,12 @@ class Lane(asyncio.Semaphore):
 class Application:
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(settings.THREADS)
-        self.reads = Lane(settings.THREADS)
-        # Writes wait for each other, and for standbys. They leave a thread to reads.
+        # Reads can be many, and writes wait for each other. Each leaves a thread to the other.
+        self.reads = Lane(max(1, settings.THREADS - 1))
         self.writes = Lane(max(1, settings.THREADS - 1))
         # Health checks succeed while all other threads are busy.
         self.health_thread, self.health_checks = ThreadPoolExecutor(1), Lane(1)
+        self.reads_by_token: WeakValueDictionary[bytes, Lane] = WeakValueDictionary()
         self.unsent_bytes = 0
         self.is_closing = False
 
@@ -91,6 +100,7 @@ class Application:
 
     async def live(self, receive: Receive, send: Send) -> None:
         await receive()
+        sys.setswitchinterval(SWITCH_SECONDS)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.close)
         if parent := multiprocessing.parent_process():
@@ -141,13 +151,19 @@ class Application:
         if scope["path"] == "/healthz":
             threads, lane = self.health_thread, self.health_checks
         environ = build_environ(scope, body)
-        async with lane:
+        async with self.get_own_lane(scope), lane:
             loop = asyncio.get_running_loop()
             response = await loop.run_in_executor(threads, call_application, environ)
         # Responses to writes are always sent: the change is already stored.
         if is_read and len(response.body) > PART_BYTES and self.unsent_bytes > MAX_UNSENT_BYTES:
             raise RequestRefused(503, BUSY)
         return response
+
+    def get_own_lane(self, scope: Scope) -> Lane | nullcontext:
+        token = dict(scope["headers"]).get(b"authorization")
+        if not token or scope["method"] not in SAFE_METHODS:
+            return nullcontext()
+        return self.reads_by_token.setdefault(token, Lane(READS_PER_TOKEN))
 
     async def refuse(self, scope: Scope, refusal: RequestRefused) -> Response:
         """By the middleware, so that the response has the same headers as others."""
