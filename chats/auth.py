@@ -48,8 +48,10 @@ class PasswordChanged(AuthenticationFailed):
 
 class JWTAuthentication(authentication.JWTAuthentication):
     def get_raw_token(self, header):
+        # The scheme is the same in upper case (RFC 9110, section 11.1).
+        scheme, space, rest = header.partition(b" ")
         try:
-            token = super().get_raw_token(header)
+            token = super().get_raw_token(scheme.capitalize() + space + rest)
         except AuthenticationFailed as error:
             raise AuthenticationFailed(SEND_ACCESS, "bad_authorization_header") from error
         if token is None:

@@ -28,6 +28,7 @@ from chats.rest.hints import (
     LEAVE_FIELDS,
     MESSAGE_FIELDS,
     NEW_CONVERSATION_FIELDS,
+    NEW_PARTICIPANT_FIELDS,
 )
 from chats.rest.serializers import HintsSerializer
 from chats.statements import MAX_UNREAD_COUNT, ReadState, get_conversation
@@ -237,6 +238,11 @@ class TitleSerializer(HintsSerializer):
     title = TitleField()
 
 
+TOO_MANY_PARTICIPANTS = f"A conversation has at most {MAX_PARTICIPANTS} participants, you included."
+# A user_id can be written in upper case or without hyphens, too.
+VALUES_PER_PARTICIPANT = 4
+
+
 @extend_schema_serializer(examples=[OpenApiExample("With Ben", {"participants": [BEN["user_id"]]})])
 class NewConversationSerializer(HintsSerializer):
     field_hints = NEW_CONVERSATION_FIELDS
@@ -254,16 +260,18 @@ class NewConversationSerializer(HintsSerializer):
     def validate_participants(self, values):
         """The user_ids as a set, without the caller's."""
         user_ids, errors = set(), {}
-        for value in values:
+        strings = {value for value in values if isinstance(value, str)}
+        others = [value for value in values if not isinstance(value, str)]
+        if len(strings) > VALUES_PER_PARTICIPANT * MAX_PARTICIPANTS:
+            raise serializers.ValidationError(TOO_MANY_PARTICIPANTS)
+        for value in [*sorted(strings), *others[:1]]:
             try:
                 user_ids.add(UserIdField().run_validation(value))
             except serializers.ValidationError as error:
                 errors.update(dict.fromkeys(error.detail))
         user_ids.discard(self.context["request"].user.pk)
         if len(user_ids) + len(errors) >= MAX_PARTICIPANTS:
-            raise serializers.ValidationError(
-                f"A conversation has at most {MAX_PARTICIPANTS} participants, you included."
-            )
+            raise serializers.ValidationError(TOO_MANY_PARTICIPANTS)
         if errors:
             missing = User.objects.missing_ids(user_ids)
             raise serializers.ValidationError([*errors, *describe_missing(missing)])
@@ -303,7 +311,8 @@ class LeaveSerializer(HintsSerializer):
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Ben", {"user_id": BEN["user_id"]})])
-class NewParticipantSerializer(serializers.Serializer):
+class NewParticipantSerializer(HintsSerializer):
+    field_hints = NEW_PARTICIPANT_FIELDS
     user_id = UserIdField()
 
 

@@ -14,11 +14,13 @@ from django.utils.module_loading import import_string
 
 # Direction marks, embeddings and isolates, and soft hyphens: keyboards and copying insert them.
 DIRECTION_MARKS = re.compile("[\u00ad\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-# Unicode's Default_Ignorable_Code_Point, annotation marks, and two symbols that are blank.
+# And those that come with text from a page or a document.
+PASTED = re.compile(f"{DIRECTION_MARKS.pattern}|[\u200b\u2060\ufeff]")
+# Unicode's Default_Ignorable_Code_Point, annotation marks, and symbols that are blank.
 INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d159"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U00013441\U00013442\U0001bca0-\U0001bca3"
+    "\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 # Those without joiners, fillers and variation selectors, which scripts and emoji need; and control
 # characters, line and paragraph separators and surrogates.
@@ -89,11 +91,11 @@ def validate_one_line(text: str) -> None:
 
 
 def clean_phone_number(text: str) -> str:
-    """Without separators. The (0) of a national number stays, to be refused."""
+    """Without separators. A 0 in parentheses, of a national number, stays to be refused."""
     if is_blank(text):
         return ""
-    parts = [PHONE_NUMBER_SEPARATORS.sub("", part) for part in text.split("(0)")]
-    return "(0)".join(parts) or text
+    visible = re.sub(rf"[\s{INVISIBLE}]", "", text)
+    return visible if "(0" in visible else PHONE_NUMBER_SEPARATORS.sub("", visible) or text
 
 
 def validate_phone_number(phone_number: str) -> None:
@@ -101,18 +103,18 @@ def validate_phone_number(phone_number: str) -> None:
         return
     if found := re.search(r"[^0-9+\s().-]", phone_number):
         raise ValidationError(f"{PHONE_NUMBER}, without {describe(found[0])}.")
-    if "(0)" in phone_number:
-        raise ValidationError(f"{PHONE_NUMBER}, without the (0), which is not dialled from abroad.")
+    if "(0" in phone_number:
+        raise ValidationError(f"{PHONE_NUMBER}, without the 0 that is not dialled from abroad.")
     raise ValidationError(f"{PHONE_NUMBER}.")
 
 
 def normalize_email(email: str) -> str:
-    """One spelling for each mailbox: lower case, and a domain in Unicode.
+    """One spelling for each mailbox: lower case, a domain in Unicode, nothing invisible around it.
 
     The domain is mapped as UTS 46 does: width and case do not matter, ß and ς stay, and
     `xn--bcher-kva` is `bücher`. Text that is no address is in lower case, too.
     """
-    local_part, at, domain = email.rpartition("@")
+    local_part, at, domain = PASTED.sub("", email).strip().rpartition("@")
     if local_part.isascii():
         # Otherwise it is refused, but lower() would make an ASCII “k” of the Kelvin sign.
         local_part = local_part.lower()
@@ -144,7 +146,12 @@ def to_ascii(email: str) -> str:
 
 
 def validate_plain_address(email: str) -> None:
-    """Refuses addresses that Django accepts but mail programs show differently."""
+    """Refuses addresses that Django accepts but mail programs show differently.
+
+    Fields refuse longer ones: encoding a domain takes a time that is quadratic in the length.
+    """
+    if len(email) > EMAIL_MAX_CHARACTERS:
+        return
     email = normalize_email(email)
     local_part, _, domain = email.rpartition("@")
     if not local_part.isascii():

@@ -95,8 +95,9 @@ def create_listeners() -> list[socket.socket]:
             socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True)
             for _ in range(settings.WORKERS)
         ]
-    except OSError as error:
-        sys.exit(f"HOST={settings.HOST} PORT={settings.PORT}: {error.strerror}")
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        sys.exit(f"HOST={settings.HOST} PORT={settings.PORT}: {reason}")
 
 
 if __name__ == "__main__":

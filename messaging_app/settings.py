@@ -119,7 +119,7 @@ LOCAL_CACHES = {
     "default": {
         "BACKEND": "messaging_app.backends.cache.LocMemCache",
         "LOCATION": "default",
-        "MAX_BYTES": 60 * 1024 * 1024,
+        "MAX_BYTES": 32 * 1024 * 1024,
     },
     "throttles": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",

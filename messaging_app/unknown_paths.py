@@ -36,7 +36,7 @@ PATHS = by_name(
             channels chat chats conversation conversations dialogs groups inbox rooms threads
             """,
         "the `unread_count` of GET /api/conversations/": "unread unread_count",
-        "?search= of a list, such as GET /api/messages/?search=": "search",
+        "GET /api/users/?search= or GET /api/messages/?search=": "search",
         "/api/messages/": "message messages",
         "POST /api/conversations/{id}/messages/": "new_message reply send send_message",
         "POST /api/conversations/{id}/add_participant/": """

@@ -43,6 +43,8 @@ class Importer:
         # The keys of the users in the file, and those of each conversation.
         self.users: dict[str, UUID] = {}
         self.participants: dict[UUID, set[UUID]] = {}
+        # The keys of the conversations that have never had any participants.
+        self.incomplete: set[UUID] = set()
         # How many rows are new, by their kind.
         self.added = dict.fromkeys(["users", "conversations", "messages", "edits"], 0)
 
@@ -100,9 +102,16 @@ class Importer:
                 updated_at=row["created_at"],
             )
             self.participants[key] = {self.users[user_id] for user_id in row["participants"]}
-        count = Conversation.objects.filter(pk__in=conversations).count()
+        stored = Conversation.objects.filter(pk__in=conversations)
+        count = stored.count()
         with transaction.atomic():
             Conversation.objects.bulk_create(conversations.values(), ignore_conflicts=True)
+        # Whoever joins or leaves moves the clock beyond the last message.
+        self.incomplete.update(
+            stored.filter(
+                participants=None, updated_at=Coalesce(LAST_CHANGE, F("created_at"))
+            ).values_list("pk", flat=True)
+        )
         self.added["conversations"] += len(conversations) - count
 
     def write_messages(self, lines: list[Line]) -> list[tuple[int, LineError]]:
@@ -115,9 +124,9 @@ class Importer:
             messages = Message.objects.in_bulk({key for _, key in keys})
             for line, (conversation_key, key) in zip(lines, keys, strict=True):
                 message = messages.get(key)
-                if message and is_written(line, message):
-                    continue
                 try:
+                    if message and is_written(line, message):
+                        continue
                     if line.type == "edit" and message is None:
                         raise LineError("The conversation has no message with this id.")
                     clock = move_clock(conversations.get(conversation_key), line.moment)
@@ -141,19 +150,22 @@ class Importer:
             )
             Message.objects.bulk_update(old, ["message_body", "updated_at"])
             moved = {message.conversation_id for message in changed.values()}
-            Conversation.objects.filter(pk__in=moved).update(updated_at=LAST_CHANGE)
+            incomplete = moved & self.incomplete
+            Conversation.objects.filter(pk__in=incomplete).update(updated_at=LAST_CHANGE)
+            Conversation.objects.filter(pk__in=moved - incomplete).update(
+                updated_at=LAST_CHANGE + STEP
+            )
         return errors
 
     def add_participants(self) -> None:
         """To the conversations that have never had any."""
-        for keys in batched(self.participants, CONVERSATIONS_PER_TRANSACTION):
+        for keys in batched(self.incomplete, CONVERSATIONS_PER_TRANSACTION):
             user_ids = set().union(*(self.participants[key] for key in keys))
             conversations = Conversation.objects.filter(pk__in=keys)
             with transaction.atomic():
                 users = lock(User.objects.filter(pk__in=user_ids))
                 people = {user.pk for user in users if not user.is_erased}
                 lock(conversations)
-                # Whoever joins or leaves moves the clock beyond the last message.
                 complete = list(
                     conversations.filter(
                         participants=None, updated_at=Coalesce(LAST_CHANGE, F("created_at"))
@@ -172,6 +184,8 @@ class Importer:
 def is_written(line: Line, message: Message) -> bool:
     """Whether an earlier import wrote the line, or the message was changed here since."""
     if line.type == "message":
+        if abs(message.sent_at - line.moment) > MAX_SHIFT:
+            raise LineError("Another message of the conversation has this id.")
         return True
     return message.updated_at > message.sent_at and message.updated_at >= line.moment
 

@@ -136,10 +136,14 @@ class LineReader:
         """What a line refers to comes before it, and so does what happened before it."""
         data = line.data
         if line.type == "user":
+            if data["id"] in self.user_ids:
+                raise LineError("A line before this one has the same user.")
             self.user_ids.add(data["id"])
         elif line.type == "conversation":
             self.check_users(data["participants"])
-            self.times.setdefault(data["id"], data["created_at"])
+            if data["id"] in self.times:
+                raise LineError("A line before this one has the same conversation.")
+            self.times[data["id"]] = data["created_at"]
         elif (conversation := data["conversation"]) not in self.times:
             raise LineError(f"No line before this one has the conversation “{conversation}”.")
         elif line.moment < self.times[conversation]:

@@ -19,6 +19,7 @@ from chats.validators import (
 
 # So that the error stays short, whatever was sent.
 UNKNOWN_FIELDS_MAX = 3
+VALUE_MAX_CHARACTERS = 100
 UNKNOWN_FIELD_MAX_CHARACTERS = 50
 
 
@@ -89,6 +90,8 @@ class IdField(UnknownFieldsMixin, serializers.UUIDField):
     def to_internal_value(self, data):
         if not isinstance(data, str):
             self.fail("not_a_string")
+        if len(data) > VALUE_MAX_CHARACTERS:
+            self.fail("invalid", value=f"{data[:VALUE_MAX_CHARACTERS]}…")
         return super().to_internal_value(data)
 
 

@@ -79,8 +79,8 @@ FIND_CONVERSATION = "GET /api/conversations/?search= finds a conversation_id"
 
 PAGES = {
     "follow the “next” link of the response": """
-        after_cursor marker next next_cursor next_page offset page page_number page_token skip
-        start_index
+        after_cursor last_id marker next next_cursor next_page offset page page_number page_token
+        skip start_index
         """,
     "use “page_size”": """
         count first items_per_page last limit max_results per_page results rows size take top
@@ -141,6 +141,7 @@ CONVERSATION_NAMES = by_name(
             recipient recipients sender user user_name users with with_user
             """,
         "use GET /api/messages/?search=": "body content message message_body messages",
+        "use GET /api/messages/{id}/": "message_id message_ids",
         "leave it out, the latest activity comes first": ORDER,
         "see `unread_count` in the response": """
             has_unread is_read is_unread read unread unread_count unread_only
@@ -175,12 +176,22 @@ def refuse(table):
     return by_name({f"There is no such field here; {hint}.": table[hint] for hint in table})
 
 
-TITLE = "chat_name conversation_name conversation_title group_name name room_name subject topic"
+TITLE = """
+    chat_name conversation_name conversation_title group group_name label name room_name subject
+    topic
+    """
+PEOPLE = """
+    email emails member member_id member_ids members participant participant_id participant_ids
+    user user_id user_ids users
+    """
 NEW_CONVERSATION_FIELDS = refuse(
     {
         "use “title”": TITLE,
+        f"use “participants” with user_ids, {FIND_USER}": PEOPLE,
+        "use “distinct”": "is_distinct",
         "send it afterwards, with POST /api/conversations/{id}/messages/": """
-            body content first_message initial_message message message_body messages text
+            body content first_message initial_message message message_body message_text messages
+            msg text
             """,
         "a conversation has no picture and no description": """
             avatar description icon image photo picture
@@ -203,14 +214,24 @@ CONVERSATION_FIELDS = refuse(
             """,
     }
 )
-LEAVE_FIELDS = refuse(
-    {"only you leave": "member participant participant_id participants user user_id user_ids"}
+NEW_PARTICIPANT_FIELDS = refuse(
+    {
+        f"use “user_id”, once for each user, {FIND_USER}": " ".join(
+            {*PEOPLE.split(), "participants"} - {"user_id"}
+        )
+    }
 )
+LEAVE_FIELDS = refuse({"only you leave": f"{PEOPLE} participants"})
 MESSAGE_FIELDS = refuse(
     {
+        "use “message_body”": "body content message message_text msg text",
+        "all participants of the conversation receive it": """
+            receiver recipient recipient_id recipients to to_user
+            """,
+        "send the header Idempotency-Key": "idempotency_key",
         "a message has no replies": """
             in_reply_to parent parent_id parent_message parent_message_id quoted_message reply_to
-            reply_to_id reply_to_message
+            reply_to_id reply_to_message thread_id thread_ts
             """,
         "a message has no attachments": """
             attachment attachments audio document file files image images media photo photos video

@@ -4,6 +4,8 @@ from rest_framework.serializers import Serializer, ValidationError
 
 from chats.rest.hints import is_typo, simplify
 
+# Longer names mean nothing here, and would be repeated in the error.
+NAME_MAX_CHARACTERS = 50
 # Comparing a name takes microseconds, and a body can have 100,000 names.
 TYPOS_MAX = 10
 
@@ -33,14 +35,20 @@ class HintsSerializer(Serializer):
     def get_refused(self, data):
         """The errors by field."""
         writable = {field.field_name for field in self._writable_fields}
-        unknown = {simplify(name): name for name in data if name not in writable}
+        unknown = {
+            simplify(name): name
+            for name in data
+            if name not in writable and len(name) <= NAME_MAX_CHARACTERS
+        }
         refused = {
             name: [self.field_hints[simple]]
             for simple, name in unknown.items()
             if simple in self.field_hints
         }
         for name in islice(unknown.values(), TYPOS_MAX):
-            for field in writable.difference(data):
-                if name not in {*refused, *self.response_fields} and is_typo(name, field):
+            for field in writable:
+                may_be_meant = field not in data or simplify(name) == simplify(field)
+                is_known = name in {*refused, *self.response_fields}
+                if may_be_meant and not is_known and is_typo(name, field):
                     refused[name] = [f"There is no such field here; use “{field}”."]
         return refused

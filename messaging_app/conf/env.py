@@ -103,7 +103,7 @@ def mail_url(name: str, *, is_debug: bool) -> dict[str, Any]:
 
 def read(name: str, default: str, parse: Callable[[str], Any], refusal: str) -> Any:
     try:
-        return parse(os.environ.get(name, default))
+        return parse(os.environ.get(name) or default)
     except ValueError:
         # The error may quote a part of a password.
         raise ImproperlyConfigured(refusal) from None
@@ -210,4 +210,5 @@ def parse_mail(value: str) -> dict[str, Any]:
         url.query, keep_blank_values=True, strict_parsing=bool(url.query)
     ):
         check(name in {"tls", "ssl"} and option in dj_email_url.TRUTHY)
+    check(not ("tls=" in url.query and "ssl=" in url.query))
     return dj_email_url.parse(value)

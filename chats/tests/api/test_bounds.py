@@ -39,8 +39,8 @@ def test_unread_count_is_read_from_an_index(bob, conversation):
     assert [step for step in plan if "message USING INDEX message_not_deleted" in step]
 
 
-def test_local_memory_holds_at_most_60_mib_of_pages():
-    assert settings.LOCAL_CACHES["default"]["MAX_BYTES"] == 60 * MIB
+def test_local_memory_holds_at_most_32_mib_of_pages():
+    assert settings.LOCAL_CACHES["default"]["MAX_BYTES"] == 32 * MIB
     cache = LocMemCache("test_bounds", {"MAX_BYTES": 20_000})
     for n in range(100):
         cache.set(f"{n}", "x" * 1_000)

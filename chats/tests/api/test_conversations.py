@@ -185,7 +185,7 @@ class TestAddParticipant:
             ({"user_id": "bob@example.com"}, not_an_id("bob@example.com")),
             ({"user_id": 5}, NOT_A_STRING),
             ({"user_id": ["x"]}, NOT_A_STRING),
-            ({"email": "bob@example.com"}, f"{REQUIRED}; “email” is not a field here."),
+            ({"address": "bob@example.com"}, f"{REQUIRED}; “address” is not a field here."),
             (
                 {"user_id": "00000000-0000-4000-8000-000000000000"},
                 not_active("00000000-0000-4000-8000-000000000000"),

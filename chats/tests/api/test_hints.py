@@ -5,6 +5,7 @@ import re
 import pytest
 
 from chats.models import Conversation, Message, Participation, User
+from chats.rest.hints import FIND_USER
 from chats.services import mark_as_read, send, start
 from chats.tests.api.test_access import ACCESS
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES, messages_path
@@ -361,7 +362,8 @@ NEW_CONVERSATION_FIELDS = [
     *((name, "use “title”") for name in ["name", "subject", "topic", "Group-Name", "titel"]),
     *((name, AFTERWARDS) for name in ["message", "message_body", "text", "initialMessage"]),
     ("description", "a conversation has no picture and no description"),
-    ("distint", "use “distinct”"),
+    *((name, "use “distinct”") for name in ["distint", "is_distinct"]),
+    *((name, f"use “participants” with user_ids, {FIND_USER}") for name in ["members", "user_id"]),
 ]
 CONVERSATION_FIELDS = [
     *((name, "use “title”") for name in ["name", "subject", "topic", "titel"]),
@@ -375,6 +377,9 @@ MESSAGE_FIELDS = [
     ("subject", "a message has no title"),
     ("is_read", f"{MARK_AS_READ} with the `sent_at` of the message"),
     ("is_deleted", "use DELETE"),
+    *((name, "use “message_body”") for name in ["text", "body", "messageBody"]),
+    ("recipient", "all participants of the conversation receive it"),
+    ("idempotency_key", "send the header Idempotency-Key"),
 ]
 PROFILE_FIELDS = [
     ("username", "people sign in with their e-mail address"),

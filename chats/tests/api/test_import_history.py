@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.core import mail
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from chats.accounts.password_reset import MAIL
 from chats.history import importer
@@ -355,3 +356,52 @@ def test_source_is_one_line(import_lines, source):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CommandError, match=r"none\.jsonl: No such file or directory\."):
         call_command("import_history", str(tmp_path / "none.jsonl"), source="old")
+
+
+def test_people_who_left_do_not_come_back_with_a_later_message(import_lines):
+    users = [
+        {"type": "user", "id": name, "email": f"{name}@example.com", "first_name": name}
+        | {"last_name": name}
+        for name in ("ann", "ben")
+    ]
+    lines = [
+        *users,
+        {"type": "conversation", "id": "1", "participants": ["ann", "ben"]}
+        | {"created_at": "2019-05-01T09:00:00Z"},
+    ]
+    message = {"type": "message", "conversation": "1", "sender": "ann", "message_body": "Hello"}
+    first = message | {"id": "1", "sent_at": "2019-05-01T09:00:01Z"}
+    assert import_lines(*lines, first) == ([], None)
+    conversation = Conversation.objects.get()
+    for user in list(conversation.participants.all()):
+        leave(conversation, actor=user)
+    for n in range(2):
+        later = message | {"id": f"later {n}", "sent_at": timezone.now().isoformat()}
+        lines_with_later = [*lines, first, later]
+        assert import_lines(*lines_with_later) == ([], None)
+        assert not conversation.participants.exists()
+    assert conversation.messages.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "errors", "end"),
+    [
+        ({"type": "user"}, 1, "Lines to correct: 1. Nothing was imported."),
+        ({"type": "conversation"}, 1, "Lines to correct: 1. Nothing was imported."),
+        ({"type": "message"}, 1, "Lines that were not imported: 1."),
+    ],
+    ids=["user", "conversation", "message"],
+)
+def test_second_row_with_the_same_id_is_named(import_lines, change, errors, end):
+    rows = {
+        "user": {"id": "1", "email": "a@example.com", "first_name": "A", "last_name": "B"},
+        "conversation": {"id": "1", "participants": ["1"], "created_at": "2019-05-01T09:00:00Z"},
+        "message": {"id": "1", "conversation": "1", "sender": "1", "message_body": "Hello"}
+        | {"sent_at": "2019-05-01T09:00:00Z"},
+    }
+    lines = [{"type": kind} | row for kind, row in rows.items()]
+    other = rows[change["type"]] | change
+    if "sent_at" in other:
+        other["sent_at"] = "2019-05-02T09:00:00Z"
+    found, last = import_lines(*lines, other)
+    assert (len(found), last) == (errors, end)

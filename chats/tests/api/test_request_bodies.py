@@ -217,7 +217,7 @@ class TestRequestBodies:
     @pytest.mark.parametrize(
         ("names", "sentence"),
         [
-            (["text", "room"], "“text” and “room” are not fields here."),
+            (["note", "room"], "“note” and “room” are not fields here."),
             (["c", "b", "a"], "“c”, “b” and “a” are not fields here."),
             ([f"a{n}" for n in range(20)], "“a0”, “a1” and “a2” are not fields here."),
             (["x" * 51, ""], f"“{'x' * 50}” and “” are not fields here."),
@@ -237,9 +237,9 @@ class TestRequestBodies:
         row = {"message_id": "x", "conversation": "x", "sender": "x", "sent_at": "x"}
         response = refuse(f"POST {MESSAGES}", json.dumps(row))
         assert response.json() == {"message_body": ["This field is required."]}
-        response = refuse(f"POST {MESSAGES}", json.dumps(row | {"body": "Hello"}))
+        response = refuse(f"POST {MESSAGES}", json.dumps(row | {"note": "Hello"}))
         assert response.json() == {
-            "message_body": ["This field is required; “body” is not a field here."]
+            "message_body": ["This field is required; “note” is not a field here."]
         }
 
     @pytest.mark.parametrize(
@@ -282,3 +282,23 @@ class TestRequestBodies:
     def test_invalid_content_length_is_refused(self, refuse, length, status):
         response = refuse(f"POST {MESSAGES}", b"{}", CONTENT_LENGTH=length)
         assert response.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CONVERSATIONS, {"participants": ["x" * 1_000_000]}),
+        (CONVERSATIONS, {"participants": [f"{n}" for n in range(100_000)]}),
+        (CONVERSATIONS, {"participants": [[]] * 300_000}),
+        ("/api/messages/", {"conversation": "x" * 1_000_000, "message_body": "Hello"}),
+        (f"{CONVERSATIONS}{{pk}}/add_participant/", {"user_id": "x" * 1_000_000}),
+        (f"{CONVERSATIONS}{{pk}}/leave/", {f"user{'-' * 1_000_000}id": 1, "user_ids": []}),
+        ("/api/users/", {"email": f"a@{''.join(map(chr, range(0x4E00, 0x9000)))}.com"}),
+    ],
+    ids=["id", "ids", "lists", "conversation", "user", "field", "email"],
+)
+def test_error_is_short_whatever_was_sent(api, alice, conversation, path, body):
+    """And quick: encoding the domain of the last one would take a minute."""
+    response = api(alice).post(path.format(pk=conversation.pk), body)
+    assert response.status_code == 400
+    assert len(response.content) < 1_000

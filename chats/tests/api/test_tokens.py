@@ -316,6 +316,7 @@ INVALID_ACCESS = "The access token is invalid or expired."
         ("Basic YWxpY2U6cHc=", "not_authenticated", SEND_ACCESS),
         ("", "not_authenticated", SEND_ACCESS),
         ("Bearer nonsense", "token_not_valid", INVALID_ACCESS),
+        ("BEARER nonsense", "token_not_valid", INVALID_ACCESS),
         ("bearer nonsense", "token_not_valid", INVALID_ACCESS),
         ("Bearer \xff", "token_not_valid", INVALID_ACCESS),
         (

@@ -82,6 +82,17 @@ def test_encoding_is_refused(encoded, command):
     assert "Traceback" not in done.stderr
 
 
+def test_locale_that_changes_ascii_letters_is_refused(postgres):
+    postgres.execute(
+        "CREATE DATABASE turkish LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR' LOCALE 'C' "
+        "ENCODING 'UTF8' TEMPLATE template0"
+    )
+    url = f"{postgres.url.rpartition('/')[0]}/turkish"
+    done = run("check", "--database", "default", DATABASE_URL=url)
+    assert done.returncode == 1
+    assert "The locale of the database changes ASCII letters: upper('i') is “İ”" in done.stderr
+
+
 def test_server_does_not_start_on_a_database_of_another_encoding(encoded, tmp_path):
     server = Server(encoded, tmp_path, requests.Session, CACHE_URL="")
     with pytest.raises(AssertionError, match=HAS_TO_BE_UTF8.format(encoded.encoding)):

@@ -89,6 +89,7 @@ def load(monkeypatch):
             "THROTTLE_CACHE_URL is not of the form redis",
         ),
         ({"EMAIL_URL": "submission://"}, "EMAIL_URL is not of the form"),
+        ({"EMAIL_URL": "smtp://h?ssl=true&tls=true"}, "EMAIL_URL is not of the form"),
         ({"EMAIL_URL": "smtp://h?tls=maybe"}, "EMAIL_URL is not of the form"),
         ({"EMAIL_URL": "smtp://h?ssl=true&timeout=5"}, "EMAIL_URL is not of the form"),
         ({"CORS_ALLOWED_ORIGINS": "null"}, "any page can send the origin null"),

@@ -11,6 +11,10 @@ ENCODING = (
     "The encoding of the database is {}, and has to be UTF8: not every text could be stored. "
     "Create another database with ENCODING 'UTF8', and copy the rows."
 )
+LOCALE = (
+    "The locale of the database changes ASCII letters: upper('i') is “{}”, so searches would miss "
+    "texts. Create another database with another locale, and copy the rows."
+)
 SETTING = (
     "PostgreSQL's {} is “{}”, and has to be “{}”. Change it for the role or the database, in "
     "libpq's environment variables such as PGOPTIONS, or in PgBouncer's connect_query."
@@ -28,16 +32,18 @@ class DatabaseValidation(BaseDatabaseValidation):
             with self.connection.cursor() as cursor:
                 cursor.execute(SETTINGS, [list(REQUIRED)])
                 found = dict(cursor.fetchall())
+                cursor.execute("SELECT upper('i')")
+                [(letter,)] = cursor.fetchall()
         except OperationalError as error:
             text = f"The settings of the database were not checked: {error}"
             return [checks.Warning(text, id="postgres.W001")]
-        return [
-            checks.Error(
-                ENCODING.format(found[name])
-                if name == "server_encoding"
-                else SETTING.format(name, found[name], values[0]),
-                id="postgres.E001",
-            )
+        errors = [
+            ENCODING.format(found[name])
+            if name == "server_encoding"
+            else SETTING.format(name, found[name], values[0])
             for name, values in REQUIRED.items()
             if found[name] not in values
         ]
+        if letter != "I":
+            errors.append(LOCALE.format(letter))
+        return [checks.Error(error, id="postgres.E001") for error in errors]
