@@ -45,7 +45,7 @@ BODY_MEMORY_BYTES = 64 * 1024
 MAX_WAITING = 500
 WAITING_SECONDS = 30
 # In each process. Further reads with the same token wait, so that others get a thread.
-READS_PER_TOKEN = 200
+READS_PER_TOKEN = 2
 # How much of a refused body is read. A client that is still sending could lose the response.
 REFUSED_BODY_BYTES = 16 * 1024 * 1024
 REFUSED_BODY_SECONDS = 5
