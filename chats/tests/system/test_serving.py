@@ -30,7 +30,6 @@ from chats.tests.support.servers import (
     environment,
     running,
 )
-from messaging_app.asgi import MAX_UNSENT_BYTES, PART_SECONDS
 from messaging_app.middleware import BODY_MAX_SECONDS, URL_MAX_BYTES
 from messaging_app.serve import HEAD_MAX_BYTES, HEAD_SECONDS
 
@@ -38,6 +37,9 @@ GET = b"GET /api/ HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /api/token/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 # As many large pages as a slow client requests.
 PAGES = 20
+# As docs/operating.md has them: importing messaging_app.asgi would load the application.
+PART_SECONDS = 30
+MAX_UNSENT_BYTES = 64 * 1024 * 1024
 # How long others may wait: none of the clients here holds up anybody.
 SOON_SECONDS = 10
 
