@@ -1,11 +1,6 @@
 import uuid
 
 from django.conf import settings
-from django.contrib.auth.hashers import (
-    UNUSABLE_PASSWORD_PREFIX,
-    check_password,
-    make_password,
-)
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models, transaction
 from django.db.models.functions import Lower
@@ -14,15 +9,13 @@ from django.utils.functional import cached_property
 
 from chats.clock import batched, lock, move_clocks
 from chats.fields import EmailField, LineField, PhoneNumberField
+from chats.passwords import ERASED_PASSWORD, PasswordMixin
 from chats.validators import (
-    get_password_forms,
     validate_one_line,
     validate_phone_number,
     validate_plain_address,
 )
 
-# The stored password of an erased user. No password has this hash.
-ERASED_PASSWORD = f"{UNUSABLE_PASSWORD_PREFIX}erased"
 EMAIL_TAKEN = "A user with this e-mail address already exists."
 # The public profile. List queries load only these fields; loading whole user rows makes a page of
 # messages 10 % slower.
@@ -93,7 +86,7 @@ class UserManager(BaseUserManager):
         return self.get(email=email)
 
 
-class User(AbstractUser):
+class User(PasswordMixin, AbstractUser):
     class Role(models.TextChoices):
         GUEST = "guest"
         HOST = "host"
@@ -149,43 +142,6 @@ class User(AbstractUser):
         for chunk in batched(keys, CONVERSATIONS_PER_TRANSACTION):
             self.conversations.remove(*chunk)
         return keys
-
-    def set_password(self, raw_password):
-        """Hashes as often as `check_password()`. Django calls this if nobody has the address, so
-        that the time does not tell."""
-        for form in get_password_forms(raw_password):
-            super().set_password(form)
-
-    def check_password(self, raw_password):
-        """Upgrades an outdated hash, as Django does, but does not overwrite a password that was
-        changed in the meantime."""
-        return any(
-            check_password(form, self.password, self.replace_password)
-            for form in get_password_forms(raw_password)
-        )
-
-    def replace_password(self, new_password):
-        """Write a new password and nothing else. None sets an unusable password.
-
-        Returns False, and writes nothing, if the password, `is_staff` or `is_superuser` was changed
-        after this user was read, or if the user is no longer active. Hashing is slow: call this
-        outside of transactions.
-        """
-        password = make_password(new_password)
-        unchanged = User.objects.active().filter(
-            pk=self.pk,
-            password=self.password,
-            is_staff=self.is_staff,
-            is_superuser=self.is_superuser,
-        )
-        # Only transactions wait in SQLite's queue of writers.
-        with transaction.atomic():
-            if not unchanged.update(password=password):
-                return False
-        self.password = password
-        return True
-
-    replace_password.alters_data = True
 
     @property
     def is_erased(self):

@@ -14,6 +14,13 @@ from orjson import Fragment
 from rest_framework import serializers
 
 from chats.models import MAX_PARTICIPANTS, PUBLIC_PROFILE, Conversation, Message, User
+from chats.rest.field_hints import (
+    CONVERSATION_FIELDS,
+    LEAVE_FIELDS,
+    MESSAGE_FIELDS,
+    NEW_CONVERSATION_FIELDS,
+    NEW_PARTICIPANT_FIELDS,
+)
 from chats.rest.fields import (
     BooleanField,
     ConversationIdField,
@@ -22,13 +29,6 @@ from chats.rest.fields import (
     TitleField,
     UserIdField,
     UserIdListField,
-)
-from chats.rest.hints import (
-    CONVERSATION_FIELDS,
-    LEAVE_FIELDS,
-    MESSAGE_FIELDS,
-    NEW_CONVERSATION_FIELDS,
-    NEW_PARTICIPANT_FIELDS,
 )
 from chats.rest.serializers import HintsSerializer
 from chats.statements import MAX_UNREAD_COUNT, ReadState, get_conversation

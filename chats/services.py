@@ -13,13 +13,13 @@ from django.db.models.functions import Least
 from chats.clock import batched, lock, move_clocks
 from chats.models import (
     CONVERSATIONS_PER_TRANSACTION,
-    ERASED_PASSWORD,
     MAX_PARTICIPANTS,
     Conversation,
     Message,
     Participation,
     User,
 )
+from chats.passwords import ERASED_PASSWORD
 from chats.statements import ReadState, get_conversation, get_read_states, move_clock
 
 # Never to be changed: ids derived from it are in the database.

@@ -1,16 +1,14 @@
-"""Text of people: names, titles, messages, phone numbers, e-mail addresses and passwords.
+"""Text of people: names, titles, messages, phone numbers and e-mail addresses.
 
 A clean or normalize function changes text that means the same. A validate function raises
 ValidationError for the rest, and names the character.
 """
 
 import re
-from typing import Any
 from unicodedata import bidirectional, category, combining, name, normalize
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.utils.module_loading import import_string
 
 # Direction marks, embeddings and isolates, and soft hyphens: keyboards and copying insert them.
 DIRECTION_MARKS = re.compile("[\u00ad\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -51,9 +49,8 @@ PHONE_NUMBER = (
     "such as +14155552671"
 )
 
-# Longer ones are not normalized: it takes a time that is quadratic in the length.
+# A longer one is not normalized: it takes a time that is quadratic in the length.
 EMAIL_MAX_CHARACTERS = 254
-PASSWORD_MAX_CHARACTERS = 1_000
 JOINERS = "\u200c\u200d"
 # The canonical combining class.
 VIRAMA = 9
@@ -183,25 +180,3 @@ def is_joined(domain: str, position: int) -> bool:
     if domain[position] not in JOINERS or not before or not after:
         return False
     return combining(before) == VIRAMA or bidirectional(before) == bidirectional(after) == "AL"
-
-
-def get_password_forms(password: str | None) -> list[Any]:
-    """The form that is hashed, which is the same on every keyboard (NIST SP 800-63B), and the
-    password as typed, which was hashed earlier. Only one if they are equal."""
-    if password is None or len(password) > PASSWORD_MAX_CHARACTERS:
-        return [password]
-    return list(dict.fromkeys([normalize("NFKC", password), password]))
-
-
-class NormalizedPasswordValidator:
-    """Another password validator, for both forms of a password."""
-
-    def __init__(self, name: str) -> None:
-        self.validator = import_string(name)()
-
-    def validate(self, password: str, user: Any = None) -> None:
-        for form in get_password_forms(password):
-            self.validator.validate(form, user)
-
-    def get_help_text(self) -> str:
-        return self.validator.get_help_text()

@@ -149,7 +149,7 @@ AUTH_USER_MODEL = "chats.User"
 PASSWORD_HASHERS = ["messaging_app.backends.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
-        "NAME": "chats.validators.NormalizedPasswordValidator",
+        "NAME": "chats.passwords.NormalizedPasswordValidator",
         "OPTIONS": {"name": f"django.contrib.auth.password_validation.{name}"},
     }
     for name in (

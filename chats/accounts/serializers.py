@@ -11,6 +11,7 @@ from rest_framework.validators import UniqueValidator
 
 from chats import fields
 from chats.models import EMAIL_TAKEN, User
+from chats.rest.field_hints import PROFILE_FIELDS, REGISTRATION_FIELDS
 from chats.rest.fields import (
     EmailField,
     LineField,
@@ -18,7 +19,7 @@ from chats.rest.fields import (
     PhoneNumberField,
     StringField,
 )
-from chats.rest.hints import PROFILE_FIELDS, REGISTRATION_FIELDS, by_name
+from chats.rest.hints import by_name
 from chats.rest.serializers import HintsSerializer
 from chats.serializers import ANN
 

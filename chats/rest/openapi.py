@@ -42,20 +42,21 @@ def error(description, detail, *headers, schema="Error", **fields):
     return response | {"headers": refer("headers", *headers)}
 
 
-IF_NONE_MATCH = {
-    "name": "If-None-Match",
-    "in": "header",
-    "description": "The `ETag` of an earlier response, for a 304 if it is still current. Browsers "
-    "send it by themselves.",
-    "schema": STRING | {"examples": [ETAG]},
-}
-IF_MATCH = {
-    "name": "If-Match",
-    "in": "header",
-    "description": "The `ETag` of a `GET` of the same path. If it is not current any more, the "
-    "response is a 412, and nothing changes.",
-    "schema": STRING | {"examples": [ETAG]},
-}
+def etag_parameter(name, description):
+    schema = STRING | {"examples": [ETAG]}
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+IF_NONE_MATCH = etag_parameter(
+    "If-None-Match",
+    "The `ETag` of an earlier response, for a 304 if it is still current. Browsers send it by "
+    "themselves.",
+)
+IF_MATCH = etag_parameter(
+    "If-Match",
+    "The `ETag` of a `GET` of the same path. If it is not current any more, the response is a 412, "
+    "and nothing changes.",
+)
 PARAMETERS = {
     parameter["name"]: parameter for parameter in (IF_MATCH, IF_NONE_MATCH, KEY_PARAMETER)
 }

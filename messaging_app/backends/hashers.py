@@ -1,6 +1,6 @@
 from django.contrib.auth import hashers
 
-from chats.validators import get_password_forms
+from chats.passwords import get_password_forms
 
 
 class Argon2PasswordHasher(hashers.Argon2PasswordHasher):

@@ -15,7 +15,8 @@ from django.db.models.signals import m2m_changed
 from django.utils import timezone
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from chats.models import ERASED_PASSWORD, Conversation, Participation, User
+from chats.models import Conversation, Participation, User
+from chats.passwords import ERASED_PASSWORD
 from chats.services import erase, send, start
 from chats.tests.conftest import NEWCOMER, PASSWORD
 from chats.tests.support.expected import NO_ACTIVE_ACCOUNT, own_profile, page, public_profile
