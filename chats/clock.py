@@ -12,6 +12,8 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
+from chats.events.announcements import announce
+
 STEP = timedelta(microseconds=1)
 # SQLite allows 32,766 parameters in a statement, before version 3.32 only 999.
 KEYS_PER_QUERY = 500
@@ -42,6 +44,7 @@ def move_clocks(conversations: QuerySet) -> dict:
     for keys in batched(clocks, KEYS_PER_QUERY):
         still_matching = conversations.filter(pk__in=keys)
         still_matching.update(updated_at=Greatest(now, F("updated_at") + STEP))
+    announce(clocks)
     return clocks
 
 

@@ -11,6 +11,7 @@ from django.db.models import Count, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Least
 
 from chats.clock import batched, lock, move_clocks
+from chats.events.announcements import announce
 from chats.models import (
     CONVERSATIONS_PER_TRANSACTION,
     MAX_PARTICIPANTS,
@@ -116,6 +117,7 @@ def insert(conversation_id: uuid.UUID, title: str, user_ids: set[uuid.UUID]) -> 
             Participation(conversation=conversation, user=user, read_at=read_at)
             for user in lock_active_users(user_ids)
         )
+        announce([conversation.pk])
         return conversation
 
 
@@ -166,7 +168,8 @@ def mark_as_read(conversation: Conversation, read_at: datetime, *, actor: User) 
     )
     # Only transactions wait in SQLite's queue of writers.
     with transaction.atomic():
-        behind.update(read_at=new_read_at)
+        if behind.update(read_at=new_read_at):
+            announce([conversation.pk])
     states = get_read_states(actor, [conversation.pk])
     if not states:
         raise Conversation.DoesNotExist

@@ -23,6 +23,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from chats.clock import get_next_value
+from chats.events.announcements import announce
 from chats.models import Conversation, Participation, User
 from messaging_app.backends import PREPARED
 
@@ -210,6 +211,7 @@ def move_clock(conversation: Conversation, user: User) -> datetime:
         cursor.execute(PREPARED + compile_clock_update(), parameters)
         if not cursor.rowcount:
             raise Conversation.DoesNotExist
+    announce([conversation.pk])
     return updated_at
 
 

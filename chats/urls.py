@@ -9,6 +9,7 @@ from rest_framework_nested.routers import NestedSimpleRouter, SimpleRouter
 from chats import views
 from chats.accounts import tokens
 from chats.accounts.views import UserViewSet
+from chats.events.views import EventsView
 
 router = SimpleRouter(use_regex_path=False)
 router.register("users", UserViewSet, "user")
@@ -32,6 +33,7 @@ urlpatterns = [
     *router.urls,
     *conversation_router.urls,
     *message_router.urls,
+    path("events/", EventsView.as_view(), name="events"),
     path(
         "schema/",
         SpectacularAPIView.as_view(renderer_classes=[OpenApiJsonRenderer2]),

@@ -8,7 +8,7 @@ from messaging_app.adapter import Response, Scope
 logger = logging.getLogger(__name__)
 
 
-def log_access(scope: Scope, response: Response, seconds: float) -> None:
+def log_access(scope: Scope, response: Response, sent_bytes: int, seconds: float) -> None:
     """Log the request as a line of JSON.
 
     The query string is left out, because it contains search texts. Of the headers, only the
@@ -21,7 +21,7 @@ def log_access(scope: Scope, response: Response, seconds: float) -> None:
         "method": scope["method"],
         "path": scope["path"],
         "status": response.status,
-        "bytes": len(response.body),
+        "bytes": sent_bytes,
         "milliseconds": round(1_000 * seconds, 3),
         "pid": os.getpid(),
         "user_agent": dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1"),

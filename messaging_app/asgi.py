@@ -34,6 +34,7 @@ from messaging_app.middleware import (
     RequestRefused,
 )
 from messaging_app.serve import LISTENER_FD
+from messaging_app.streaming import SUBSCRIBERS, Hub, Subscriber, send_stream, start_hub
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -81,6 +82,8 @@ class Lane(asyncio.Semaphore):
 
 
 class Application:
+    hub: Hub
+
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(settings.THREADS)
         # Reads can be many, and writes wait for each other. Each leaves a thread to the other.
@@ -101,6 +104,7 @@ class Application:
     async def live(self, receive: Receive, send: Send) -> None:
         await receive()
         sys.setswitchinterval(SWITCH_SECONDS)
+        self.hub = await start_hub()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.close)
         if parent := multiprocessing.parent_process():
@@ -115,6 +119,7 @@ class Application:
         being closed is lost."""
         self.is_closing = True
         stop_listening()
+        self.hub.stop()
         loop = asyncio.get_running_loop()
         if parent := multiprocessing.parent_process():
             loop.remove_reader(parent.sentinel)
@@ -124,40 +129,53 @@ class Application:
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin = perf_counter()
         is_whole = False
+        stream = None
         with SpooledTemporaryFile(BODY_MEMORY_BYTES) as body:
             try:
                 check_url(scope)
                 is_whole = await read_body(scope, receive, body)
-                response = await self.run(scope, body)
+                response, subscriber = await self.run(scope, body)
+                if subscriber:
+                    stream = self.hub.open(subscriber)
             except RequestRefused as refusal:
                 response = await self.refuse(scope, refusal)
         if self.is_closing or not is_whole:
             response.headers.append(("Connection", "close"))
         try:
-            await self.send(response, send)
+            await send_head(response, send)
+            if stream:
+                await send_stream(stream, receive, send)
+            else:
+                await self.send_body(response.body, send)
         except TimeoutError:
             # The connection ends with the response incomplete.
             return
         finally:
-            log_access(scope, response, perf_counter() - begin)
+            sent_bytes = len(response.body)
+            if stream:
+                self.hub.close(stream)
+                sent_bytes = stream.sent_bytes
+            log_access(scope, response, sent_bytes, perf_counter() - begin)
         if not is_whole:
             await discard_body(receive)
 
-    async def run(self, scope: Scope, body: IO[bytes]) -> Response:
-        """The response of the WSGI application. Raises RequestRefused."""
+    async def run(self, scope: Scope, body: IO[bytes]) -> tuple[Response, Subscriber | None]:
+        """The response of the WSGI application, and who is sent a stream of events instead of its
+        body. Raises RequestRefused."""
         threads = self.threads
         is_read = scope["method"] in SAFE_METHODS
         lane = self.reads if is_read else self.writes
         if scope["path"] == "/healthz":
             threads, lane = self.health_thread, self.health_checks
-        environ = build_environ(scope, body)
+        subscribers: list[Subscriber] = []
+        environ = build_environ(scope, body) | {SUBSCRIBERS: subscribers}
         async with self.get_own_lane(scope), lane:
             loop = asyncio.get_running_loop()
             response = await loop.run_in_executor(threads, call_application, environ)
         # Responses to writes are always sent: the change is already stored.
         if is_read and len(response.body) > PART_BYTES and self.unsent_bytes > MAX_UNSENT_BYTES:
             raise RequestRefused(503, BUSY)
-        return response
+        return response, next(iter(subscribers), None)
 
     def get_own_lane(self, scope: Scope) -> Lane | nullcontext:
         token = dict(scope["headers"]).get(b"authorization")
@@ -171,20 +189,11 @@ class Application:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.health_thread, call_application, environ)
 
-    async def send(self, response: Response, send: Send) -> None:
+    async def send_body(self, body: bytes, send: Send) -> None:
         """Raises TimeoutError."""
-        headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in response.headers
-        ]
-        start = {"type": "http.response.start", "status": response.status, "headers": headers}
-        await send(start)
-        if len(response.body) > PART_BYTES:
-            await self.send_in_parts(response.body, send)
-        else:
-            await send({"type": "http.response.body", "body": response.body})
-
-    async def send_in_parts(self, body: bytes, send: Send) -> None:
+        if len(body) <= PART_BYTES:
+            await send({"type": "http.response.body", "body": body})
+            return
         self.unsent_bytes += len(body)
         try:
             for position in range(0, len(body), PART_BYTES):
@@ -194,6 +203,14 @@ class Application:
         finally:
             self.unsent_bytes -= len(body)
         await send({"type": "http.response.body", "body": b""})
+
+
+async def send_head(response: Response, send: Send) -> None:
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in response.headers
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
 
 
 def stop_listening() -> None:

@@ -30,7 +30,7 @@ REFUSAL = "messaging_app.refusal"
 
 
 class RequestRefused(Exception):
-    """messaging_app/asgi.py does not let the request reach a view."""
+    """The server has no room for the request, or does not let it reach a view."""
 
     def __init__(self, status, detail):
         super().__init__(status, detail)
@@ -66,7 +66,7 @@ class ApiMiddleware:
             set_response_etag(response)
         response.headers.setdefault("Cache-Control", "private, no-cache")
         response.headers.setdefault("Content-Security-Policy", JSON_POLICY)
-        if is_head:
+        if is_head and not response.streaming:
             response.content = b""
         return response
 
@@ -115,6 +115,8 @@ class ErrorMiddleware:
                 # An error in the statement itself.
                 return None
             return unavailable(request, exception)
+        if isinstance(exception, RequestRefused):
+            return refuse(exception)
         if isinstance(exception, DataError):
             response = bad_request(NOT_STORABLE)
             return set_error(response, NOT_STORABLE) if is_api(request) else response
@@ -138,7 +140,7 @@ def describe(response):
 def refuse(refusal):
     response = set_error(HttpResponse(status=refusal.status), refusal.detail)
     response.headers["Cache-Control"] = "no-store"
-    if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if refusal.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 

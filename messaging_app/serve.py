@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import sys
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
+from chats.events.slots import SLOTS_FILE
 from messaging_app.conf.debug import refuse_debug
 
 HEAD_MAX_BYTES = 32 * 1024
@@ -56,6 +58,12 @@ def main() -> None:
         sys.exit(str(error))
     # Not as copies of this process, which has loaded the settings.
     multiprocessing.set_start_method("spawn")
+    with NamedTemporaryFile() as slots:
+        os.environ[SLOTS_FILE] = slots.name
+        serve()
+
+
+def serve() -> None:
     Server(
         "messaging_app.asgi:application",
         interface=Interfaces.ASGI,

@@ -171,7 +171,9 @@ class AutoSchema(SpectacularAutoSchema):
                 content["example"] = example["value"]
         for status, response in responses.items():
             response["description"] = response["description"] or HTTPStatus(int(status)).phrase
-        if self.method == "GET":
+        if is_stream(operation):
+            pass
+        elif self.method == "GET":
             parameters += refer("parameters", "If-None-Match").values()
             responses["200"]["headers"] = refer("headers", "ETag")
         elif self.method in {"PATCH", "DELETE"}:
@@ -190,7 +192,10 @@ class AutoSchema(SpectacularAutoSchema):
     def get_errors(self, operation):
         """The declared errors, and those implied by method, path and parameters."""
         errors = operation["responses"].keys() & RESPONSES.keys()
-        errors |= {"400", "406", "411", "413", "414", "503"}
+        errors |= {"400", "411", "413", "414", "503"}
+        if is_stream(operation):
+            return errors | {"401"}
+        errors |= {"406"}
         if self.method == "GET":
             errors |= {"304"}
         if self.method in {"GET", "PATCH", "DELETE"}:
@@ -201,6 +206,10 @@ class AutoSchema(SpectacularAutoSchema):
         implied = {"404": "{" in self.path, "429": "search" in names}
         implied |= dict.fromkeys(["408", "415"], "requestBody" in operation)
         return errors | {status for status, is_implied in implied.items() if is_implied}
+
+
+def is_stream(operation):
+    return "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
 
 
 def complete_parameter(parameter):

@@ -24,8 +24,7 @@ def with_fallback(name: str) -> Callable:
             try:
                 return getattr(redis.RedisCache, name)(self, *args, **kwargs)
             except RedisError as error:
-                RedisCache.retry_at[self.server] = time.monotonic() + RETRY_SECONDS
-                logger.warning("Redis failed; local memory is used instead: %r", error)
+                self.pause(error)
         return getattr(self.local, name)(*args, **kwargs)
 
     return method
@@ -84,6 +83,18 @@ class RedisCache(redis.RedisCache):
 
     def is_unavailable(self) -> bool:
         return time.monotonic() < RedisCache.retry_at.get(self.server, 0)
+
+    def pause(self, error: RedisError) -> None:
+        RedisCache.retry_at[self.server] = time.monotonic() + RETRY_SECONDS
+        logger.warning("Redis failed; local memory is used instead: %r", error)
+
+    def publish(self, channel: str, text: str) -> None:
+        """Does nothing while Redis is unavailable."""
+        if not self.is_unavailable():
+            try:
+                self._cache.get_client(write=True).publish(channel, text)
+            except RedisError as error:
+                self.pause(error)
 
     add = with_fallback("add")
     get = with_fallback("get")

@@ -28,7 +28,9 @@ Headers of over 32 KiB in all, or over 100 of them, are a 431 with an empty body
     "SORT_OPERATION_PARAMETERS": False,
     "ENUM_NAME_OVERRIDES": {"Role": "chats.models.User.Role"},
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "TAGS": [{"name": name} for name in ("token", "users", "conversations", "messages", "root")],
+    "TAGS": [
+        {"name": name} for name in ("token", "users", "conversations", "messages", "events", "root")
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "POSTPROCESSING_HOOKS": [

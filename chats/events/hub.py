@@ -1,0 +1,90 @@
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from rest_framework_simplejwt.utils import get_md5_hash_password
+
+from chats.events.memberships import Change, Key
+from chats.events.slots import STREAMS_PER_USER, Slots
+from chats.events.streams import Stream, Subscriber
+from messaging_app.middleware import BUSY, RequestRefused
+
+MAX_STREAMS = 10_000
+TOO_MANY = f"You have {STREAMS_PER_USER} streams. Close one of them first."
+# After a reload, so many clients return in each second.
+RETURNS_PER_SECOND = 500
+
+
+class Hub:
+    """The streams of this process."""
+
+    # What tells the hub of changes: see start_hub().
+    watcher: Any
+
+    def __init__(self) -> None:
+        self.streams: dict[Key, set[Stream]] = defaultdict(set)
+        self.number = 0
+        # Those that are not ready, because the watcher does not follow their user yet.
+        self.new: list[Stream] = []
+        self.slots = Slots()
+        self.has_stopped = False
+        # Set when a stream begins or ends.
+        self.woken = asyncio.Event()
+
+    def open(self, subscriber: Subscriber) -> Stream:
+        """Raises RequestRefused."""
+        if self.number >= MAX_STREAMS:
+            raise RequestRefused(503, BUSY)
+        slot = self.slots.take(subscriber.user_id)
+        if slot is None:
+            raise RequestRefused(429, TOO_MANY)
+        stream = Stream(subscriber, slot)
+        self.number += 1
+        self.streams[subscriber.key].add(stream)
+        self.new.append(stream)
+        if self.has_stopped:
+            self.stop()
+        self.woken.set()
+        return stream
+
+    def close(self, stream: Stream) -> None:
+        self.number -= 1
+        self.slots.release(stream.slot)
+        streams = self.streams[stream.subscriber.key]
+        streams.remove(stream)
+        if not streams:
+            del self.streams[stream.subscriber.key]
+        self.woken.set()
+
+    def get_all(self) -> list[Stream]:
+        return [stream for streams in self.streams.values() for stream in streams]
+
+    def begin(self, streams: Iterable[Stream]) -> None:
+        for stream in streams:
+            stream.begin()
+
+    def deliver(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            for stream in self.streams.get(change.user, ()):
+                stream.add(change)
+
+    def end_revoked(self, streams: Iterable[Stream], passwords: dict[Key, str]) -> None:
+        """End those whose token has expired, or is not valid with these passwords of the users who
+        are active."""
+        now = time.time()
+        digests = {user: get_md5_hash_password(password) for user, password in passwords.items()}
+        for stream in streams:
+            subscriber = stream.subscriber
+            is_revoked = subscriber.issued_under != digests.get(subscriber.key)
+            if is_revoked or now > subscriber.expires_at:
+                stream.end()
+
+    def stop(self) -> None:
+        """End all streams, and ask the clients to return at different times."""
+        self.has_stopped = True
+        seconds = 1 + self.number // RETURNS_PER_SECOND
+        for stream in self.get_all():
+            stream.end(b"retry: %d\n\n" % random.randint(500, 1_000 * seconds))  # noqa: S311

@@ -1,0 +1,43 @@
+import os
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
+from pathlib import Path
+from tempfile import TemporaryFile
+from uuid import UUID
+
+STREAMS_PER_USER = 10
+# The environment variable that names a file which the processes of a server share.
+SLOTS_FILE = "SLOTS_FILE"
+
+
+class Slots:
+    """Counts the streams of each user on this machine, in all processes of the server.
+
+    A stream locks one of the user's STREAMS_PER_USER bytes of a file, which stays empty. If a
+    process ends, the kernel releases its locks.
+    """
+
+    def __init__(self) -> None:
+        path = os.environ.get(SLOTS_FILE)
+        self.file = Path(path).open("r+b") if path else TemporaryFile()  # noqa: SIM115
+        # A process can lock a byte twice.
+        self.taken: set[int] = set()
+
+    def take(self, user_id: UUID) -> int | None:
+        """Returns None if the user has no slot left."""
+        first = user_id.int % 2**58 * STREAMS_PER_USER
+        for slot in range(first, first + STREAMS_PER_USER):
+            if slot not in self.taken and self.lock(slot):
+                self.taken.add(slot)
+                return slot
+        return None
+
+    def lock(self, slot: int) -> bool:
+        try:
+            lockf(self.file, LOCK_EX | LOCK_NB, 1, slot)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self, slot: int) -> None:
+        self.taken.remove(slot)
+        lockf(self.file, LOCK_UN, 1, slot)

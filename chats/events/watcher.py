@@ -1,0 +1,131 @@
+"""Asks the database what has changed for the users who have a stream here."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import Error, connection
+from redis.exceptions import RedisError
+
+from chats.events.announcements import listen
+from chats.events.hub import Hub
+from chats.events.memberships import Memberships
+from messaging_app.backends.cache import RETRY_SECONDS
+
+# After a round. What is announced meanwhile is read in one query.
+BATCH_SECONDS = 0.02
+# The same without announcements.
+POLL_SECONDS = 0.1
+# In a process that has many streams, rounds take a fifth of the time at most.
+REST_FACTOR = 4
+MAX_REST_SECONDS = 2
+# How often tokens are checked. Also finds what was not announced, by a process that was killed for
+# example.
+CHECK_SECONDS = 14
+# When Redis is back, other processes use it again after RETRY_SECONDS.
+SETTLING_SECONDS = 2 * RETRY_SECONDS
+RECONNECT_SECONDS = 1
+
+logger = logging.getLogger("django.db")
+
+
+class Watcher:
+    """Runs one round after another, in a thread and with a connection of its own."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.memberships = Memberships()
+        self.thread = ThreadPoolExecutor(1)
+        self.loop = asyncio.get_running_loop()
+        self.announced: set[UUID] = set()
+        self.is_listening = False
+        self.polls_until = self.checked_at = 0.0
+        self.tasks = [self.loop.create_task(self.watch())]
+        if settings.CACHE_URL:
+            self.tasks.append(self.loop.create_task(self.listen()))
+
+    @property
+    def is_polling(self) -> bool:
+        return not self.is_listening or monotonic() < self.polls_until
+
+    async def listen(self) -> None:
+        while True:
+            try:
+                async for conversation_ids in listen():
+                    if not self.is_listening:
+                        self.is_listening = True
+                        self.polls_until = monotonic() + SETTLING_SECONDS
+                    self.announced.update(conversation_ids)
+                    self.hub.woken.set()
+            except (RedisError, OSError) as error:
+                if self.is_listening:
+                    logger.warning("Redis failed; the database is polled instead: %r", error)
+            self.is_listening = False
+            self.hub.woken.set()
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def watch(self) -> None:
+        while True:
+            begin = monotonic()
+            await self.run_round()
+            await self.rest(monotonic() - begin)
+
+    async def run_round(self) -> None:
+        hub, memberships = self.hub, self.memberships
+        hub.woken.clear()
+        new, hub.new = hub.new, []
+        announced, self.announced = self.announced, set()
+        is_due = monotonic() > self.checked_at + CHECK_SECONDS
+        users, streams = set(hub.streams), hub.get_all() if is_due else []
+        try:
+            await self.run(memberships.follow, users)
+            hub.begin(new)
+            if announced:
+                hub.deliver(await self.run(memberships.update_conversations, announced))
+            if is_due:
+                hub.end_revoked(streams, await self.run(memberships.read_passwords))
+                self.checked_at = monotonic()
+            elif self.is_polling:
+                await self.run(memberships.read_version)
+            if is_due or self.is_polling:
+                updates = memberships.update()
+                while (changes := await self.run(next, updates, None)) is not None:
+                    hub.deliver(changes)
+        except Error as error:
+            # What is new or was announced is read in the next round, with everything else.
+            logger.warning("The database failed; events wait: %r", error)
+            hub.new += [stream for stream in new if not stream.is_ready]
+            memberships.reset()
+            self.checked_at = 0.0
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def run(self, query: Callable, *arguments: Any) -> Any:
+        return await self.loop.run_in_executor(self.thread, run_query, query, *arguments)
+
+    async def rest(self, seconds: float) -> None:
+        """After a round that took so many seconds."""
+        shortest = POLL_SECONDS if self.is_polling else BATCH_SECONDS
+        await asyncio.sleep(min(max(shortest, REST_FACTOR * seconds), MAX_REST_SECONDS))
+        if self.hub.streams and self.is_polling:
+            return
+        try:
+            async with asyncio.timeout(CHECK_SECONDS if self.hub.streams else None):
+                await self.hub.woken.wait()
+        except TimeoutError:
+            return
+
+
+def run_query(query: Callable, *arguments: Any) -> Any:
+    connection.close_if_unusable_or_obsolete()
+    return query(*arguments)
+
+
+async def start_hub() -> Hub:
+    hub = Hub()
+    hub.watcher = Watcher(hub)
+    return hub
