@@ -1,0 +1,172 @@
+"""What the stream of events is made from; test_events.py in system/ has the stream itself."""
+
+import asyncio
+
+import pytest
+
+from chats.events.memberships import Change, Memberships
+from chats.events.slots import STREAMS_PER_USER, Slots
+from chats.events.streams import COMMENT, Stream, Subscriber
+from chats.models import Participation
+from chats.services import leave, mark_as_read, send, start
+from chats.statements import get_parameters
+from messaging_app import streaming
+
+
+@pytest.fixture
+def memberships(alice, bob, conversation):
+    """Of Alice and Bob, as they are now."""
+    memberships = Memberships()
+    memberships.follow(set(get_parameters(alice.pk, bob.pk)))
+    return memberships
+
+
+def names(changes):
+    return sorted((change.user, change.event) for change in changes)
+
+
+def get_updates(memberships):
+    return [change for changes in memberships.update() for change in changes]
+
+
+class TestMemberships:
+    def test_both_updates_find_the_same(self, alice, bob, carol, conversation):
+        """All that can change at once."""
+        other, _ = start({carol.pk}, actor=alice)
+        users = set(get_parameters(alice.pk, bob.pk, carol.pk))
+        complete, partial = Memberships(), Memberships()
+        complete.follow(users)
+        partial.follow(users)
+        message, _ = send(conversation, "Hello", actor=alice)
+        mark_as_read(conversation, message.sent_at, actor=bob)
+        leave(other, actor=carol)
+        new, _ = start({bob.pk}, actor=carol)
+        changes = get_updates(complete)
+        a, b, c = get_parameters(alice.pk, bob.pk, carol.pk)
+        expected = [(a, "conversation"), (a, "conversation"), (b, "conversation")]
+        expected += [(b, "conversation"), (b, "read"), (c, "conversation"), (c, "left")]
+        assert names(changes) == sorted(expected)
+        keys = [conversation.pk, other.pk, new.pk]
+        assert sorted(partial.update_conversations(keys)) == sorted(changes)
+        assert complete.known == partial.known
+        assert get_updates(complete) == partial.update_conversations(keys) == []
+
+    def test_other_conversations_are_not_read(self, memberships, alice, bob, conversation):
+        other, _ = start({bob.pk}, actor=alice)
+        send(conversation, "Hello", actor=alice)
+        changes = memberships.update_conversations([other.pk])
+        assert {change.conversation for change in changes} == set(get_parameters(other.pk))
+        assert len(get_updates(memberships)) == 2
+
+    def test_nobody_else_is_told(self, memberships, carol, mallory):
+        start({mallory.pk}, actor=carol)
+        assert get_updates(memberships) == []
+
+    @pytest.mark.parametrize("number", [1, 40])
+    def test_queries_do_not_grow(self, make_user, django_assert_num_queries, number):
+        users = [make_user(f"User{n}") for n in range(number + 1)]
+        conversations = [start({user.pk}, actor=users[0])[0] for user in users[1:]]
+        memberships = Memberships()
+        with django_assert_num_queries(1):
+            memberships.follow(set(get_parameters(*[user.pk for user in users])))
+        Participation.objects.filter(user=users[0]).delete()
+        with django_assert_num_queries(1):
+            assert (
+                len(memberships.update_conversations([row.pk for row in conversations])) == number
+            )
+        with django_assert_num_queries(1):
+            assert len(memberships.read_passwords()) == len(users)
+        with django_assert_num_queries(1):
+            assert get_updates(memberships) == []
+
+    def test_nothing_is_read_while_nobody_writes(self, memberships, django_assert_num_queries):
+        # The version.
+        with django_assert_num_queries(1):
+            memberships.read_version()
+        # The memberships.
+        with django_assert_num_queries(1):
+            get_updates(memberships)
+        with django_assert_num_queries(1):
+            memberships.read_version()
+        with django_assert_num_queries(0):
+            get_updates(memberships)
+        memberships.reset()
+        with django_assert_num_queries(1):
+            get_updates(memberships)
+
+    def test_passwords_are_those_of_active_users(self, memberships, alice, bob):
+        bob.is_active = False
+        bob.save()
+        assert memberships.read_passwords() == {get_parameters(alice.pk)[0]: alice.password}
+
+    def test_users_without_a_stream_are_forgotten(self, memberships, alice):
+        memberships.follow(set(get_parameters(alice.pk)))
+        assert list(memberships.known) == get_parameters(alice.pk)
+
+
+def change(event, conversation="c", text=None):
+    return Change("user", conversation, event, (text or event).encode())
+
+
+def read(*calls):
+    """What a client gets that reads after these calls."""
+
+    async def run():
+        stream = Stream(Subscriber(None, "user", "", 0), slot=0)
+        stream.begin()
+        await stream.read()
+        for name, *arguments in calls:
+            getattr(stream, name)(*arguments)
+        return await stream.read(comment_seconds=0)
+
+    return asyncio.run(run())
+
+
+class TestSlowClient:
+    def test_has_one_event_of_each_kind_for_each_conversation(self):
+        sent = read(*[("add", change("conversation", text=f"{n} ")) for n in range(10)])
+        assert sent == b"9 "
+        assert read(("add", change("read")), ("add", change("conversation"))) == b"readconversation"
+
+    def test_hears_nothing_after_left(self):
+        calls = [("add", change(event)) for event in ("conversation", "read", "left")]
+        assert read(*calls) == b"left"
+        assert read(*calls, ("add", change("conversation"))) == b"conversation"
+
+    def test_nothing_is_a_comment(self):
+        assert read() == COMMENT
+        assert read(("end",)) == b""
+
+    def test_is_disconnected(self, monkeypatch):
+        """A part is not taken in time."""
+        monkeypatch.setattr(streaming, "PART_SECONDS", 0)
+
+        async def run():
+            loop = asyncio.get_running_loop()
+            stream = Stream(Subscriber(None, "user", "", 0), slot=0)
+            stream.begin()
+            await streaming.send_stream(
+                stream, loop.create_future, lambda message: loop.create_future()
+            )
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(run())
+
+
+def test_slots_of_a_user_are_counted_and_released(alice, bob):
+    slots = Slots()
+    taken = [slots.take(alice.pk) for _ in range(STREAMS_PER_USER)]
+    assert len(set(taken)) == STREAMS_PER_USER
+    assert slots.take(alice.pk) is None
+    assert slots.take(bob.pk) not in {None, *taken}
+    slots.release(taken[3])
+    assert slots.take(alice.pk) == taken[3]
+    slots.file.close()
+
+
+def test_server_that_cannot_stream_says_so(api, alice):
+    response = api(alice).get("/api/events/")
+    assert response.status_code == 404
+    assert response.json() == {
+        "detail": "This server does not stream events. Poll the lists instead."
+    }

@@ -1,0 +1,165 @@
+"""The stream of events while Redis, the server and connections are lost."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from threading import Event, Thread
+
+import pytest
+import requests
+from django.conf import settings
+
+from chats.tests.support.servers import Database, Server, environment, running
+from chats.tests.support.services import RedisServer
+from chats.tests.support.streams import EventStream
+
+PEOPLE, CONVERSATIONS, WRITERS = 6, 5, 3
+# `CHANGES=10000` takes minutes.
+CHANGES = int(os.environ.get("CHANGES", "1500"))
+# When everything is as usual again, nothing may depend on what is checked every 14 seconds.
+CATCH_UP_SECONDS = 7
+WRITE = """
+import random, sys, django
+django.setup()
+from chats import services
+from chats.models import Conversation, Message, User
+
+users, conversations = list(User.objects.all()), list(Conversation.objects.all())
+
+def change():
+    actor, conversation = random.choice(users), random.choice(conversations)
+    own = conversation.messages.filter(sender=actor).exclude(message_body="").oldest_first()
+    match random.randrange(10):
+        case 0:
+            services.rename(conversation, str(random.random()), actor=actor)
+        case 1:
+            services.leave(conversation, actor=actor)
+        case 2 | 3:
+            conversation.participants.add(random.choice(users))
+        case 4:
+            read_at = Conversation.objects.get(pk=conversation.pk).updated_at
+            services.mark_as_read(conversation, read_at, actor=actor)
+        case 5 if message := own.last():
+            services.edit(message, str(random.random()), actor=actor)
+        case 6 if message := own.last():
+            services.delete(message, actor=actor)
+        case _:
+            services.send(conversation, "Hello", actor=actor)
+
+done = 0
+while done < int(sys.argv[1]):
+    try:
+        change()
+        done += 1
+    except (Conversation.DoesNotExist, services.MessageDeleted):
+        pass
+"""
+
+
+class Follower:
+    """Asks when the stream says so, and only for what it names."""
+
+    def __init__(self, person):
+        self.person = person
+        # What the person sees of each conversation, by its id.
+        self.rows = {}
+        self.has_ended, self.asked = False, Event()
+        self.thread = Thread(target=self.follow)
+        self.thread.start()
+
+    def follow(self):
+        while not self.has_ended:
+            try:
+                self.stream = EventStream(self.person)
+                while event := self.stream.next():
+                    self.take(event)
+                    self.asked.set()
+            except OSError:
+                # The server is not there. Come back at once, as a client may.
+                pass
+
+    def take(self, event):
+        if event.name == "ready":
+            rows = self.person.everything("/conversations/", page_size=100)
+            self.rows = {row["conversation_id"]: shown(row) for row in rows}
+            return
+        pk = event.data["conversation_id"]
+        response = self.person.call("GET", f"/conversations/{pk}/")
+        if response.status_code == 404:
+            self.rows.pop(pk, None)
+        else:
+            self.rows[pk] = shown(response.json())
+
+    def wait_for(self, rows, deadline):
+        while self.rows != rows:
+            self.asked.clear()
+            assert self.asked.wait(deadline - time.monotonic()) or self.rows == rows
+
+    def end(self):
+        self.has_ended = True
+        self.stream.close()
+        self.thread.join()
+
+
+def shown(row):
+    people = [person["user_id"] for person in row["participants"]]
+    return row["updated_at"], row["title"], people, row["read_at"], row["unread_count"]
+
+
+@pytest.fixture
+def service():
+    service = RedisServer()
+    service.start()
+    yield service
+    service.thaw()
+    service.kill()
+
+
+def test_client_that_asks_when_told_ends_with_the_truth(tmp_path, service):
+    """After changes in random order, while Redis is lost and comes back, a stream breaks
+    off, and the server is restarted."""
+    server = Server(Database(tmp_path), tmp_path, requests.Session, CACHE_URL=service.url)
+    variables = environment(
+        DATABASE_URL=server.database.url,
+        CACHE_URL=service.url,
+        DJANGO_SETTINGS_MODULE="messaging_app.settings",
+    )
+    command = [sys.executable, "-c", WRITE, str(CHANGES // WRITERS)]
+    with ExitStack() as stack:
+        stack.enter_context(running(server))
+        people = [server.sign_up(f"person{n}") for n in range(PEOPLE)]
+        for n in range(CONVERSATIONS):
+            people[n].start(*people)
+        followers = [Follower(person) for person in people]
+        for follower in followers:
+            stack.callback(follower.end)
+        writers = [
+            stack.enter_context(subprocess.Popen(command, cwd=settings.BASE_DIR, env=variables))  # noqa: S603
+            for _ in range(WRITERS)
+        ]
+
+        def wait_for_events():
+            for follower in followers:
+                follower.asked.clear()
+                assert follower.asked.wait(60)
+
+        wait_for_events()
+        service.kill()
+        wait_for_events()
+        followers[0].stream.close()
+        wait_for_events()
+        service.start()
+        wait_for_events()
+        server.kill()
+        server.start()
+        wait_for_events()
+        service.freeze()
+        wait_for_events()
+        service.thaw()
+        assert [writer.wait() for writer in writers] == [0] * WRITERS
+        deadline = time.monotonic() + CATCH_UP_SECONDS
+        for follower in followers:
+            rows = follower.person.everything("/conversations/", page_size=100)
+            follower.wait_for({row["conversation_id"]: shown(row) for row in rows}, deadline)
