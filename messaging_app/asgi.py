@@ -33,7 +33,7 @@ from messaging_app.middleware import (
     URL_MAX_BYTES,
     RequestRefused,
 )
-from messaging_app.serve import LISTENER_FD
+from messaging_app.serve import LISTENER_FD, STREAMS_PART, count_connections
 from messaging_app.streaming import SUBSCRIBERS, Hub, Subscriber, send_stream, start_hub
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -104,7 +104,7 @@ class Application:
     async def live(self, receive: Receive, send: Send) -> None:
         await receive()
         sys.setswitchinterval(SWITCH_SECONDS)
-        self.hub = await start_hub()
+        self.hub = await start_hub(int(STREAMS_PART * count_connections()))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.close)
         if parent := multiprocessing.parent_process():

@@ -22,8 +22,9 @@ from messaging_app.conf.debug import refuse_debug
 HEAD_MAX_BYTES = 32 * 1024
 # A connection is closed if no complete head arrives in this time.
 HEAD_SECONDS = 30
-# In each process.
-MAX_CONNECTIONS = 10_000
+# In each process. The streams of events leave some to other requests.
+MAX_CONNECTIONS = 12_000
+STREAMS_PART = 5 / 6
 # New connections that no process has accepted.
 BACKLOG = 1_024
 # The environment variable that tells workers the socket's file descriptor.
@@ -71,7 +72,7 @@ def serve() -> None:
         http=HTTPModes.http1,
         websockets=False,
         loop=Loops.uvloop,
-        backpressure=min(MAX_CONNECTIONS, raise_file_limit() // 2),
+        backpressure=count_connections(),
         http1_settings=HTTP1Settings(
             header_read_timeout=HEAD_SECONDS * 1_000, max_buffer_size=HEAD_MAX_BYTES
         ),
@@ -82,13 +83,13 @@ def serve() -> None:
     ).serve()
 
 
-def raise_file_limit() -> int:
-    """How many files a process may open. A connection is one, and a long body in progress is."""
+def count_connections() -> int:
+    """Of a process. A connection is an open file, and a long body in progress is another one."""
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-        return limit
-    return 2 * MAX_CONNECTIONS
+    if limit == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    return min(MAX_CONNECTIONS, limit // 2)
 
 
 def create_listeners() -> list[socket.socket]:

@@ -50,6 +50,9 @@ PATHS = by_name(
             mark_as_read mark_as_seen mark_read mark_seen read read_all read_receipt read_receipts
             seen
             """,
+        "GET /api/events/": """
+            event events notifications realtime sse stream streaming subscribe updates websocket ws
+            """,
         "GET /api/schema/": "openapi openapi_json schema schema_json swagger_json",
         "GET /api/docs/": "docs documentation redoc swagger swagger_ui",
     }

@@ -12,7 +12,6 @@ from chats.events.slots import STREAMS_PER_USER, Slots
 from chats.events.streams import Stream, Subscriber
 from messaging_app.middleware import BUSY, RequestRefused
 
-MAX_STREAMS = 10_000
 TOO_MANY = f"You have {STREAMS_PER_USER} streams. Close one of them first."
 # After a reload, so many clients return in each second.
 RETURNS_PER_SECOND = 500
@@ -24,7 +23,8 @@ class Hub:
     # What tells the hub of changes: see start_hub().
     watcher: Any
 
-    def __init__(self) -> None:
+    def __init__(self, max_streams: int) -> None:
+        self.max_streams = max_streams
         self.streams: dict[Key, set[Stream]] = defaultdict(set)
         self.number = 0
         # Those that are not ready, because the watcher does not follow their user yet.
@@ -36,7 +36,7 @@ class Hub:
 
     def open(self, subscriber: Subscriber) -> Stream:
         """Raises RequestRefused."""
-        if self.number >= MAX_STREAMS:
+        if self.number >= self.max_streams:
             raise RequestRefused(503, BUSY)
         slot = self.slots.take(subscriber.user_id)
         if slot is None:

@@ -10,6 +10,7 @@ from chats.events.hub import Hub
 from chats.events.streams import Stream, Subscriber
 from chats.events.watcher import start_hub
 
+MAX_STREAMS = 100
 # The client is gone when it does not take a comment.
 COMMENT_SECONDS = 2
 STARTING = Lock()
@@ -24,7 +25,7 @@ def get_loop() -> asyncio.AbstractEventLoop:
 
 @cache
 def get_hub() -> Hub:
-    return run(start_hub())
+    return run(start_hub(MAX_STREAMS))
 
 
 def run(coroutine: Coroutine) -> Any:

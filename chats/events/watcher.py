@@ -125,7 +125,7 @@ def run_query(query: Callable, *arguments: Any) -> Any:
     return query(*arguments)
 
 
-async def start_hub() -> Hub:
-    hub = Hub()
+async def start_hub(max_streams: int) -> Hub:
+    hub = Hub(max_streams)
     hub.watcher = Watcher(hub)
     return hub

@@ -1,9 +1,11 @@
 """What the stream of events is made from; test_events.py in system/ has the stream itself."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
+from chats.events.hub import Hub
 from chats.events.memberships import Change, Memberships
 from chats.events.slots import STREAMS_PER_USER, Slots
 from chats.events.streams import COMMENT, Stream, Subscriber
@@ -11,6 +13,7 @@ from chats.models import Participation
 from chats.services import leave, mark_as_read, send, start
 from chats.statements import get_parameters
 from messaging_app import streaming
+from messaging_app.middleware import RequestRefused
 
 
 @pytest.fixture
@@ -170,3 +173,14 @@ def test_server_that_cannot_stream_says_so(api, alice):
     assert response.json() == {
         "detail": "This server does not stream events. Poll the lists instead."
     }
+
+
+def test_process_without_room_refuses_a_stream():
+    async def run():
+        hub = Hub(max_streams=1)
+        hub.open(Subscriber(uuid4(), "user", "", 0))
+        with hub.slots.file, pytest.raises(RequestRefused) as error:
+            hub.open(Subscriber(uuid4(), "user", "", 0))
+        assert error.value.status == 503
+
+    asyncio.run(run())

@@ -147,8 +147,13 @@ class TestDocumentedProxy:
         detail = "A body has at most 1048576 bytes."
         assert (response.status_code, response.json()) == (413, {"detail": detail})
 
-    def test_events_are_passed_on(self, site):
-        assert site.request("GET", "/api/events/").headers["Content-Type"] == "application/json"
+    def test_events_are_passed_on_as_they_come(self, own_server, site):
+        """The server sends nothing else that could fill a buffer."""
+        credentials = {"email": own_server.make_superuser(), "password": PASSWORD}
+        access = site.request("POST", "/api/token/", json=credentials).json()["access"]
+        headers = {"Authorization": f"Bearer {access}"}
+        with site.request("GET", "/api/events/", headers=headers, stream=True) as response:
+            assert response.raw.readline() == b"event: ready\n"
 
     def test_nginx_closes_idle_connections_before_the_program_does(self):
         [seconds] = re.findall(r"keepalive_timeout (\d+)s;", CONFIGURATION)

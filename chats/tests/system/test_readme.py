@@ -163,6 +163,36 @@ def test_first_conversation_returns_the_responses_of_the_readme(server, tmp_path
         assert comparable(response) == comparable(expected)
 
 
+PRINT_EVENTS = {
+    "js": """
+for await (const { name, data } of readEvents(process.argv[2], process.argv[3]))
+  console.log(name, data.conversation_id);
+""",
+    "python": """
+import sys
+for name, data in read_events(*sys.argv[1:]):
+    print(name, data.get("conversation_id", "undefined"), flush=True)
+""",
+}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("language", ["js", "python"])
+def test_examples_read_the_stream_of_events(people, conversation_id, tmp_path, language):
+    """Of docs/api.md."""
+    alice, bob, *_ = people
+    [code] = blocks(language, section(API_GUIDE, "Events"))
+    program = tmp_path / "read.mjs"
+    program.write_text(code + PRINT_EVENTS[language])
+    interpreter = find("node") if language == "js" else sys.executable
+    command = [interpreter, program, bob.url, bob.access]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:  # noqa: S603
+        assert reader.stdout.readline() == "ready undefined\n"
+        alice.send(conversation_id, "Hello")
+        assert reader.stdout.readline() == f"conversation {conversation_id}\n"
+        reader.kill()
+
+
 @pytest.mark.once
 def test_runserver_listens_at_port(tmp_path, monkeypatch):
     """As the README says."""
