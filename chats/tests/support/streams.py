@@ -9,8 +9,9 @@ from threading import Thread
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-# For an event that has to come.
-EVENT_SECONDS = 60
+# Less than the time after which everything is compared anyway.
+EVENT_SECONDS = 10
+END_SECONDS = 60
 
 
 class Event(NamedTuple):
@@ -55,6 +56,9 @@ class EventStream:
     def next(self):
         """The next event, or None at the end."""
         return self.events.get(timeout=EVENT_SECONDS)
+
+    def wait_until_end(self):
+        assert self.events.get(timeout=END_SECONDS) is None
 
     def until(self, name, **data):
         """The events up to the first one with this name and data."""

@@ -192,6 +192,11 @@ def test_change_in_a_shell_reaches_exactly_those_who_may_know(cast, keys, way):
     check(cast, keys, expected)
 
 
+def test_start_reaches_the_participants(cast):
+    keys = {"conversation": cast.start("alice", "bob", "carol")}
+    check(cast, keys, EVERYBODY)
+
+
 def test_nobody_hears_anything_after_left(cast, keys):
     bob = cast.people["bob"]
     assert bob.leave(keys["conversation"]).status_code == 204
@@ -235,7 +240,7 @@ def test_revoked_and_expired_tokens_end_their_streams_within_15_seconds(server, 
         way(cast, person)
     begin = time.monotonic()
     for stream in streams:
-        assert stream.next() is None
+        stream.wait_until_end()
     # 3 for the token that expires. The rest is for a busy machine.
     assert time.monotonic() - begin < 3 + 15 + 5
     # The others go on.
@@ -275,7 +280,8 @@ class TestOneServer:
         """At different times, so that not all clients come back at once."""
         streams = self.open_streams(server)
         server.process.send_signal(how)
-        assert [stream.next() for stream in streams] == [None] * 10
+        for stream in streams:
+            stream.wait_until_end()
         retries = {int(stream.lines[-1].removeprefix("retry: ")) for stream in streams}
         assert len(retries) > 1
         assert 500 <= min(retries) <= max(retries) <= 1_000

@@ -73,7 +73,7 @@ class Follower:
         while not self.has_ended:
             try:
                 self.stream = EventStream(self.person)
-                while event := self.stream.next():
+                for event in iter(self.stream.events.get, None):
                     self.take(event)
                     self.asked.set()
             except OSError:

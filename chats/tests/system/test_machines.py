@@ -15,6 +15,7 @@ import requests
 from django.conf import settings
 
 from chats.tests.support.cluster import Cluster
+from chats.tests.support.streams import EventStream
 
 pytestmark = [pytest.mark.once, pytest.mark.machines]
 
@@ -64,6 +65,15 @@ def conversation_id(people):
 @pytest.fixture
 def path(conversation_id):
     return f"/conversations/{conversation_id}/messages/"
+
+
+def test_both_machines_tell_of_a_change_through_the_load_balancer(people, conversation_id):
+    streams = [EventStream(people[1]).wait_until_ready() for _ in range(4)]
+    sent = people[0].send(conversation_id, "Hello").json()
+    clock = {"conversation_id": conversation_id, "updated_at": sent["sent_at"]}
+    for stream in streams:
+        stream.until("conversation", **clock)
+        stream.close()
 
 
 class Traffic:
