@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import Error, connection
-from redis.exceptions import RedisError
+from django.db import connection
 
 from chats.events.announcements import listen
 from chats.events.hub import Hub
@@ -35,7 +35,10 @@ logger = logging.getLogger("django.db")
 
 
 class Watcher:
-    """Runs one round after another, in a thread and with a connection of its own."""
+    """Runs one round after another, in a thread and with a connection of its own.
+
+    Its tasks survive every error: without them, streams would be silent.
+    """
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
@@ -54,18 +57,20 @@ class Watcher:
         return not self.is_listening or monotonic() < self.polls_until
 
     async def listen(self) -> None:
+        settling_seconds = 0
         while True:
             try:
                 async for conversation_ids in listen():
                     if not self.is_listening:
                         self.is_listening = True
-                        self.polls_until = monotonic() + SETTLING_SECONDS
+                        self.polls_until = monotonic() + settling_seconds
                     self.announced.update(conversation_ids)
                     self.hub.woken.set()
-            except (RedisError, OSError) as error:
+            except Exception as error:
                 if self.is_listening:
                     logger.warning("Redis failed; the database is polled instead: %r", error)
             self.is_listening = False
+            settling_seconds = SETTLING_SECONDS
             self.hub.woken.set()
             await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -80,11 +85,13 @@ class Watcher:
         hub.woken.clear()
         new, hub.new = hub.new, []
         announced, self.announced = self.announced, set()
-        is_due = monotonic() > self.checked_at + CHECK_SECONDS
+        is_due = monotonic() >= self.checked_at + CHECK_SECONDS
         users, streams = set(hub.streams), hub.get_all() if is_due else []
         try:
             await self.run(memberships.follow, users)
             hub.begin(new)
+            if not users:
+                return
             if announced:
                 hub.deliver(await self.run(memberships.update_conversations, announced))
             if is_due:
@@ -96,7 +103,7 @@ class Watcher:
                 updates = memberships.update()
                 while (changes := await self.run(next, updates, None)) is not None:
                     hub.deliver(changes)
-        except Error as error:
+        except Exception as error:
             # What is new or was announced is read in the next round, with everything else.
             logger.warning("The database failed; events wait: %r", error)
             hub.new += [stream for stream in new if not stream.is_ready]
@@ -111,13 +118,12 @@ class Watcher:
         """After a round that took so many seconds."""
         shortest = POLL_SECONDS if self.is_polling else BATCH_SECONDS
         await asyncio.sleep(min(max(shortest, REST_FACTOR * seconds), MAX_REST_SECONDS))
-        if self.hub.streams and self.is_polling:
-            return
-        try:
-            async with asyncio.timeout(CHECK_SECONDS if self.hub.streams else None):
-                await self.hub.woken.wait()
-        except TimeoutError:
-            return
+        if not self.hub.streams:
+            await self.hub.woken.wait()
+        elif not self.is_polling:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.checked_at + CHECK_SECONDS - monotonic()):
+                    await self.hub.woken.wait()
 
 
 def run_query(query: Callable, *arguments: Any) -> Any:
