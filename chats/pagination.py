@@ -15,7 +15,7 @@ from chats.statements import build_inbox
 
 # A page ends after the row that exceeds one of these.
 PAGE_MAX_BYTES = 512 * 1024
-PAGE_MAX_PARTICIPANTS = 4_000
+PAGE_MAX_PARTICIPANTS = 2_000
 EXAMPLE_CURSOR = "WzAsIjIwMjYtMTEtMjJUMTA6MzM6MzUuMTA5OTQzWiJd:mR3nT8xY0cVb"
 
 
