@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import closing
+from time import thread_time
 from typing import IO, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -14,6 +15,7 @@ class Response(NamedTuple):
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    processor_seconds: float
 
 
 def build_environ(scope: Scope, body: IO[bytes]) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def build_environ(scope: Scope, body: IO[bytes]) -> dict[str, Any]:
 
 
 def call_application(environ: dict[str, Any]) -> Response:
+    begin = thread_time()
     status, headers = "", []
 
     def start_response(*arguments: Any) -> None:
@@ -58,4 +61,4 @@ def call_application(environ: dict[str, Any]) -> Response:
     with closing(application(environ, start_response)) as chunks:
         body = b"".join(chunks)
     code, _, _ = status.partition(" ")
-    return Response(int(code), headers, body)
+    return Response(int(code), headers, body, thread_time() - begin)

@@ -12,17 +12,16 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from time import perf_counter
 from typing import IO, Any
-from weakref import WeakValueDictionary
 
 from django.conf import settings
 
 from messaging_app.access_log import log_access
 from messaging_app.adapter import Response, Scope, build_environ, call_application
+from messaging_app.lanes import Lane, UserLanes
 from messaging_app.middleware import (
     BODY_MAX_SECONDS,
     BUSY,
@@ -42,11 +41,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # A longer body is kept in a file.
 BODY_MEMORY_BYTES = 64 * 1024
-# Of reads, and of writes, in each process: how many wait for a thread at most, and how long.
-MAX_WAITING = 500
-WAITING_SECONDS = 30
-# In each process. Further reads with the same token wait, so that others get a thread.
-READS_PER_TOKEN = 2
 # How much of a refused body is read. A client that is still sending could lose the response.
 REFUSED_BODY_BYTES = 16 * 1024 * 1024
 REFUSED_BODY_SECONDS = 5
@@ -62,25 +56,6 @@ SWITCH_SECONDS = 0.0005
 CLOSING_SECONDS = 2
 
 
-class Lane(asyncio.Semaphore):
-    """Lets a number of requests run at the same time, and MAX_WAITING others wait."""
-
-    waiting = 0
-
-    async def __aenter__(self) -> None:
-        """Raises RequestRefused."""
-        if self.waiting >= MAX_WAITING:
-            raise RequestRefused(503, BUSY)
-        self.waiting += 1
-        try:
-            async with asyncio.timeout(WAITING_SECONDS):
-                await self.acquire()
-        except TimeoutError:
-            raise RequestRefused(503, BUSY) from None
-        finally:
-            self.waiting -= 1
-
-
 class Application:
     hub: Hub
 
@@ -91,7 +66,7 @@ class Application:
         self.writes = Lane(max(1, settings.THREADS - 1))
         # Health checks succeed while all other threads are busy.
         self.health_thread, self.health_checks = ThreadPoolExecutor(1), Lane(1)
-        self.reads_by_token: WeakValueDictionary[bytes, Lane] = WeakValueDictionary()
+        self.user_lanes = UserLanes()
         self.unsent_bytes = 0
         self.is_closing = False
 
@@ -169,19 +144,19 @@ class Application:
             threads, lane = self.health_thread, self.health_checks
         subscribers: list[Subscriber] = []
         environ = build_environ(scope, body) | {SUBSCRIBERS: subscribers}
-        async with self.get_own_lane(scope), lane:
-            loop = asyncio.get_running_loop()
-            response = await loop.run_in_executor(threads, call_application, environ)
+        own_lane, pause = self.user_lanes.get(scope, is_read=is_read), 0.0
+        loop = asyncio.get_running_loop()
+        await own_lane.acquire()
+        try:
+            async with lane:
+                response = await loop.run_in_executor(threads, call_application, environ)
+            pause = self.user_lanes.get_pause(own_lane, response.processor_seconds)
+        finally:
+            loop.call_later(pause, own_lane.release)
         # Responses to writes are always sent: the change is already stored.
         if is_read and len(response.body) > PART_BYTES and self.unsent_bytes > MAX_UNSENT_BYTES:
             raise RequestRefused(503, BUSY)
         return response, next(iter(subscribers), None)
-
-    def get_own_lane(self, scope: Scope) -> Lane | nullcontext:
-        token = dict(scope["headers"]).get(b"authorization")
-        if not token or scope["method"] not in SAFE_METHODS:
-            return nullcontext()
-        return self.reads_by_token.setdefault(token, Lane(READS_PER_TOKEN))
 
     async def refuse(self, scope: Scope, refusal: RequestRefused) -> Response:
         """By the middleware, so that the response has the same headers as others."""
