@@ -11,6 +11,8 @@ from chats.tests.api.test_access import ACCESS
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES, messages_path
 from chats.tests.support.rows import read_tables
 
+pytestmark = pytest.mark.once
+
 USERS = "/api/users/"
 LIST = "this list has"
 OMIT = "leave it out"

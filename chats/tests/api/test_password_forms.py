@@ -11,6 +11,8 @@ from django.utils.http import urlsafe_base64_encode
 from chats.models import User
 from chats.tests.conftest import NEWCOMER, PASSWORD
 
+pytestmark = pytest.mark.once
+
 COMPOSED = " crème brûlée à la carte "
 TYPED = {form: normalize(form, COMPOSED) for form in ("NFC", "NFD")} | {
     "full width": "\u3000ｃrème brûlée à la carte\u00a0"

@@ -10,7 +10,8 @@ from django.conf import settings
 from chats.tests.support.servers import Database, Server, run, running
 from chats.tests.support.services import PgBouncer, PostgresServer
 
-pytestmark = pytest.mark.once
+# One process runs them, with one PostgreSQL.
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group("presets")]
 
 GROWING = (settings.BASE_DIR / "docs" / "growing.md").read_text()
 [CONNECT_QUERY] = re.findall("connect_query='(.*)'", GROWING)
@@ -60,15 +61,20 @@ class EncodedDatabase(Database):
         super().maintain(command, suffix)
 
 
-@pytest.fixture(params=ENCODINGS)
+@pytest.fixture(scope="module", params=ENCODINGS)
 def encoded(postgres, request):
     return EncodedDatabase(postgres.url, request.param)
 
 
+@pytest.fixture(scope="module")
+def migrated(postgres):
+    return Database(None, postgres.url)
+
+
 @pytest.fixture
-def preset(postgres):
+def preset(postgres, migrated):
     """A database with all of PRESETS and OTHER_PRESETS."""
-    database = Database(None, postgres.url)
+    database = Database(None, postgres.url, template=migrated)
     for name, value in (PRESETS | OTHER_PRESETS).items():
         postgres.execute(f"ALTER DATABASE {database.name} SET {name} = '{value}'")
     return database

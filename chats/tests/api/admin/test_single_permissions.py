@@ -13,6 +13,8 @@ from chats.services import rename, send
 from chats.tests.support.forms import Form
 from chats.tests.support.rows import change
 
+pytestmark = pytest.mark.once
+
 # Alice Archer and Bob Baker take part in the conversation; Carol Chen and Dora Dane do not.
 TITLE, TEXT = "The room in May", "Hello, Bob"
 NAMES = {"Archer", "Baker"}
