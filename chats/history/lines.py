@@ -1,6 +1,6 @@
 """The lines of a history, and their checks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -108,7 +108,8 @@ class LineReader:
         self.user_ids: set[str] = set()
         # The time of the last line of each conversation.
         self.times: dict[str, datetime] = {}
-        self.edits: set[tuple[str, str]] = set()
+        # The number of the line of each edit, by the ids of the conversation and the message.
+        self.edits: dict[tuple[str, str], int] = {}
 
     def read(self, number: int, content: bytes) -> Line:
         """Raises LineError."""
@@ -154,10 +155,28 @@ class LineReader:
             elif (edit := (conversation, data["id"])) in self.edits:
                 raise LineError("The message has an edit already: only its last one is imported.")
             else:
-                self.edits.add(edit)
+                self.edits[edit] = line.number
             self.times[conversation] = line.moment
 
     def check_users(self, user_ids: Iterable[str]) -> None:
         for user_id in user_ids:
             if user_id not in self.user_ids:
                 raise LineError(f"No line before this one has the user “{user_id}”.")
+
+    def find_unknown_messages(
+        self, lines: Iterable[tuple[int, bytes]]
+    ) -> Iterator[tuple[int, LineError]]:
+        """The edits that have no message before them.
+
+        Reads the lines again, all of which are right: the ids of all messages would not fit into
+        memory.
+        """
+        edits = dict(self.edits)
+        for number, content in lines:
+            values = orjson.loads(content)
+            if values["type"] == "message":
+                message = values["conversation"], values["id"]
+                if number < edits.get(message, 0):
+                    del edits[message]
+        for number in edits.values():
+            yield number, LineError("No line before this one has this message.")

@@ -65,12 +65,16 @@ def open_to_read_twice(path):
 
 def check(stream):
     """The number and the error of each line that is wrong."""
-    reader = LineReader()
+    reader, is_right = LineReader(), True
     for number, content in get_lines(stream, "Check"):
         try:
             reader.read(number, content)
         except LineError as error:
+            is_right = False
             yield number, error
+    if is_right and reader.edits:
+        stream.seek(0)
+        yield from reader.find_unknown_messages(get_lines(stream, "Check edits"))
 
 
 def read(stream):

@@ -305,6 +305,25 @@ def test_an_erased_person_is_not_added(import_lines):
 UNKNOWN = EDIT | {"id": "unknown", "updated_at": "2019-06-01T00:00:00Z"}
 
 
+def test_edits_of_unknown_messages_are_named_and_nothing_is_imported(import_lines):
+    """Also if the message comes later, or is another conversation's."""
+    later = MESSAGE | {"id": "unknown", "sent_at": UNKNOWN["updated_at"]}
+    others = [HOLIDAY | {"id": "C2"}, EDIT | {"conversation": "C2"}]
+    errors, end = import_lines(*PEOPLE, HOLIDAY, MESSAGE, EDIT, UNKNOWN, later, *others)
+    error = "No line before this one has this message."
+    assert errors == [f"Line 6: {error}", f"Line 9: {error}"]
+    assert end == "Lines to correct: 2. Nothing was imported."
+    assert not any(read_tables(*TABLES))
+
+
+def test_edit_of_a_message_that_was_not_imported_is_named(import_lines):
+    """Because it is earlier than the last change."""
+    import_lines(*PEOPLE, HOLIDAY, *get_messages(3))
+    errors, end = import_lines(*PEOPLE, HOLIDAY, MESSAGE, *get_messages(3), EDIT)
+    assert errors[1] == "Line 8: The conversation has no message with this id."
+    assert end == "Lines that were not imported: 2."
+
+
 def test_messages_are_added_after_the_last_change_only(import_lines, api):
     lines = [*PEOPLE, HOLIDAY, *get_messages(3)]
     import_lines(*lines)
@@ -330,11 +349,10 @@ def test_messages_are_added_after_the_last_change_only(import_lines, api):
     assert follow() == ["Hello"]
     before = read_tables(*TABLES)
     late = get_messages(2, NINE + 9 * MINUTE)
-    errors, end = import_lines(*lines, *more, *late, UNKNOWN)
-    assert [text.partition(":")[0] for text in errors] == ["Line 10", "Line 11", "Line 12"]
+    errors, end = import_lines(*lines, *more, *late)
+    assert [text.partition(":")[0] for text in errors] == ["Line 10", "Line 11"]
     assert "its participants would miss what is earlier than 20" in errors[0]
-    assert errors[2] == "Line 12: The conversation has no message with this id."
-    assert end == "Lines that were not imported: 3."
+    assert end == "Lines that were not imported: 2."
     assert read_tables(*TABLES) == before
 
 
