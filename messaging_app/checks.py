@@ -1,9 +1,12 @@
-"""What `check --deploy` says about the settings of this project."""
+"""What `check --deploy` says about the settings and the database of this project."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.db import DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
 
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
 REDIRECT = checks.Info(
@@ -33,3 +36,26 @@ def check_deployment(**kwargs: Any) -> list[checks.CheckMessage]:
         (MAIL, settings.EMAIL_BACKEND == "messaging_app.backends.mail.NotSent"),
     ]
     return [message for message, is_found in found if is_found]
+
+
+@checks.register(checks.Tags.database, deploy=True)
+def check_migrations(
+    databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """As docker/serve runs it. `migrate` runs the checks of databases without --deploy."""
+    try:
+        counts = {alias: count_missing_migrations(alias) for alias in databases or []}
+    except DatabaseError:
+        # The check of the database's settings says so.
+        return []
+    text = "{} migrations of the database “{}” are not applied. Run `manage.py migrate` first."
+    return [
+        checks.Error(text.format(count, alias), id="messaging_app.E001")
+        for alias, count in counts.items()
+        if count
+    ]
+
+
+def count_missing_migrations(alias: str = "default") -> int:
+    executor = MigrationExecutor(connections[alias])
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))

@@ -241,3 +241,15 @@ def test_read_only_database_is_reported_behind_a_pooler(postgres, preset, pooler
     assert READ_ONLY in run("check", "--database", "default", **pooled).stderr
     done = run("check", "--database", "default", DATABASE_URL=preset.url)
     assert "session is read-only" in done.stderr
+
+
+def test_role_that_may_not_write_is_refused(postgres, migrated):
+    postgres.execute("CREATE ROLE reader LOGIN IN ROLE pg_read_all_data")
+    done = run(
+        "check",
+        "--database",
+        "default",
+        DATABASE_URL=f"{migrated.url.replace('postgres@', 'reader@')}",
+    )
+    assert done.returncode == 1
+    assert "The role reader may not read and write the table auth_group. Grant it" in done.stderr

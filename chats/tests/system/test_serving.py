@@ -152,26 +152,37 @@ class TestLostWorkers:
 
 @pytest.mark.once
 class TestStart:
-    def start(self, **variables):
-        return subprocess.run(
-            ["docker/serve"],  # noqa: S607
-            cwd=settings.BASE_DIR,
-            env=environment(**variables),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+    @pytest.fixture
+    def start(self, tmp_path):
+        database = Database(tmp_path, f"sqlite:///{tmp_path}/own.sqlite3")
 
-    def test_port_in_use_is_refused(self, server):
-        second = self.start(HOST=server.machine.host, PORT=str(server.port))
+        def start(**variables):
+            return subprocess.run(
+                ["docker/serve"],  # noqa: S607
+                cwd=settings.BASE_DIR,
+                env=environment(**{"DATABASE_URL": database.url} | variables),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+
+        return start
+
+    def test_database_that_is_not_migrated_is_refused(self, start, tmp_path):
+        done = start(DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
+        assert done.returncode == 1
+        assert "are not applied. Run `manage.py migrate` first." in done.stderr
+
+    def test_port_in_use_is_refused(self, start, server):
+        second = start(HOST=server.machine.host, PORT=str(server.port))
         assert second.returncode == 1
         [line] = second.stderr.splitlines()
         assert line.startswith(f"HOST={server.machine.host} PORT={server.port}: Address already in")
 
     @pytest.mark.parametrize("host", ["nowhere.invalid", "127.0.0.1:80", "256.0.0.1"])
-    def test_host_that_has_no_address_is_refused(self, host):
-        done = self.start(HOST=host)
+    def test_host_that_has_no_address_is_refused(self, start, host):
+        done = start(HOST=host)
         assert done.returncode == 1
         [line] = done.stderr.splitlines()
         assert line.startswith(f"HOST={host} PORT=8000: ")
@@ -183,8 +194,8 @@ class TestStart:
         own_server.start(workers=1, HOST=host)
         assert requests.get(f"{own_server.url}/", timeout=9).status_code == 200
 
-    def test_bad_setting_is_refused_once(self):
-        done = self.start(WORKERS="many")
+    def test_bad_setting_is_refused_once(self, start):
+        done = start(WORKERS="many")
         assert done.returncode == 1
         assert done.stderr.count("WORKERS must be a whole number from 1 to 100.") == 1
 

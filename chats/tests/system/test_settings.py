@@ -12,7 +12,7 @@ import pytest
 from django.conf import global_settings, settings
 from django.core.exceptions import ImproperlyConfigured
 
-from chats.tests.support.servers import environment, free_port
+from chats.tests.support.servers import Database, environment, free_port
 from messaging_app.backends.postgres.session import SESSION, as_options
 
 pytestmark = pytest.mark.once
@@ -121,11 +121,11 @@ def test_refused_value_stops_the_start():
 )
 def test_server_for_others_does_not_start_in_debug(tmp_path, command):
     """As after the README's first command, which exports DEBUG."""
-    url = f"sqlite:///{tmp_path}/db.sqlite3"
+    database = Database(tmp_path, f"sqlite:///{tmp_path}/db.sqlite3")
     started = subprocess.run(  # noqa: S603
         command,
         cwd=settings.BASE_DIR,
-        env=environment(DEBUG="1", DATABASE_URL=url, PORT=str(free_port())),
+        env=environment(DEBUG="1", DATABASE_URL=database.url, PORT=str(free_port())),
         capture_output=True,
         text=True,
         check=False,

@@ -7,6 +7,17 @@ from django.db.backends.base.validation import BaseDatabaseValidation
 from messaging_app.backends.postgres.session import REQUIRED
 
 SETTINGS = "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name"
+# The tables that the role may not read and write.
+CLOSED_TABLES = """
+SELECT current_user, name FROM unnest(%s::text[]) AS name
+WHERE to_regclass(quote_ident(name)) IS NOT NULL AND NOT (
+    has_table_privilege(quote_ident(name), 'SELECT')
+    AND has_table_privilege(quote_ident(name), 'INSERT')
+    AND has_table_privilege(quote_ident(name), 'UPDATE')
+    AND has_table_privilege(quote_ident(name), 'DELETE')
+)
+ORDER BY name LIMIT 1
+"""
 ENCODING = (
     "The encoding of the database is {}, and has to be UTF8: not every text could be stored. "
     "Create another database with ENCODING 'UTF8', and copy the rows."
@@ -18,6 +29,10 @@ LOCALE = (
 SETTING = (
     "PostgreSQL's {} is “{}”, and has to be “{}”. Change it for the role or the database, in "
     "libpq's environment variables such as PGOPTIONS, or in PgBouncer's connect_query."
+)
+PRIVILEGES = (
+    "The role {} may not read and write the table {}. Grant it SELECT, INSERT, UPDATE and DELETE "
+    "on all tables, or make it their owner."
 )
 
 
@@ -34,6 +49,8 @@ class DatabaseValidation(BaseDatabaseValidation):
                 found = dict(cursor.fetchall())
                 cursor.execute("SELECT upper('i')")
                 [(letter,)] = cursor.fetchall()
+                cursor.execute(CLOSED_TABLES, [self.connection.introspection.django_table_names()])
+                closed_tables = cursor.fetchall()
         except OperationalError as error:
             text = f"The settings of the database were not checked: {error}"
             return [checks.Warning(text, id="postgres.W001")]
@@ -46,4 +63,5 @@ class DatabaseValidation(BaseDatabaseValidation):
         ]
         if letter != "I":
             errors.append(LOCALE.format(letter))
+        errors += [PRIVILEGES.format(*found) for found in closed_tables]
         return [checks.Error(error, id="postgres.E001") for error in errors]
