@@ -26,11 +26,17 @@ REFUSED_IN_A_LINE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u180e\u200b\u2028\u2029\u2060-\u206f\ud800-\udfff\ufeff\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
 )
-# Thai, Lao, Myanmar, Khmer, Tai Le, New Tai Lue, Tai Tham, Tai Viet and Ahom, which have no spaces
-# between words: Unicode's line breaking class SA.
+# Scripts without spaces between words, which break lines there, or between syllables: Unicode's line
+# breaking classes SA (Thai, Lao, Myanmar, Khmer, Tai Le, New Tai Lue, Tai Tham, Tai Viet, Ahom), AK and
+# AS (Balinese, Batak, Javanese, Cham), and Tibetan.
 WITHOUT_SPACES = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf"
+    "\u0e00-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f\u1bc0-\u1bff\ua980-\uaadf"
     "\U00011700-\U0001174f"
+)
+# Beside a letter of these scripts, but not between two of them.
+SPACES_AROUND_WORDS = re.compile(
+    f"(?<=[{WITHOUT_SPACES}])\u200b+(?![\u200b{WITHOUT_SPACES}])"
+    f"|(?<![\u200b{WITHOUT_SPACES}])\u200b+(?=[{WITHOUT_SPACES}])"
 )
 MONGOLIAN = "\u1820-\u18aa"
 NEEDED_IN_A_LINE = re.compile(
@@ -73,7 +79,7 @@ def remove_direction_marks(text: str) -> str:
 
 def clean_line(text: str) -> str:
     """For names and titles."""
-    return remove_direction_marks(text).strip()
+    return SPACES_AROUND_WORDS.sub("", remove_direction_marks(text)).strip()
 
 
 def validate_one_line(text: str) -> None:

@@ -24,6 +24,8 @@ ACCEPTED = [
     "🏴\u200d☠\ufe0f",
     # Khmer, Thai, Lao and Burmese, with zero width spaces between words.
     *("សួស្តី\u200bពិភពលោក", "สวัสดี\u200bชาวโลก", "ສະບາຍດີ\u200bຊາວໂລກ", "မင်္ဂလာပါ\u200bကမ္ဘာ"),
+    # Tibetan, Javanese, Balinese, Batak and Cham.
+    *("བོད་\u200bཡིག", "ꦱꦸꦒꦼꦁ\u200bꦫꦮꦸꦃ", "ᬒᬁ\u200bᬲ᭄ᬯ", "ᯂᯒ\u200bᯅᯖ", "ꨌꩌ\u200bꨀꨇ"),
     # Mongolian, with a vowel separator; an ideographic variant.
     *("ᠠᠭᠤᠯ\u180eᠠ", "葛\U000e0100城"),
     # Format characters that can be seen.
@@ -40,9 +42,6 @@ REFUSED = {
     "Dora\u2028You": "U+2028 LINE SEPARATOR",
     "Dora\u2029You": "U+2029 PARAGRAPH SEPARATOR",
     "Do\u200bra": "U+200B ZERO WIDTH SPACE",
-    # Not between two letters of such a script.
-    "สวัสดี\u200b": "U+200B ZERO WIDTH SPACE",
-    "a\u200bสวัสดี": "U+200B ZERO WIDTH SPACE",
     "a\u180eb": "U+180E MONGOLIAN VOWEL SEPARATOR",
     "\ufeffDora": "U+FEFF ZERO WIDTH NO-BREAK SPACE",
     "Do\u2060ra": "U+2060 WORD JOINER",
@@ -112,6 +111,21 @@ class TestNames:
     def test_lose_direction_marks_and_soft_hyphens(self, register, mark):
         response = register(f"{mark} Do{mark}{mark}ra{mark}")
         assert (response.status_code, response.json()[register.field]) == (201, "Dora")
+
+    @pytest.mark.parametrize(
+        ("name", "stored"),
+        [
+            ("\u200bสวัสดี\u200b\u200b", "สวัสดี"),
+            ("สวัสดี\u200b \u200bชาวโลก", "สวัสดี ชาวโลก"),
+            ("Ann\u200bสวัสดี\u200b", "Annสวัสดี"),
+            ("བོད་ཡིག་\u200b", "བོད་ཡིག་"),
+        ],
+        ids=ascii,
+    )
+    def test_lose_zero_width_spaces_around_words_of_such_scripts(self, register, name, stored):
+        """Keyboards insert them after a word."""
+        response = register(name)
+        assert (response.status_code, response.json()[register.field]) == (201, stored)
 
     def test_are_as_long_as_they_are_without_marks(self, register):
         assert register("\u2068" + "x" * 150 + "\u2069").status_code == 201
