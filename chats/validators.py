@@ -26,9 +26,9 @@ REFUSED_IN_A_LINE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u180e\u200b\u2028\u2029\u2060-\u206f\ud800-\udfff\ufeff\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
 )
-# Scripts without spaces between words, which break lines there, or between syllables: Unicode's line
-# breaking classes SA (Thai, Lao, Myanmar, Khmer, Tai Le, New Tai Lue, Tai Tham, Tai Viet, Ahom), AK and
-# AS (Balinese, Batak, Javanese, Cham), and Tibetan.
+# Scripts without spaces between words: Unicode's line breaking class SA (Thai, Lao, Myanmar, Khmer,
+# Tai Le, New Tai Lue, Tai Tham, Tai Viet and Ahom), its classes AK and AS, which are broken between
+# syllables (Balinese, Batak, Javanese and Cham), and Tibetan.
 WITHOUT_SPACES = (
     "\u0e00-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f\u1bc0-\u1bff\ua980-\uaadf"
     "\U00011700-\U0001174f"

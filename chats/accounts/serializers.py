@@ -11,7 +11,7 @@ from rest_framework.validators import UniqueValidator
 
 from chats import fields
 from chats.models import EMAIL_TAKEN, User
-from chats.rest.field_hints import PROFILE_FIELDS, REGISTRATION_FIELDS
+from chats.rest.field_hints import NEW_PASSWORD_FIELDS, PROFILE_FIELDS, REGISTRATION_FIELDS
 from chats.rest.fields import (
     EmailField,
     LineField,
@@ -130,7 +130,8 @@ class CurrentPasswordSerializer(serializers.Serializer):
         )
     ]
 )
-class SetPasswordSerializer(CurrentPasswordSerializer):
+class SetPasswordSerializer(HintsSerializer, CurrentPasswordSerializer):
+    field_hints = NEW_PASSWORD_FIELDS
     new_password = PasswordField(help_text=STRENGTH)
 
     def validate(self, attrs):
@@ -155,7 +156,8 @@ class PasswordResetSerializer(serializers.Serializer):
         )
     ]
 )
-class PasswordResetConfirmSerializer(serializers.Serializer):
+class PasswordResetConfirmSerializer(HintsSerializer):
+    field_hints = NEW_PASSWORD_FIELDS
     uid = StringField()
     token = StringField()
     new_password = PasswordField(help_text=STRENGTH)

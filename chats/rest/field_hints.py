@@ -74,16 +74,35 @@ MESSAGE_FIELDS = refuse(
         "use DELETE": "deleted deleted_at is_deleted",
     }
 )
-PHONE_NUMBER = "cell mobile mobile_number phone telephone"
-REGISTRATION_FIELDS = refuse({"use “phone_number”": PHONE_NUMBER})
-PROFILE_FIELDS = refuse(
-    {
-        "use “first_name” and “last_name”": "display_name full_name name nickname",
-        "use “phone_number”": PHONE_NUMBER,
-        "people sign in with their e-mail address": "login username",
-        "use POST /api/users/set_password/": "current_password new_password old_password",
-        "a profile has no picture and no other texts": """
-            about avatar bio biography image photo picture profile_image profile_picture status
-            """,
+OF_A_PERSON = {
+    "use “first_name” and “last_name”": "display_name full_name name nickname",
+    "use “phone_number”": "cell mobile mobile_number phone telephone",
+    "people sign in with their e-mail address": "login username",
+    "a profile has no picture and no other texts": """
+        about avatar bio biography image photo picture profile_image profile_picture status
+        """,
+}
+# A client that repeats the password expects that the two are compared.
+REPEATED = "send the password once"
+REGISTRATION_FIELDS = refuse(
+    OF_A_PERSON
+    | {
+        REPEATED: """
+            confirm_password password1 password2 password_again password_confirm
+            password_confirmation re_password repeat_password retype_password
+            """
     }
+)
+NEW_PASSWORD_FIELDS = refuse(
+    {
+        REPEATED: """
+            confirm_new_password confirm_password new_password1 new_password2 new_password_again
+            new_password_confirm new_password_confirmation password2 password_confirm
+            password_confirmation re_new_password repeat_new_password retype_new_password
+            """
+    }
+)
+PROFILE_FIELDS = refuse(
+    OF_A_PERSON
+    | {"use POST /api/users/set_password/": "current_password new_password old_password"}
 )

@@ -8,6 +8,7 @@ from chats.models import Conversation, Message, Participation, User
 from chats.rest.hints import FIND_USER
 from chats.services import mark_as_read, send, start
 from chats.tests.api.test_access import ACCESS
+from chats.tests.conftest import PASSWORD
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES, messages_path
 from chats.tests.support.rows import read_tables
 
@@ -391,12 +392,20 @@ PROFILE_FIELDS = [
     *((name, "use “first_name”") for name in ["firstName", "frist_name"]),
     ("new_password", "use POST /api/users/set_password/"),
 ]
+REPEATED = [
+    *((name, "send the password once") for name in ["password2", "passwordConfirm", "re_password"]),
+]
+NEW_REPEATED = [
+    *((name, "send the password once") for name in ["new_password2", "confirm_new_password"]),
+]
 REGISTRATION = {
     "email": "dora@example.com",
     "password": "tide over the moor",
     "first_name": "Dora",
     "last_name": "Diaz",
 }
+NEW_PASSWORD = {"current_password": PASSWORD, "new_password": "moor under the tide"}
+LINK = {"uid": "x", "token": "x", "new_password": "moor under the tide"}
 
 
 class TestFields:
@@ -413,6 +422,8 @@ class TestFields:
                 body = body | {"participants": [str(bob.pk)]}
             if path == MESSAGES:
                 body = body | {"conversation": str(message.conversation_id)}
+            if path == USERS:
+                body = body | {"email": f"{User.objects.count()}@example.com"}
             before = read_tables(User, Conversation, Participation, Message)
             response = getattr(api(alice), method.lower())(path, body)
             after = read_tables(User, Conversation, Participation, Message)
@@ -433,7 +444,10 @@ class TestFields:
             *((f"PATCH {MESSAGES}{{message}}/", BODY, *row) for row in MESSAGE_FIELDS),
             *(("PATCH /api/users/me/", {}, *row) for row in PROFILE_FIELDS),
             *(("PATCH /api/users/me/", {"last_name": "X"}, *row) for row in PROFILE_FIELDS),
-            *((f"POST {USERS}", REGISTRATION, *row) for row in PROFILE_FIELDS[5:8]),
+            *((f"POST {USERS}", REGISTRATION, *row) for row in PROFILE_FIELDS[:8]),
+            *((f"POST {USERS}", REGISTRATION, *row) for row in REPEATED),
+            *((f"POST {USERS}set_password/", NEW_PASSWORD, *row) for row in NEW_REPEATED),
+            *((f"POST {USERS}reset_password_confirm/", LINK, *row) for row in NEW_REPEATED),
         ],
     )
     def test_are_refused(self, change, endpoint, body, name, hint):
@@ -459,7 +473,7 @@ class TestFields:
             (f"POST {CONVERSATION}messages/", BODY | {"message_id": "x", "updated_at": "x"}),
             (f"POST {MESSAGES}", BODY | {"client_id": "x", "timestamp": 1}),
             ("PATCH /api/users/me/", {"is_staff": True, "favourite_colour": "red"}),
-            (f"POST {USERS}", REGISTRATION | {"role": "admin", "is_staff": True, "username": "x"}),
+            (f"POST {USERS}", REGISTRATION | {"role": "admin", "is_staff": True, "terms": True}),
         ],
     )
     def test_other_unknown_fields_are_ignored(self, change, endpoint, body):
