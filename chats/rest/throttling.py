@@ -109,9 +109,13 @@ class RequestCount:
 
 
 class AddressThrottle(RateThrottle):
+    """Counts each POST. Any other method is a 405, or describes the endpoint."""
+
     scope: str
 
     def get_limits(self, request: AnyRequest, view: Any) -> list[Limit]:
+        if request.method != "POST":
+            return []
         return [Limit(self.scope, self.get_ident(request))]
 
 
@@ -132,6 +136,8 @@ class SignInThrottle(RateThrottle):
     address alone, at ten times the rate, against trying many accounts."""
 
     def get_limits(self, request: AnyRequest, view: Any) -> list[Limit]:
+        if request.method != "POST":
+            return []
         address = self.get_ident(request)
         return [
             Limit("sign_in", address, factor=10),
@@ -144,7 +150,7 @@ class UserThrottle(RateThrottle):
     counts as both."""
 
     def get_limits(self, request: Any, view: Any) -> list[Limit]:
-        is_write = request.method not in SAFE_METHODS
+        is_write = request.method not in SAFE_METHODS and request.method in view.allowed_methods
         is_list = getattr(view, "action", None) == "list"
         is_search = is_list and "search" in request.query_params
         is_look_up = is_list and "email" in request.query_params

@@ -149,6 +149,27 @@ def test_refresh_is_throttled_by_address(api, rates):
     assert not is_refused(api().post(path, body, REMOTE_ADDR="10.0.0.2"))
 
 
+@pytest.mark.parametrize(
+    ("scope", "path"),
+    [
+        ("sign_in", "/api/token/"),
+        ("refresh", "/api/token/refresh/"),
+        ("register", "/api/users/"),
+        ("reset", "/api/users/reset_password/"),
+        ("reset", "/api/users/reset_password_confirm/"),
+        ("write", "/api/messages/"),
+    ],
+)
+def test_other_methods_do_not_count(api, alice, rates, scope, path):
+    rates(**{scope: "1/min"})
+    client = api(alice)
+    for _ in range(11):
+        for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"):
+            assert client.generic(method, path).status_code in {200, 401, 405}
+    assert client.post(path, {}).status_code == 400
+    assert is_refused(client.post(path, {}))
+
+
 def test_writes_and_email_lookups_are_throttled_by_user(api, alice, bob, conversation, rates):
     rates(write="6/min")
     path = conversation_path(conversation)
