@@ -8,6 +8,7 @@ from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
 from chats.rest.search import SEARCH_MAX_CHARACTERS, limited_admin_search
+from chats.validators import remove_direction_marks
 
 FILTER_CONDITIONS = {"exact", "isnull", "gte", "lt"}
 
@@ -77,6 +78,8 @@ class LargeTableAdmin(admin.ModelAdmin):
         return self.search(request, queryset, search_term)
 
     def search(self, request, queryset, search_term):
+        """Ignores direction marks, which copying inserts: names and titles have none."""
+        search_term = remove_direction_marks(search_term)
         if pk := read_uuid(search_term):
             return self.with_id(queryset, pk), False
         return super().get_search_results(request, queryset, search_term)

@@ -10,6 +10,7 @@ from chats.admin.lists import LargeTableAdmin, read_uuid
 from chats.admin.rights import may_view
 from chats.models import Conversation, Message, User
 from chats.services import delete_for_staff
+from chats.validators import remove_direction_marks
 
 # What the list shows before staff search or filter.
 NEWEST_LISTED = 100
@@ -65,7 +66,8 @@ class MessageAdmin(LargeTableAdmin):
         if not is_narrowed:
             return self.newest(queryset), False
         words, may_view_users = [], may_view(User, request)
-        for word in search_term.split():
+        for text in search_term.split():
+            word = remove_direction_marks(text)
             if pk := read_uuid(word):
                 queryset = self.with_id(queryset, pk)
             elif day := read_day(word):
@@ -78,8 +80,9 @@ class MessageAdmin(LargeTableAdmin):
             elif may_view_users and (sender := User.objects.filter(email=word).first()):
                 queryset = queryset.filter(sender=sender)
             else:
-                words.append(word)
-        return super().search(request, queryset, " ".join(words))
+                words.append(text)
+        # A message keeps its direction marks.
+        return admin.ModelAdmin.get_search_results(self, request, queryset, " ".join(words))
 
     def get_filters_in_use(self, request):
         return [name for name in request.GET if name.startswith(tuple(self.list_filter))]

@@ -97,6 +97,14 @@ class TestPages:
         assert "first 1000" not in staff.get("/admin/chats/user/?q=7@").content.decode()
 
 
+def test_people_and_conversations_are_found_with_direction_marks(staff, alice, conversation):
+    """Copying inserts them, and names are stored without."""
+    for path, row, key in [("user", alice, alice.pk), ("conversation", conversation, alice.pk)]:
+        for term in ("\u2068Alice\u2069", "Al\u200eice", f"\u202a{key}\u202c"):
+            listed = staff.get(f"/admin/chats/{path}/", {"q": term}).context["cl"].result_list
+            assert list(listed) == [row]
+
+
 class TestMessagesInTheAdmin:
     @pytest.fixture
     def others(self, message, carol, conversation):
@@ -120,6 +128,11 @@ class TestMessagesInTheAdmin:
             ("{message.conversation_id}", {"Alice", "Carol"}),
             ("{carol.pk}", {"Carol"}),
             ("CAROL@example.com", {"Carol"}),
+            # Copying inserts direction marks.
+            ("\u2068{message.pk}\u2069", {"Alice"}),
+            ("\u200e{day:%Y-%m-%d}\u200e \u2068carol@example.com\u2069", {"Carol"}),
+            ("bob\u200f", set()),
+            ("\u2068", set()),
             ("carol@example.com hello", set()),
             ("{message.conversation_id} see", {"Carol"}),
             ("{day:%Y-%m-%d}", {"Carol"}),
