@@ -2,6 +2,7 @@
 
 import re
 
+from django.conf import settings
 from django.urls import resolve
 from rest_framework.exceptions import NotFound
 
@@ -71,8 +72,11 @@ def describe(path):
     # The last part may be a name such as `register`.
     may_be_name = not is_malformed or with_ids.endswith(f"/{ID}/")
     if may_be_name and (hint := get_hint(path)):
-        return f"There is no such path; use {hint}. {ENDPOINTS}"
-    return NotFound.default_detail if is_malformed else f"There is no such path. {ENDPOINTS}"
+        text = f"There is no such path; use {hint}. {ENDPOINTS}"
+    else:
+        no_such_path = f"There is no such path. {ENDPOINTS}"
+        text = str(NotFound.default_detail) if is_malformed else no_such_path
+    return text.replace(" /api/", f" {settings.PATH_PREFIX}/api/")
 
 
 def get_hint(path):

@@ -189,7 +189,13 @@ class TestPath:
         response = self.call("POST", f"{api}/users")
         detail = "Not found: the path ends with a slash, /chat/api/users/."
         assert (response.status_code, response.json()) == (404, {"detail": detail})
-        assert self.call("GET", f"{api}/nothing/").status_code == 404
+        listed = "GET /chat/api/ and /chat/api/docs/ list what there is."
+        response = self.call("GET", f"{api}/register/")
+        detail = f"There is no such path; use POST /chat/api/users/. {listed}"
+        assert (response.status_code, response.json()) == (404, {"detail": detail})
+        response = self.call("GET", f"{path}/chat/nothing/")
+        detail = "There is no such path. The API is under /chat/api/."
+        assert (response.status_code, response.json()) == (404, {"detail": detail})
 
     def test_pages_link_to_their_files(self, own_server, path):
         for page in ("/chat/admin/login/", "/chat/api/docs/"):
