@@ -22,6 +22,9 @@ FALSE = {"0", "false", "f", "no", "n", "off"}
 RATE_PERIODS = {"s", "sec", "second", "m", "min", "minute", "h", "hour", "d", "day"}
 RATE_MAX_REQUESTS = 999_999_999
 ENCODING_NOTE = "(special characters in a password are percent-encoded)"
+# As browsers send it.
+ORIGIN_NOTE = "lower case, xn-- for other letters, no path, no default port"
+DEFAULT_PORTS = {"http": 80, "https": 443}
 # A segment like these would look like a path of the program.
 PATH_PREFIX = r"(/(?!(api|admin|static|healthz|readyz)(/|$))[\w.~-]+)*"
 NOT_SENT = dj_email_url.parse("") | {"EMAIL_BACKEND": "messaging_app.backends.mail.NotSent"}
@@ -60,13 +63,13 @@ def host_list(name: str, default: str) -> list[str]:
 
 
 def origin_list(name: str) -> list[str]:
-    form = "https://chat.example.com (lower case, no path; any page can send the origin null)"
+    form = f"https://chat.example.com ({ORIGIN_NOTE}; any page can send the origin null)"
     return read_list(name, "", check_origin, form)
 
 
 def trusted_origin_list(name: str) -> list[str]:
     """As CSRF_TRUSTED_ORIGINS has them: `https://*.example.com` for all below a domain."""
-    form = "https://chat.example.com or https://*.example.com (lower case, no path)"
+    form = f"https://chat.example.com or https://*.example.com ({ORIGIN_NOTE})"
     return read_list(name, "", check_trusted_origin, form)
 
 
@@ -162,7 +165,8 @@ def check_origin(value: str) -> None:
     """What a browser sends as `Origin`, which has any scheme."""
     url = urlsplit(value)
     check(url.scheme and url.hostname and value == f"{url.scheme}://{url.netloc}".lower())
-    check(url.port != 0 and "@" not in value and "*" not in value)
+    check(url.port not in {0, DEFAULT_PORTS.get(url.scheme, 0)})
+    check(value.isascii() and "@" not in value and "*" not in value)
 
 
 def check_trusted_origin(value: str) -> None:
