@@ -110,6 +110,25 @@ def test_reload_fails_no_request(server):
 
 
 @pytest.mark.once
+def test_reload_keeps_the_connections_that_no_process_has_accepted(own_server):
+    """They are in the queue of the socket, which the new process gets."""
+    [worker] = get_worker_pids(own_server)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with ExitStack() as stack:
+            waiting = [stack.enter_context(own_server.connect()) for _ in range(20)]
+            for connection in waiting:
+                connection.sendall(GET + b"Connection: close\r\n\r\n")
+            own_server.process.send_signal(signal.SIGHUP)
+            for connection in waiting:
+                assert receive_all(connection).startswith(b"HTTP/1.1 200 ")
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    while worker in get_worker_pids(own_server):
+        check_responsive(own_server)
+
+
+@pytest.mark.once
 class TestLostWorkers:
     def test_killed_worker_is_replaced(self, own_server):
         own_server.restart(workers=2)
