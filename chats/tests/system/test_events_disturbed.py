@@ -8,9 +8,11 @@ from contextlib import ExitStack
 from threading import Event, Thread
 
 import pytest
+import redis
 import requests
 from django.conf import settings
 
+from chats.events.announcements import CHANNEL
 from chats.tests.support.servers import Database, Server, environment, running
 from chats.tests.support.services import RedisServer
 from chats.tests.support.streams import EventStream
@@ -163,3 +165,23 @@ def test_client_that_asks_when_told_ends_with_the_truth(tmp_path, service):
         for follower in followers:
             rows = follower.person.everything("/conversations/", page_size=100)
             follower.wait_for({row["conversation_id"]: shown(row) for row in rows}, deadline)
+
+
+def test_events_come_before_every_process_uses_redis_again(tmp_path, service):
+    """After an error, a process leaves Redis alone for some seconds."""
+    server = Server(Database(tmp_path), tmp_path, requests.Session, CACHE_URL=service.url)
+    with running(server):
+        alice, bob = server.sign_up("alice"), server.sign_up("bob")
+        conversation_id = alice.start(bob).json()["conversation_id"]
+        stream = EventStream(bob).wait_until_ready()
+        service.kill()
+        server.everywhere(lambda: alice.send(conversation_id, "Redis is gone"))
+        service.start()
+        store = redis.from_url(service.url)
+        while store.pubsub_numsub(CHANNEL) != [(CHANNEL.encode(), server.workers)]:
+            pass
+        store.close()
+        sent = alice.send(conversation_id, "Redis is back").json()
+        clock = {"conversation_id": conversation_id, "updated_at": sent["sent_at"]}
+        stream.until("conversation", **clock)
+        stream.close()
