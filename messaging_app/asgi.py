@@ -150,7 +150,7 @@ class Application:
         try:
             async with lane:
                 response = await loop.run_in_executor(threads, call_application, environ)
-            pause = self.user_lanes.get_pause(own_lane, response.processor_seconds)
+            pause = self.user_lanes.get_pause(response.processor_seconds)
         finally:
             loop.call_later(pause, own_lane.release)
         # Responses to writes are always sent: the change is already stored.

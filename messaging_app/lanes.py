@@ -3,6 +3,7 @@
 import asyncio
 import json
 from functools import lru_cache
+from time import monotonic
 from typing import Any, Literal
 from weakref import WeakValueDictionary
 
@@ -19,6 +20,8 @@ REQUESTS_PER_USER = 2
 # Of a processor. What a request takes beyond it delays the next ones of its user.
 CHEAP_SECONDS = 0.004
 PAUSE_FACTOR = 7
+# Only while another user has sent a request in this time.
+RECENT_SECONDS = 1
 PAUSE_MAX_SECONDS = 5
 # Few, because a client can send a token with 32 KiB of padding.
 TOKENS_KEPT = 200
@@ -48,18 +51,27 @@ class UserLanes:
 
     def __init__(self) -> None:
         self.lanes: WeakValueDictionary[tuple[str, bool], Lane] = WeakValueDictionary()
+        # When each user sent the last request, in this order.
+        self.recent: dict[str, float] = {}
 
     def get(self, scope: dict[str, Any], *, is_read: bool) -> Lane:
         """A request without a valid token gets a lane of its own."""
         lane = Lane(REQUESTS_PER_USER)
         authorization = dict(scope["headers"]).get(b"authorization")
         user_id = get_user_id(authorization) if authorization else None
-        return self.lanes.setdefault((user_id, is_read), lane) if user_id else lane
+        if not user_id:
+            return lane
+        self.recent.pop(user_id, None)
+        self.recent[user_id] = monotonic()
+        return self.lanes.setdefault((user_id, is_read), lane)
 
-    def get_pause(self, lane: Lane, seconds: float) -> float:
+    def get_pause(self, seconds: float) -> float:
         """How long the place of a request stays taken after it, by its processor time. So a user's
         expensive requests leave most of a process's time to others, if there are any."""
-        if all(other is lane for other in self.lanes.values()):
+        begin = monotonic() - RECENT_SECONDS
+        while self.recent and self.recent[first := next(iter(self.recent))] < begin:
+            del self.recent[first]
+        if len(self.recent) <= 1:
             return 0
         return min(PAUSE_FACTOR * max(0, seconds - CHEAP_SECONDS), PAUSE_MAX_SECONDS)
 
