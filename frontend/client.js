@@ -20,15 +20,21 @@
 import { backoff, Later, Refused } from "./requests.js";
 import { Room } from "./room.js";
 import { Session } from "./session.js";
+import { Stream } from "./stream.js";
 
 export { Later, Refused, Room };
 
-const POLL_SECONDS = 3;
+const POLL_SECONDS = 3; // without the stream of events
+const REST_SECONDS = 0.2; // of a poll, also when there is news all the time
+const INBOX_EVENTS = ["conversation", "read", "left"];
+const ROOM_EVENTS = ["conversation", "left"];
 
 export class Client extends Session {
   #deliveries = new Map(); // by conversation
   #failures = new Map(); // by conversation
   #inbox = new AbortController();
+  #polls = new Set(); // {conversation, news}
+  #stream = new Stream(this, (event, id) => this.#ask(event, id));
 
   /** `api` is the API's address. Clients with the same `name` share a session and an outbox. */
   constructor(options) {
@@ -142,13 +148,30 @@ export class Client extends Session {
     return new Room(this, conversation);
   }
 
-  /** Requests `getPath()` until aborted; `take(data)` what has changed. Raises Refused. */
-  async poll(getPath, take, signal) {
+  /**
+   * Requests `getPath()` when the stream has news, or every POLL_SECONDS without the stream, and calls
+   * `take(data)` with what has changed. Ends when aborted. Raises Refused.
+   */
+  async poll(getPath, take, signal, conversation) {
+    const poll = { getPath, take, signal, conversation };
+    this.#polls.add(poll);
+    this.#stream.start();
+    await this.#run(poll).finally(() => this.#polls.delete(poll));
+  }
+
+  async #run(poll) {
+    const { getPath, take, signal } = poll;
     const owner = this.user?.user_id;
     let path, etag;
     for (let failures = 0; !signal.aborted;) {
-      while (document.hidden && !signal.aborted) await this.sleep(Infinity, signal);
-      let seconds = POLL_SECONDS;
+      poll.news = new AbortController(); // now, so that news during the request is not lost
+      let end = AbortSignal.any([signal, poll.news.signal]);
+      if (document.hidden && !this.#stream.isUp) {
+        await this.sleep(Infinity, end);
+        continue;
+      }
+      const begin = performance.now();
+      let seconds = this.#stream.isUp ? Infinity : POLL_SECONDS;
       try {
         if (path !== getPath()) [path, etag] = [getPath(), undefined];
         const page = await this.call(path, { owner, etag, signal });
@@ -159,14 +182,28 @@ export class Client extends Session {
         if (signal.aborted) return;
         if (!(error instanceof Later)) throw error;
         seconds = error.seconds ?? backoff(failures++);
+        if (error.seconds) end = signal;
       }
-      await this.sleep(seconds, signal);
+      await this.sleep(seconds, end);
+      const rest = REST_SECONDS - (performance.now() - begin) / 1000;
+      if (rest > 0) await this.sleep(rest, signal);
+    }
+  }
+
+  /** Ends the waiting of the polls that an event of the stream names. */
+  #ask(event, id) {
+    for (const { conversation, news } of this.#polls) {
+      const events = conversation ? ROOM_EVENTS : INBOX_EVENTS;
+      const isNamed = !conversation || conversation === id;
+      if (event === "ready" || (isNamed && events.includes(event))) news.abort();
     }
   }
 
   /** Ends all waiting: polls and sends now. */
   wake() {
     super.wake();
+    this.#ask("ready");
+    this.#stream.check();
     this.#deliverAll();
   }
 }

@@ -31,15 +31,19 @@ const isError = (data) =>
     ["detail", "code"].includes(name) ? typeof value === "string" : Array.isArray(value),
   );
 
-/** One request: {status, data, etag}. `data` is null for a 204 and a 304. */
-export async function fetchJson(api, path, { method, body, key, etag, access, signal } = {}) {
+/**
+ * One request: {status, data, etag}. `data` is null for a 204 and a 304, and with `isStream` a
+ * ReadableStream, for which only `signal` sets a limit of time.
+ */
+export async function fetchJson(api, path, options = {}) {
+  const { method, body, key, etag, access, signal, isStream } = options;
   const headers = {
     ...(body && { "Content-Type": "application/json" }),
     ...(access && { Authorization: `Bearer ${access}` }),
     ...(key && { "Idempotency-Key": key }),
     ...(etag && { "If-None-Match": etag }),
   };
-  const signals = [AbortSignal.timeout(TIMEOUT_MS), signal].filter(Boolean);
+  const signals = [!isStream && AbortSignal.timeout(TIMEOUT_MS), signal].filter(Boolean);
   let response, data;
   try {
     response = await fetch(api + path, {
@@ -49,7 +53,8 @@ export async function fetchJson(api, path, { method, body, key, etag, access, si
       cache: "no-store",
       signal: AbortSignal.any(signals),
     });
-    data = [204, 304].includes(response.status) ? null : await response.json();
+    if (isStream && response.ok) data = response.body;
+    else data = [204, 304].includes(response.status) ? null : await response.json();
   } catch (error) {
     if (signal?.aborted) throw error;
     throw noConnection();

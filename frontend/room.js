@@ -26,7 +26,7 @@ export class Room extends EventTarget {
       return `${this.#path}?ordering=updated_at&updated_at_after=${this.#cursor}&page_size=100`;
     };
     client
-      .poll(getPath, (page) => this.#take(page), signal)
+      .poll(getPath, (page) => this.#take(page), signal, id)
       .catch((error) => {
         if (!(error instanceof Refused)) throw error;
         if (error.status === 404) this.dispatchEvent(new Event("gone"));

@@ -179,7 +179,9 @@ export class Session extends EventTarget {
       if (error.isOutage || options.signal?.aborted) outage = error;
       throw error;
     } finally {
-      if (!options.signal?.aborted && outage?.message !== this.#outage?.message) {
+      // A proxy may refuse streams only.
+      const isTold = !options.signal?.aborted && !options.isStream;
+      if (isTold && outage?.message !== this.#outage?.message) {
         this.#outage = outage;
         this.emit("connection", { error: outage });
       }
@@ -202,6 +204,7 @@ export class Session extends EventTarget {
       };
       this.#sleepers.add(end);
       signal?.addEventListener("abort", end);
+      if (signal?.aborted) end();
     });
   }
 
@@ -209,8 +212,8 @@ export class Session extends EventTarget {
     return [this.#name, ...words].join(".");
   }
 
-  lock(name, callback) {
-    return navigator.locks.request(this.storageKey(name), callback);
+  lock(name, callback, options = {}) {
+    return navigator.locks.request(this.storageKey(name), options, callback);
   }
 
   emit(type, detail = {}) {

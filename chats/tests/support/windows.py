@@ -2,6 +2,7 @@
 
 import json
 import time
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import jwt
@@ -10,26 +11,45 @@ from playwright.sync_api import expect
 
 FRONTEND = settings.BASE_DIR / "frontend"
 POLL_SECONDS = "const POLL_SECONDS = 3;"
+EVENTS = "**/api/events/"
+NOT_SERVED = {"detail": "This server does not stream events. Poll the lists instead."}
+# What another tab hears from the one that reads the stream: that it is up, or of a comment.
+UNTIL_UP = """name => new Promise(resolve => {
+    const channel = new BroadcastChannel(name);
+    channel.onmessage = ({ data }) => data?.isUp && resolve(true);
+    channel.postMessage(null);
+})"""
+UNTIL_COMMENT = """name => new Promise(resolve => {
+    new BroadcastChannel(name).onmessage = ({ data }) => data && !data.event && resolve(true);
+})"""
 SESSION = "JSON.parse(localStorage['chat.session'])"
 
 
 class Browser:
-    """A person's browser, whose tabs share a session. `complaints` are its errors and warnings."""
+    """A person's browser, whose tabs share a session.
 
-    def __init__(self, chromium, origin, server, person=None, **options):
-        self.origin, self.person, self.complaints = origin, person, []
+    `requests` are the methods and paths of its requests to the API, `complaints` its errors and
+    warnings. Without the stream of events it polls every 0.1 seconds, or hardly ever.
+    """
+
+    def __init__(self, chromium, origin, server, person=None, polls=True, streams=True, **options):
+        self.origin, self.person, self.requests, self.complaints = origin, person, [], []
         state = {"origins": [{"origin": origin, "localStorage": stored_session(person)}]}
         self.context = chromium.new_context(storage_state=state, **options)
         code = (FRONTEND / "client.js").read_text()
         assert POLL_SECONDS in code
-        code = code.replace(POLL_SECONDS, "const POLL_SECONDS = 0.1;")
+        code = code.replace(POLL_SECONDS, f"const POLL_SECONDS = {0.1 if polls else 3600};")
         self.context.route(
             "**/client.js", lambda route: route.fulfill(body=code, content_type="text/javascript")
         )
+        if not streams:
+            self.context.route(EVENTS, lambda route: route.fulfill(status=404, json=NOT_SERVED))
         self.allowed = (origin, server.site, "data:")
 
-    def open(self, path="/"):
+    def open(self, path="/", has_clock=False):
         page = self.context.new_page()
+        if has_clock:
+            page.clock.install()
         window = self.wrap(page)
         page.goto(f"{self.origin}{path}")
         return window
@@ -48,6 +68,9 @@ class Browser:
     def look_at(self, request):
         if not request.url.startswith(self.allowed):
             self.complaints.append(request.url)
+        path = urlsplit(request.url).path
+        if path.startswith("/api/"):
+            self.requests.append(f"{request.method} {path}")
 
 
 def stored_session(person):
@@ -94,6 +117,12 @@ class Window:
 
     def expect_all_sent(self):
         expect(self.page.get_by_text("Sending…")).to_have_count(0)
+
+    def wait_for_stream(self, person):
+        self.page.wait_for_function(UNTIL_UP, arg=f"chat.stream.{person.user_id}", polling=100)
+
+    def wait_for_comment(self, person):
+        self.page.wait_for_function(UNTIL_COMMENT, arg=f"chat.stream.{person.user_id}", polling=100)
 
     def expire_access_token(self):
         """Replace the stored access token by an expired one."""

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.once
 
 
 def test_two_people_talk_in_two_tabs(open_browser):
-    """Each demo account has a session of its own."""
-    browser = open_browser()
+    """Each demo account has a session and a stream of events of its own."""
+    browser = open_browser(polls=False)
     alice = browser.open()
     alice.choose("Alice")
     expect(alice.inbox).to_have_count(3)
@@ -56,7 +56,7 @@ def test_new_user_registers_starts_a_conversation_and_leaves(
     demo_server, open_browser, other_origin
 ):
     """Register, start a conversation, name it, add somebody, search, change the profile, leave."""
-    window = open_browser(origin=other_origin).open()
+    window = open_browser(origin=other_origin, polls=False).open()
     window.press("Create an account")
     window.fill(First_name="Dora", Last_name="Dahl", Password="password")
     window.page.get_by_label("E-mail address").filter(visible=True).fill("dora@example.com")

@@ -35,14 +35,23 @@ def conversation_id(alice, bob):
     return conversation_id
 
 
+@pytest.fixture(params=[True, False], ids=["streams", "polls"])
+def browser(open_browser, alice, request):
+    return open_browser(alice, streams=request.param)
+
+
 @pytest.fixture
-def browser(open_browser, alice):
-    return open_browser(alice)
+def polling_browser(open_browser, alice):
+    return open_browser(alice, streams=False)
 
 
 @pytest.fixture
 def window(browser, conversation_id):
     """Alice looks at her conversation with Bob."""
+    return open_conversation(browser, conversation_id)
+
+
+def open_conversation(browser, conversation_id):
     window = browser.open(f"/#{conversation_id}")
     window.expect_messages("Hello, Alice")
     return window
@@ -58,7 +67,7 @@ def test_idle_polls_are_304_and_hidden_page_does_not_poll(
     demo_server, open_browser, other_origin, alice, bob, conversation_id
 ):
     """From another origin, whose pages may send and read an ETag."""
-    window = open_browser(alice, other_origin).open(f"/#{conversation_id}")
+    window = open_browser(alice, other_origin, streams=False).open(f"/#{conversation_id}")
     window.expect_messages("Hello, Alice")
     path = f"/api/conversations/{conversation_id}/"
     wait_for_requests(demo_server, 0, 1, path=f"{path}read/", method="POST", status=200)
@@ -125,7 +134,8 @@ def test_no_message_is_missed_while_offline(window, bob, conversation_id):
 
 
 @pytest.mark.parametrize("body", ['{"error": "blocked"}', "null", "<p>Please sign in</p>"])
-def test_response_of_a_proxy_counts_as_no_connection(window, bob, conversation_id, body):
+def test_response_of_a_proxy_counts_as_no_connection(polling_browser, bob, conversation_id, body):
+    window = open_conversation(polling_browser, conversation_id)
     pattern = "**/api/**"
     window.page.context.route(pattern, lambda route: route.fulfill(status=403, body=body))
     expect(window.page.get_by_text("There is no connection")).to_be_visible()
@@ -188,8 +198,8 @@ def test_tabs_share_a_session_through_refreshes(demo_server, browser, window, bo
         expect(tab.page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_session_outlives_a_password_change_that_another_tab_reads_late(browser, window):
-    other = browser.open()
+def test_session_outlives_a_password_change_that_another_tab_reads_late(polling_browser):
+    window, other = polling_browser.open(), polling_browser.open()
     other.page.evaluate(LAG)
     window.press("Alice Test")
     window.press("Change password")
