@@ -13,7 +13,8 @@ from chats.events.streams import Stream, Subscriber
 from messaging_app.middleware import BUSY, RequestRefused
 
 TOO_MANY = f"You have {STREAMS_PER_USER} streams. Close one of them first."
-# After a reload, so many clients return in each second.
+# When a process stops: the first client returns after it has ended, and so many in each second.
+FIRST_RETURN_MS = 2_500
 RETURNS_PER_SECOND = 500
 
 
@@ -85,6 +86,7 @@ class Hub:
     def stop(self) -> None:
         """End all streams, and ask the clients to return at different times."""
         self.has_stopped = True
-        seconds = 1 + self.number // RETURNS_PER_SECOND
+        spread_ms = 1_000 + 1_000 * self.number // RETURNS_PER_SECOND
         for stream in self.get_all():
-            stream.end(b"retry: %d\n\n" % random.randint(500, 1_000 * seconds))  # noqa: S311
+            retry_ms = FIRST_RETURN_MS + random.randint(0, spread_ms)  # noqa: S311
+            stream.end(b"retry: %d\n\n" % retry_ms)

@@ -284,7 +284,7 @@ class TestOneServer:
             stream.wait_until_end()
         retries = {int(stream.lines[-1].removeprefix("retry: ")) for stream in streams}
         assert len(retries) > 1
-        assert 500 <= min(retries) <= max(retries) <= 1_000
+        assert 2_500 <= min(retries) <= max(retries) <= 4_000
         if how == signal.SIGHUP:
             self.open_streams(server)
 
