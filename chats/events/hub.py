@@ -28,6 +28,8 @@ class Hub:
         self.max_streams = max_streams
         self.streams: dict[Key, set[Stream]] = defaultdict(set)
         self.number = 0
+        # Whether the watcher is to follow other users than before.
+        self.has_other_users = False
         # Those that are not ready, because the watcher does not follow their user yet.
         self.new: list[Stream] = []
         self.slots = Slots()
@@ -44,6 +46,7 @@ class Hub:
             raise RequestRefused(429, TOO_MANY)
         stream = Stream(subscriber, slot)
         self.number += 1
+        self.has_other_users |= subscriber.key not in self.streams
         self.streams[subscriber.key].add(stream)
         self.new.append(stream)
         if self.has_stopped:
@@ -58,6 +61,7 @@ class Hub:
         streams.remove(stream)
         if not streams:
             del self.streams[stream.subscriber.key]
+            self.has_other_users = True
         self.woken.set()
 
     def get_all(self) -> list[Stream]:

@@ -51,14 +51,23 @@ class Stream:
 
     def put(self, event: str, conversation: Key, text: bytes) -> None:
         self.pending[event, conversation] = text
+        self.wake()
+
+    def wake(self) -> None:
         if not self.woken.done():
             self.woken.set_result(None)
 
     async def read(self, comment_seconds: float = COMMENT_SECONDS) -> bytes:
         """The next part of the response, or nothing at its end."""
         if not self.pending and not self.has_ended:
-            self.woken = asyncio.get_running_loop().create_future()
-            await asyncio.wait({self.woken}, timeout=comment_seconds)
+            loop = asyncio.get_running_loop()
+            self.woken = loop.create_future()
+            # asyncio.wait() would take several times as long.
+            timer = loop.call_later(comment_seconds, self.wake)
+            try:
+                await self.woken
+            finally:
+                timer.cancel()
             if not self.pending:
                 return COMMENT
         text = b"".join(self.pending.values())

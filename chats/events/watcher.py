@@ -86,11 +86,13 @@ class Watcher:
         new, hub.new = hub.new, []
         announced, self.announced = self.announced, set()
         is_due = monotonic() >= self.checked_at + CHECK_SECONDS
-        users, streams = set(hub.streams), hub.get_all() if is_due else []
+        streams = hub.get_all() if is_due else []
         try:
-            await self.run(memberships.follow, users)
+            if hub.has_other_users:
+                hub.has_other_users = False
+                await self.run(memberships.follow, set(hub.streams))
             hub.begin(new)
-            if not users:
+            if not memberships.known:
                 return
             if announced:
                 hub.deliver(await self.run(memberships.update_conversations, announced))
@@ -99,7 +101,7 @@ class Watcher:
                 self.checked_at = monotonic()
             elif self.is_polling:
                 await self.run(memberships.read_version)
-            if is_due or self.is_polling:
+            if (is_due or self.is_polling) and memberships.is_outdated:
                 updates = memberships.update()
                 while (changes := await self.run(next, updates, None)) is not None:
                     hub.deliver(changes)
@@ -107,6 +109,7 @@ class Watcher:
             # What is new or was announced is read in the next round, with everything else.
             logger.warning("The database failed; events wait: %r", error)
             hub.new += [stream for stream in new if not stream.is_ready]
+            hub.has_other_users = True
             memberships.reset()
             self.checked_at = 0.0
             await asyncio.sleep(RECONNECT_SECONDS)

@@ -175,6 +175,28 @@ def test_server_that_cannot_stream_says_so(api, alice):
     }
 
 
+def test_hub_knows_when_other_users_have_streams():
+    async def run():
+        hub = Hub(max_streams=2)
+        changes = []
+
+        def note():
+            changes.append(hub.has_other_users)
+            hub.has_other_users = False
+
+        streams = []
+        for _ in range(2):
+            streams.append(hub.open(Subscriber(uuid4(), "user", "", 0)))
+            note()
+        for stream in streams:
+            hub.close(stream)
+            note()
+        hub.slots.file.close()
+        assert changes == [True, False, False, True]
+
+    asyncio.run(run())
+
+
 def test_process_without_room_refuses_a_stream():
     async def run():
         hub = Hub(max_streams=1)
