@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from messaging_app.backends.cache import RETRY_SECONDS
 BATCH_SECONDS = 0.02
 # The same without announcements.
 POLL_SECONDS = 0.1
-# In a process that has many streams, rounds take a fifth of the time at most.
+# In a process that has many streams, rounds take a fifth of a processor at most.
 REST_FACTOR = 4
 MAX_REST_SECONDS = 2
 # How often tokens are checked. Also finds what was not announced, by a process that was killed for
@@ -48,6 +48,8 @@ class Watcher:
         self.announced: set[UUID] = set()
         self.is_listening = False
         self.polls_until = self.checked_at = 0.0
+        # Of the processor, in this round.
+        self.used_seconds = 0.0
         self.tasks = [self.loop.create_task(self.watch())]
         if settings.CACHE_URL:
             self.tasks.append(self.loop.create_task(self.listen()))
@@ -76,7 +78,7 @@ class Watcher:
 
     async def watch(self) -> None:
         while True:
-            begin = monotonic()
+            begin, self.used_seconds = monotonic(), 0.0
             await self.run_round()
             await self.rest(monotonic() - begin)
 
@@ -115,12 +117,20 @@ class Watcher:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def run(self, query: Callable, *arguments: Any) -> Any:
-        return await self.loop.run_in_executor(self.thread, run_query, query, *arguments)
+        return await self.loop.run_in_executor(self.thread, self.run_query, query, *arguments)
+
+    def run_query(self, query: Callable, *arguments: Any) -> Any:
+        begin = thread_time()
+        try:
+            connection.close_if_unusable_or_obsolete()
+            return query(*arguments)
+        finally:
+            self.used_seconds += thread_time() - begin
 
     async def rest(self, seconds: float) -> None:
         """After a round that took so many seconds."""
         shortest = POLL_SECONDS if self.is_polling else BATCH_SECONDS
-        await asyncio.sleep(min(max(shortest, REST_FACTOR * seconds), MAX_REST_SECONDS))
+        await asyncio.sleep(get_rest_seconds(shortest, seconds, self.used_seconds))
         if not self.hub.streams:
             await self.hub.woken.wait()
         elif not self.is_polling:
@@ -129,9 +139,10 @@ class Watcher:
                     await self.hub.woken.wait()
 
 
-def run_query(query: Callable, *arguments: Any) -> Any:
-    connection.close_if_unusable_or_obsolete()
-    return query(*arguments)
+def get_rest_seconds(shortest: float, seconds: float, used_seconds: float) -> float:
+    """After a round that took `seconds` and used the processor for `used_seconds`. On a busy
+    machine, the first is much longer."""
+    return min(max(shortest, seconds, REST_FACTOR * used_seconds), MAX_REST_SECONDS)
 
 
 async def start_hub(max_streams: int) -> Hub:

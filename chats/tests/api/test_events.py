@@ -9,6 +9,7 @@ from chats.events.hub import Hub
 from chats.events.memberships import Change, Memberships
 from chats.events.slots import STREAMS_PER_USER, Slots
 from chats.events.streams import COMMENT, Stream, Subscriber
+from chats.events.watcher import get_rest_seconds
 from chats.models import Participation
 from chats.services import leave, mark_as_read, send, start
 from chats.statements import get_parameters
@@ -195,6 +196,11 @@ def test_hub_knows_when_other_users_have_streams():
         assert changes == [True, False, False, True]
 
     asyncio.run(run())
+
+
+def test_round_that_only_waited_is_followed_by_as_long_a_rest():
+    assert get_rest_seconds(0.1, 0.5, used_seconds=0.01) == 0.5
+    assert get_rest_seconds(0.1, 0.5, used_seconds=0.4) == 1.6
 
 
 def test_process_without_room_refuses_a_stream():
