@@ -9,6 +9,7 @@ from typing import Any
 from django.core.cache import caches
 from django.core.cache.backends import locmem, redis
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
+from django.utils.functional import cached_property
 from redis.exceptions import RedisError
 
 RETRY_SECONDS = 5
@@ -66,6 +67,18 @@ def get_size(key: str, value: bytes) -> int:
     return len(key) + len(value) + 500
 
 
+class RedisCacheClient(redis.RedisCacheClient):
+    """Keeps its client of redis-py. Django makes one for each command, which takes longer than the
+    command."""
+
+    @cached_property
+    def client(self) -> Any:
+        return super().get_client(write=True)
+
+    def get_client(self, key: Any = None, *, write: bool = False) -> Any:
+        return self.client
+
+
 class RedisCache(redis.RedisCache):
     """Django's Redis cache, with a cache in this process that stands in while Redis is unavailable
     or full.
@@ -78,6 +91,7 @@ class RedisCache(redis.RedisCache):
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
+        self._class = RedisCacheClient
         self.server = server
         self.local = caches[params["LOCAL"]]
 

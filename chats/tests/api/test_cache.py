@@ -18,6 +18,7 @@ from chats.statements import get_clocks
 from chats.tests.support.expected import NOT_FOUND, listed_bodies
 from chats.tests.support.paths import MESSAGES
 from chats.tests.support.rows import import_messages
+from messaging_app.backends.cache import RedisCache
 
 local_memory = pytest.mark.skipif(bool(settings.CACHE_URL), reason="looks into local memory")
 
@@ -240,3 +241,9 @@ def test_a_page_of_another_version_is_not_shown(api, alice, bob, message, monkey
     assert api(alice).get(path).json() == before
     monkeypatch.setattr(caching, "JSON_VERSION", "later")
     assert "changed" in api(alice).get(path).content.decode()
+
+
+def test_client_of_redis_is_made_once():
+    """Nothing connects to this address."""
+    client = RedisCache("redis://127.0.0.1:1", {"LOCAL": "default"})._cache
+    assert client.get_client() is client.get_client(write=True)
