@@ -90,10 +90,20 @@ class Server:
         with urlopen(request) as response:
             return response.headers, response.read()
 
+    def get_children(self):
+        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return task.read_text().split()
+
+    def get_processor_seconds(self):
+        """Of all processes of the server, since they began."""
+        stats = [Path(f"/proc/{pid}/stat") for pid in [self.process.pid, *self.get_children()]]
+        # The 14th and 15th field. The second is the program's name, in parentheses.
+        fields = [stat.read_text().rpartition(")")[2].split() for stat in stats]
+        return sum(int(n) for row in fields for n in row[11:13]) / os.sysconf("SC_CLK_TCK")
+
     def get_memory(self):
         """The resident memory of each worker, in MiB."""
-        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        statuses = [Path(f"/proc/{pid}/status") for pid in task.read_text().split()]
+        statuses = [Path(f"/proc/{pid}/status") for pid in self.get_children()]
         sizes = [
             round(int(line.split()[1]) / 1024)
             for status in statuses
@@ -127,17 +137,17 @@ def serve_yardstick():
             yield server
 
 
-def serve(database_url):
-    return Server("docker/serve", BASE_DIR, environment(database_url))
+def serve(database_url, **variables):
+    return Server("docker/serve", BASE_DIR, environment(database_url) | variables)
 
 
 @contextlib.contextmanager
-def serve_commit(commit, command, database_url):
+def serve_commit(commit, command, database_url, **variables):
     """The program as it was at the commit."""
     with TemporaryDirectory() as folder:
         archive = ["git", "-C", BASE_DIR, "archive", commit]
         files = subprocess.run(archive, check=True, capture_output=True).stdout
         with tarfile.open(fileobj=BytesIO(files)) as tar:
             tar.extractall(folder, filter="data")
-        with Server(command, folder, environment(database_url)) as server:
+        with Server(command, folder, environment(database_url) | variables) as server:
             yield server
