@@ -4,7 +4,7 @@ An announcement names conversations and says nothing else. Without Redis, nothin
 processes ask the database.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from functools import partial
 from uuid import UUID
 
@@ -31,7 +31,7 @@ def publish(text: str) -> None:
     caches["default"].publish(CHANNEL, text)  # type: ignore[attr-defined]
 
 
-async def listen() -> AsyncIterator[list[UUID]]:
+async def listen() -> AsyncGenerator[list[UUID]]:
     """Yields an empty list when the subscription begins, and then the conversations of each
     announcement. Raises RedisError or OSError when Redis is gone."""
     redis = Redis.from_url(settings.CACHE_URL, socket_connect_timeout=CONNECT_SECONDS)

@@ -34,6 +34,7 @@ class Hub:
         self.new: list[Stream] = []
         self.slots = Slots()
         self.has_stopped = False
+        self.has_streams = asyncio.Event()
         # Set when a stream begins or ends.
         self.woken = asyncio.Event()
 
@@ -49,6 +50,7 @@ class Hub:
         self.has_other_users |= subscriber.key not in self.streams
         self.streams[subscriber.key].add(stream)
         self.new.append(stream)
+        self.has_streams.set()
         if self.has_stopped:
             self.stop()
         self.woken.set()
@@ -62,6 +64,8 @@ class Hub:
         if not streams:
             del self.streams[stream.subscriber.key]
             self.has_other_users = True
+        if not self.streams:
+            self.has_streams.clear()
         self.woken.set()
 
     def get_all(self) -> list[Stream]:

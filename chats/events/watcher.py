@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from time import monotonic, thread_time
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from chats.events.memberships import Memberships
 from messaging_app.backends.cache import RETRY_SECONDS
 
 # After a round. What is announced meanwhile is read in one query.
-BATCH_SECONDS = 0.02
+BATCH_SECONDS = 0.05
 # The same without announcements.
 POLL_SECONDS = 0.1
 # In a process that has many streams, rounds take a fifth of a processor at most.
@@ -47,7 +47,7 @@ class Watcher:
         self.loop = asyncio.get_running_loop()
         self.announced: set[UUID] = set()
         self.is_listening = False
-        self.polls_until = self.checked_at = 0.0
+        self.polls_until = self.next_check = 0.0
         # Of the processor, in this round.
         self.used_seconds = 0.0
         self.tasks = [self.loop.create_task(self.watch())]
@@ -59,22 +59,33 @@ class Watcher:
         return not self.is_listening or monotonic() < self.polls_until
 
     async def listen(self) -> None:
-        settling_seconds = 0
+        """Only while there are streams: each announcement costs time."""
+        settling_seconds = 0.0
         while True:
+            await self.hub.has_streams.wait()
             try:
-                async for conversation_ids in listen():
-                    if not self.is_listening:
-                        self.is_listening = True
-                        self.polls_until = monotonic() + settling_seconds
-                    self.announced.update(conversation_ids)
-                    self.hub.woken.set()
+                async with aclosing(listen()) as announcements:
+                    async for conversation_ids in announcements:
+                        if not self.hub.streams:
+                            break
+                        self.take(conversation_ids, settling_seconds)
+                settling_seconds = 0.0
             except Exception as error:
                 if self.is_listening:
                     logger.warning("Redis failed; the database is polled instead: %r", error)
+                settling_seconds = SETTLING_SECONDS
             self.is_listening = False
-            settling_seconds = SETTLING_SECONDS
             self.hub.woken.set()
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    def take(self, conversation_ids: list[UUID], settling_seconds: float) -> None:
+        if not self.is_listening:
+            self.is_listening = True
+            self.polls_until = monotonic() + settling_seconds
+            # What was announced before this moment is found by a check.
+            self.next_check = 0.0
+        self.announced.update(conversation_ids)
+        self.hub.woken.set()
 
     async def watch(self) -> None:
         while True:
@@ -87,7 +98,9 @@ class Watcher:
         hub.woken.clear()
         new, hub.new = hub.new, []
         announced, self.announced = self.announced, set()
-        is_due = monotonic() >= self.checked_at + CHECK_SECONDS
+        is_due = monotonic() >= self.next_check
+        if is_due:
+            self.next_check = monotonic() + CHECK_SECONDS
         streams = hub.get_all() if is_due else []
         try:
             if hub.has_other_users:
@@ -100,7 +113,6 @@ class Watcher:
                 hub.deliver(await self.run(memberships.update_conversations, announced))
             if is_due:
                 hub.end_revoked(streams, await self.run(memberships.read_passwords))
-                self.checked_at = monotonic()
             elif self.is_polling:
                 await self.run(memberships.read_version)
             if (is_due or self.is_polling) and memberships.is_outdated:
@@ -113,7 +125,7 @@ class Watcher:
             hub.new += [stream for stream in new if not stream.is_ready]
             hub.has_other_users = True
             memberships.reset()
-            self.checked_at = 0.0
+            self.next_check = 0.0
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def run(self, query: Callable, *arguments: Any) -> Any:
@@ -135,7 +147,7 @@ class Watcher:
             await self.hub.woken.wait()
         elif not self.is_polling:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self.checked_at + CHECK_SECONDS - monotonic()):
+                async with asyncio.timeout(self.next_check - monotonic()):
                     await self.hub.woken.wait()
 
 
