@@ -29,6 +29,8 @@ STREAMS_PART = 5 / 6
 BACKLOG = 1_024
 # The environment variable that tells workers the socket's file descriptor.
 LISTENER_FD = "LISTENER_FD"
+# A client that takes nothing for so long is disconnected, and one whose network is gone.
+GONE_MS = 30_000
 # After SIGTERM. Requests that take longer are cut off.
 STOP_SECONDS = 45
 
@@ -59,7 +61,11 @@ def main() -> None:
         sys.exit(str(error))
     # Not as copies of this process, which has loaded the settings.
     multiprocessing.set_start_method("spawn")
-    with NamedTemporaryFile() as slots:
+    try:
+        slots = NamedTemporaryFile()  # noqa: SIM115
+    except OSError as error:
+        sys.exit(f"There is no folder for temporary files: {error.strerror}")
+    with slots:
         os.environ[SLOTS_FILE] = slots.name
         serve()
 
@@ -100,10 +106,13 @@ def create_listeners() -> list[socket.socket]:
         )
         # Sockets that share a port would share it with another server silently.
         socket.create_server(address, family=family).close()
-        return [
+        listeners = [
             socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True)
             for _ in range(settings.WORKERS)
         ]
+        for listener in listeners:
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_MS)
+        return listeners
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
         sys.exit(f"HOST={settings.HOST} PORT={settings.PORT}: {reason}")

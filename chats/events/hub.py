@@ -80,15 +80,17 @@ class Hub:
             for stream in self.streams.get(change.user, ()):
                 stream.add(change)
 
-    def end_revoked(self, streams: Iterable[Stream], passwords: dict[Key, str]) -> None:
-        """End those whose token has expired, or is not valid with these passwords of the users who
-        are active."""
+    def end_expired(self, streams: Iterable[Stream]) -> None:
         now = time.time()
+        for stream in streams:
+            if now > stream.subscriber.expires_at:
+                stream.end()
+
+    def end_revoked(self, streams: Iterable[Stream], passwords: dict[Key, str]) -> None:
+        """`passwords` are those of the users who are active."""
         digests = {user: get_md5_hash_password(password) for user, password in passwords.items()}
         for stream in streams:
-            subscriber = stream.subscriber
-            is_revoked = subscriber.issued_under != digests.get(subscriber.key)
-            if is_revoked or now > subscriber.expires_at:
+            if stream.subscriber.issued_under != digests.get(stream.subscriber.key):
                 stream.end()
 
     def stop(self) -> None:

@@ -17,7 +17,10 @@ from chats.serializers import to_json
 from chats.statements import convert, fetch, get_parameters
 
 USERS_PER_QUERY = 1_000
-# An expression whose value changes with every commit of another connection.
+# A conversation has up to 256 rows.
+CONVERSATIONS_PER_QUERY = 100
+# An expression whose value changes with every commit of others. SQLite counts them for each
+# connection.
 VERSION = {
     "sqlite": "(SELECT data_version FROM pragma_data_version)",
     "postgresql": "pg_current_snapshot()::text",
@@ -74,7 +77,9 @@ class Memberships:
 
     def reset(self) -> None:
         """Everything is to be read again, because a query failed."""
-        self.version = self.next_version = None
+        # Of the last update, and of the next one. Each with its connection.
+        self.version: tuple[Any, Any] | None = None
+        self.next_version: tuple[Any, Any] | None = None
 
     def follow(self, users: Set[Key]) -> None:
         """Follow these users, and no others. One query for USERS_PER_QUERY new ones."""
@@ -85,14 +90,15 @@ class Memberships:
 
     def read_version(self) -> None:
         """One query, which reads no table."""
-        [(self.next_version,)] = fetch(f"SELECT {VERSION[connection.vendor]}", [])
+        [(version,)] = fetch(f"SELECT {VERSION[connection.vendor]}", [])
+        self.next_version = version, connection.connection
 
     def read_passwords(self) -> dict[Key, str]:
         """Returns the passwords of the users who are active, and reads the version. One query."""
         vendor = connection.vendor
         sql = PASSWORDS.format(version=VERSION[vendor], keys=KEYS[vendor])
         rows = fetch(sql, [as_parameter(self.known)])
-        self.next_version = rows[0][-1] if rows else None
+        self.next_version = (rows[0][-1], connection.connection) if rows else None
         return {user: password for user, password, _ in rows}
 
     @property
@@ -115,23 +121,24 @@ class Memberships:
             yield changes
         self.version = version
 
-    def update_conversations(self, conversation_ids: Iterable[UUID]) -> list[Change]:
-        """Returns what has changed in these conversations. One query."""
-        changed = set(get_parameters(*conversation_ids))
-        states = read_states(changed, "conversation_id")
-        changes: list[Change] = []
-        for user, known in self.known.items():
-            # For nearly all users, and quicker than the rest.
-            if user not in states and known.keys().isdisjoint(changed):
-                continue
-            before = {key: known[key] for key in known.keys() & changed}
-            after = states.get(user, {})
-            if before != after:
-                for key in before:
-                    del known[key]
-                known.update(after)
-                changes += compare(user, before, after)
-        return changes
+    def update_conversations(self, conversation_ids: Iterable[UUID]) -> Iterator[list[Change]]:
+        """Yields what has changed in these conversations, in lists. One query for
+        CONVERSATIONS_PER_QUERY conversations."""
+        for keys in batched(get_parameters(*conversation_ids), CONVERSATIONS_PER_QUERY):
+            changed, changes = set(keys), []
+            states = read_states(changed, "conversation_id")
+            for user, known in self.known.items():
+                # For nearly all users, and quicker than the rest.
+                if user not in states and known.keys().isdisjoint(changed):
+                    continue
+                before = {key: known[key] for key in known.keys() & changed}
+                after = states.get(user, {})
+                if before != after:
+                    for key in before:
+                        del known[key]
+                    known.update(after)
+                    changes += compare(user, before, after)
+            yield changes
 
 
 def read_states(keys: Collection[Key], column: str) -> dict[Key, States]:

@@ -18,7 +18,8 @@ class Slots:
 
     def __init__(self) -> None:
         path = os.environ.get(SLOTS_FILE)
-        self.file = Path(path).open("r+b") if path else TemporaryFile()  # noqa: SIM115
+        # It may have been deleted from the folder of temporary files.
+        self.file = Path(path).open("a+b") if path else TemporaryFile()  # noqa: SIM115
         # A process can lock a byte twice.
         self.taken: set[int] = set()
 

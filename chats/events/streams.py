@@ -39,15 +39,16 @@ class Stream:
         self.put("ready", None, READY)
 
     def add(self, change: Change) -> None:
-        """Ignored before the stream is ready."""
-        if self.is_ready:
+        """Ignored before the stream is ready, and after its end."""
+        if self.is_ready and not self.has_ended:
             for event in ["conversation", "read"] if change.event == "left" else ["left"]:
                 self.pending.pop((event, change.conversation), None)
             self.put(change.event, change.conversation, change.text)
 
     def end(self, text: bytes = b"") -> None:
-        self.has_ended = True
-        self.put("end", None, text)
+        if not self.has_ended:
+            self.has_ended = True
+            self.put("end", None, text)
 
     def put(self, event: str, conversation: Key, text: bytes) -> None:
         self.pending[event, conversation] = text

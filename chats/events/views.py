@@ -67,14 +67,15 @@ class EventsView(APIView):
         token expires or is revoked. You can have 10 streams. Under a server that cannot stream, the
         response is a 404: poll instead."""
         parts: Iterable[bytes] = ()
+        can_stream = SUBSCRIBERS in request.META
+        if not (can_stream or settings.DEBUG):
+            raise NotFound(NOT_SERVED)
         if request.META["REQUEST_METHOD"] == "HEAD":
             pass
-        elif SUBSCRIBERS in request.META:
+        elif can_stream:
             request.META[SUBSCRIBERS].append(get_subscriber(request))
-        elif settings.DEBUG:
-            parts = open_stream(get_subscriber(request))
         else:
-            raise NotFound(NOT_SERVED)
+            parts = open_stream(get_subscriber(request))
         headers = {"X-Accel-Buffering": "no"}
         return StreamingHttpResponse(parts, content_type="text/event-stream", headers=headers)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from time import monotonic, thread_time
@@ -14,7 +14,7 @@ from django.db import connection
 
 from chats.events.announcements import listen
 from chats.events.hub import Hub
-from chats.events.memberships import Memberships
+from chats.events.memberships import Change, Memberships
 from messaging_app.backends.cache import RETRY_SECONDS
 
 # After a round. What is announced meanwhile is read in one query.
@@ -71,7 +71,7 @@ class Watcher:
                         self.take(conversation_ids, settling_seconds)
                 settling_seconds = 0.0
             except Exception as error:
-                if self.is_listening:
+                if not settling_seconds:
                     logger.warning("Redis failed; the database is polled instead: %r", error)
                 settling_seconds = SETTLING_SECONDS
             self.is_listening = False
@@ -102,6 +102,7 @@ class Watcher:
         if is_due:
             self.next_check = monotonic() + CHECK_SECONDS
         streams = hub.get_all() if is_due else []
+        hub.end_expired(streams)
         try:
             if hub.has_other_users:
                 hub.has_other_users = False
@@ -110,15 +111,13 @@ class Watcher:
             if not memberships.known:
                 return
             if announced:
-                hub.deliver(await self.run(memberships.update_conversations, announced))
+                await self.deliver(memberships.update_conversations(announced))
             if is_due:
                 hub.end_revoked(streams, await self.run(memberships.read_passwords))
             elif self.is_polling:
                 await self.run(memberships.read_version)
             if (is_due or self.is_polling) and memberships.is_outdated:
-                updates = memberships.update()
-                while (changes := await self.run(next, updates, None)) is not None:
-                    hub.deliver(changes)
+                await self.deliver(memberships.update())
         except Exception as error:
             # What is new or was announced is read in the next round, with everything else.
             logger.warning("The database failed; events wait: %r", error)
@@ -127,6 +126,10 @@ class Watcher:
             memberships.reset()
             self.next_check = 0.0
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def deliver(self, updates: Iterator[list[Change]]) -> None:
+        while (changes := await self.run(next, updates, None)) is not None:
+            self.hub.deliver(changes)
 
     async def run(self, query: Callable, *arguments: Any) -> Any:
         return await self.loop.run_in_executor(self.thread, self.run_query, query, *arguments)

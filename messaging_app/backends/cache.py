@@ -103,12 +103,16 @@ class RedisCache(redis.RedisCache):
         logger.warning("Redis failed; local memory is used instead: %r", error)
 
     def publish(self, channel: str, text: str) -> None:
-        """Does nothing while Redis is unavailable."""
-        if not self.is_unavailable():
+        """Also to a Redis that is full. Nobody gets it while Redis is unavailable."""
+        if not self.cannot_publish():
             try:
                 self._cache.get_client(write=True).publish(channel, text)
             except RedisError as error:
-                self.pause(error)
+                RedisCache.retry_at[f"{self.server} publish"] = time.monotonic() + RETRY_SECONDS
+                logger.warning("Redis failed; a change was not announced: %r", error)
+
+    def cannot_publish(self) -> bool:
+        return time.monotonic() < RedisCache.retry_at.get(f"{self.server} publish", 0)
 
     add = with_fallback("add")
     get = with_fallback("get")
@@ -123,6 +127,7 @@ class RedisCache(redis.RedisCache):
     clear = with_fallback("clear")
 
     def works(self) -> bool:
-        """Whether Redis stores a value, tried now or in the last RETRY_SECONDS."""
+        """Whether Redis stores a value and publishes, tried now or in the last RETRY_SECONDS."""
         self.set("works", 1)
-        return not self.is_unavailable()
+        self.publish("chats.works", "")
+        return not (self.is_unavailable() or self.cannot_publish())

@@ -1,13 +1,15 @@
 """What the stream of events is made from; test_events.py in system/ has the stream itself."""
 
 import asyncio
+import socket
 from uuid import uuid4
 
 import pytest
 
+from chats.events.announcements import announce
 from chats.events.hub import Hub
 from chats.events.memberships import Change, Memberships
-from chats.events.slots import STREAMS_PER_USER, Slots
+from chats.events.slots import SLOTS_FILE, STREAMS_PER_USER, Slots
 from chats.events.streams import COMMENT, Stream, Subscriber
 from chats.events.watcher import get_rest_seconds
 from chats.models import Participation
@@ -15,6 +17,7 @@ from chats.services import leave, mark_as_read, send, start
 from chats.statements import get_parameters
 from messaging_app import streaming
 from messaging_app.middleware import RequestRefused
+from messaging_app.serve import create_listeners
 
 
 @pytest.fixture
@@ -29,8 +32,10 @@ def names(changes):
     return sorted((change.user, change.event) for change in changes)
 
 
-def get_updates(memberships):
-    return [change for changes in memberships.update() for change in changes]
+def get_updates(memberships, *conversations):
+    keys = [conversation.pk for conversation in conversations]
+    updates = memberships.update_conversations(keys) if keys else memberships.update()
+    return [change for changes in updates for change in changes]
 
 
 class TestMemberships:
@@ -50,15 +55,15 @@ class TestMemberships:
         expected = [(a, "conversation"), (a, "conversation"), (b, "conversation")]
         expected += [(b, "conversation"), (b, "read"), (c, "conversation"), (c, "left")]
         assert names(changes) == sorted(expected)
-        keys = [conversation.pk, other.pk, new.pk]
-        assert sorted(partial.update_conversations(keys)) == sorted(changes)
+        changed = [conversation, other, new]
+        assert sorted(get_updates(partial, *changed)) == sorted(changes)
         assert complete.known == partial.known
-        assert get_updates(complete) == partial.update_conversations(keys) == []
+        assert get_updates(complete) == get_updates(partial, *changed) == []
 
     def test_other_conversations_are_not_read(self, memberships, alice, bob, conversation):
         other, _ = start({bob.pk}, actor=alice)
         send(conversation, "Hello", actor=alice)
-        changes = memberships.update_conversations([other.pk])
+        changes = get_updates(memberships, other)
         assert {change.conversation for change in changes} == set(get_parameters(other.pk))
         assert len(get_updates(memberships)) == 2
 
@@ -75,9 +80,7 @@ class TestMemberships:
             memberships.follow(set(get_parameters(*[user.pk for user in users])))
         Participation.objects.filter(user=users[0]).delete()
         with django_assert_num_queries(1):
-            assert (
-                len(memberships.update_conversations([row.pk for row in conversations])) == number
-            )
+            assert len(get_updates(memberships, *conversations)) == number
         with django_assert_num_queries(1):
             assert len(memberships.read_passwords()) == len(users)
         with django_assert_num_queries(1):
@@ -97,6 +100,16 @@ class TestMemberships:
         memberships.reset()
         with django_assert_num_queries(1):
             get_updates(memberships)
+
+    def test_everything_is_read_again_over_another_connection(self, memberships, monkeypatch):
+        """SQLite counts the commits of others from 1 for each connection."""
+        memberships.read_version()
+        get_updates(memberships)
+        memberships.read_version()
+        assert not memberships.is_outdated
+        number, _ = memberships.version
+        memberships.version = number, "another connection"
+        assert memberships.is_outdated
 
     def test_passwords_are_those_of_active_users(self, memberships, alice, bob):
         bob.is_active = False
@@ -137,6 +150,10 @@ class TestSlowClient:
         assert read(*calls) == b"left"
         assert read(*calls, ("add", change("conversation"))) == b"conversation"
 
+    def test_hears_nothing_after_the_end(self):
+        calls = [("end", b"retry"), ("add", change("conversation")), ("end",)]
+        assert read(*calls) == b"retry"
+
     def test_nothing_is_a_comment(self):
         assert read() == COMMENT
         assert read(("end",)) == b""
@@ -168,7 +185,42 @@ def test_slots_of_a_user_are_counted_and_released(alice, bob):
     slots.file.close()
 
 
+def test_slots_do_without_a_file_that_was_deleted(alice, tmp_path, monkeypatch):
+    monkeypatch.setenv(SLOTS_FILE, str(tmp_path / "slots"))
+    slots = Slots()
+    assert slots.take(alice.pk) is not None
+    slots.file.close()
+
+
+def test_expired_tokens_end_their_streams_without_the_database():
+    async def run():
+        hub = Hub(max_streams=2)
+        expired = hub.open(Subscriber(uuid4(), "user", "", expires_at=0))
+        other = hub.open(Subscriber(uuid4(), "user", "", expires_at=float("inf")))
+        hub.end_expired(hub.get_all())
+        assert (expired.has_ended, other.has_ended) == (True, False)
+        hub.slots.file.close()
+
+    asyncio.run(run())
+
+
+def test_nothing_is_announced_if_no_clock_has_moved(settings, django_capture_on_commit_callbacks):
+    settings.CACHE_URL = "redis://127.0.0.1:1"
+    with django_capture_on_commit_callbacks() as callbacks:
+        announce([])
+    assert callbacks == []
+
+
+def test_clients_that_are_gone_are_disconnected(settings):
+    settings.HOST, settings.PORT, settings.WORKERS = "127.0.0.1", 0, 1
+    [listener] = create_listeners()
+    with listener:
+        milliseconds = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert milliseconds == 30_000
+
+
 def test_server_that_cannot_stream_says_so(api, alice):
+    assert api(alice).head("/api/events/").status_code == 404
     response = api(alice).get("/api/events/")
     assert response.status_code == 404
     assert response.json() == {

@@ -12,7 +12,6 @@ import redis
 import requests
 from django.conf import settings
 
-from chats.events.announcements import CHANNEL
 from chats.tests.support.servers import Database, Server, environment, running
 from chats.tests.support.services import RedisServer
 from chats.tests.support.streams import EventStream
@@ -181,10 +180,35 @@ def test_events_come_before_every_process_uses_redis_again(tmp_path, service):
         server.everywhere(lambda: alice.send(conversation_id, "Redis is gone"))
         service.start()
         store = redis.from_url(service.url)
-        while store.pubsub_numsub(CHANNEL) != [(CHANNEL.encode(), 1)]:
+        while store.pubsub_numsub("chats.changes.0") != [(b"chats.changes.0", 1)]:
             pass
         store.close()
         sent = alice.send(conversation_id, "Redis is back").json()
         clock = {"conversation_id": conversation_id, "updated_at": sent["sent_at"]}
         stream.until("conversation", **clock)
         stream.close()
+
+
+@pytest.mark.parametrize("how", ["full", "foreign"])
+def test_announcements_come_from_a_redis_that_is_full_and_has_other_users(tmp_path, service, how):
+    server = Server(Database(tmp_path), tmp_path, requests.Session, CACHE_URL=service.url)
+    with running(server):
+        alice, bob = server.sign_up("alice"), server.sign_up("bob")
+        conversation_id = alice.start(bob).json()["conversation_id"]
+        stream = EventStream(bob).wait_until_ready()
+        with redis.from_url(service.url) as store:
+            while not store.pubsub_numsub("chats.changes.0")[0][1]:
+                pass
+            if how == "full":
+                store.config_set("maxmemory", 1)
+            else:
+                for text in ("", "nonsense", b"\xff", ","):
+                    store.publish("chats.changes.0", text)
+        for _ in range(3):
+            # It fails to store the page, so that Redis is left alone.
+            server.everywhere(lambda: bob.get("/conversations/"))
+            sent = alice.send(conversation_id, "Hello").json()
+            clock = {"conversation_id": conversation_id, "updated_at": sent["sent_at"]}
+            stream.until("conversation", **clock)
+        stream.close()
+        assert "polled instead" not in server.error_log.read_text()
