@@ -28,6 +28,9 @@ def test_schemathesis_finds_no_undescribed_response_and_no_5xx(server, tmp_path)
         for parameter in operation["parameters"]:
             if parameter.get("in") == "path":
                 parameter["schema"] = {"enum": [ids[parameter["name"]]]}
+    # Schemathesis holds each event against the schema, which is that of the whole text.
+    stream = document["paths"]["/api/events/"]["get"]["responses"]["200"]["content"]
+    stream["text/event-stream"]["schema"] = {}
     schemas = document["components"]["schemas"]
     people = {"enum": [ben.user_id, carl.user_id]}
     schemas["NewMessageRequest"]["properties"]["conversation"] = {"enum": [conversation]}
