@@ -1,4 +1,5 @@
-"""Sends the streams of events for messaging_app/asgi.py."""
+"""Sends the streams of events for messaging_app/asgi.py, which imports this after it has set Django
+up."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

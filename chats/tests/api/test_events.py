@@ -5,6 +5,7 @@ import socket
 from uuid import uuid4
 
 import pytest
+from django.db.utils import ConnectionHandler
 
 from chats.events.announcements import announce
 from chats.events.hub import Hub
@@ -16,6 +17,7 @@ from chats.models import Participation
 from chats.services import leave, mark_as_read, send, start
 from chats.statements import get_parameters
 from messaging_app import streaming
+from messaging_app.conf.databases import parse_database
 from messaging_app.middleware import RequestRefused
 from messaging_app.serve import create_listeners
 
@@ -101,16 +103,6 @@ class TestMemberships:
         with django_assert_num_queries(1):
             get_updates(memberships)
 
-    def test_everything_is_read_again_over_another_connection(self, memberships, monkeypatch):
-        """SQLite counts the commits of others from 1 for each connection."""
-        memberships.read_version()
-        get_updates(memberships)
-        memberships.read_version()
-        assert not memberships.is_outdated
-        number, _ = memberships.version
-        memberships.version = number, "another connection"
-        assert memberships.is_outdated
-
     def test_passwords_are_those_of_active_users(self, memberships, alice, bob):
         bob.is_active = False
         bob.save()
@@ -119,6 +111,30 @@ class TestMemberships:
     def test_users_without_a_stream_are_forgotten(self, memberships, alice):
         memberships.follow(set(get_parameters(alice.pk)))
         assert list(memberships.known) == get_parameters(alice.pk)
+
+
+@pytest.mark.once
+@pytest.mark.django_db
+def test_change_is_found_after_sqlite_was_opened_again(tmp_path, monkeypatch):
+    """It counts the commits of others, from the same number for each connection."""
+    databases = {"default": parse_database(f"sqlite:///{tmp_path}/events.sqlite3")}
+    watching, writing = (ConnectionHandler(databases)["default"] for _ in range(2))
+    monkeypatch.setattr("chats.events.memberships.connection", watching)
+    monkeypatch.setattr("chats.statements.connection", watching)
+    memberships = Memberships()
+    for _ in range(2):
+        memberships.read_version()
+        assert get_updates(memberships) == []
+    assert not memberships.is_outdated
+    number, _ = memberships.version
+    with writing.cursor() as cursor:
+        cursor.execute("CREATE TABLE changes (number)")
+    watching.close()
+    memberships.read_version()
+    assert memberships.next_version[0] == number
+    assert memberships.is_outdated
+    watching.close()
+    writing.close()
 
 
 def change(event, conversation="c", text=None):

@@ -212,3 +212,13 @@ def test_announcements_come_from_a_redis_that_is_full_and_has_other_users(tmp_pa
             stream.until("conversation", **clock)
         stream.close()
         assert "polled instead" not in server.error_log.read_text()
+
+
+def test_readyz_says_that_changes_cannot_be_announced(tmp_path, service):
+    server = Server(Database(tmp_path), tmp_path, requests.Session, CACHE_URL=service.url)
+    with running(server), redis.from_url(service.url) as store:
+        assert server.request("GET", "/readyz").status_code == 200
+        store.execute_command("ACL", "SETUSER", "default", "-publish")
+        response = server.request("GET", "/readyz")
+        assert (response.status_code, response.json()["database"]) == (503, "ok")
+        assert "unavailable" in response.json()["cache"]
