@@ -10,12 +10,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from time import perf_counter
-from typing import IO, Any
+from typing import IO
 
 from django.conf import settings
 
@@ -33,10 +32,16 @@ from messaging_app.middleware import (
     RequestRefused,
 )
 from messaging_app.serve import LISTENER_FD, STREAMS_PART, count_connections
-from messaging_app.streaming import SUBSCRIBERS, Hub, Subscriber, send_stream, start_hub
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+from messaging_app.streaming import (
+    PART_SECONDS,
+    SUBSCRIBERS,
+    Hub,
+    Receive,
+    Send,
+    Subscriber,
+    send_stream,
+    start_hub,
+)
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # A longer body is kept in a file.
@@ -44,9 +49,8 @@ BODY_MEMORY_BYTES = 64 * 1024
 # How much of a refused body is read. A client that is still sending could lose the response.
 REFUSED_BODY_BYTES = 16 * 1024 * 1024
 REFUSED_BODY_SECONDS = 5
-# A longer response is sent in parts. If a part is not taken in time, the rest is dropped.
+# A longer response is sent in parts. If one is not taken within PART_SECONDS, the rest is dropped.
 PART_BYTES = 64 * 1024
-PART_SECONDS = 30
 # The total size of such responses in progress, in each process. Beyond it, a large read is a 503.
 MAX_UNSENT_BYTES = 64 * 1024 * 1024
 # How long a thread may compute while others wait. Python's 5 ms add up in a request that waits for
