@@ -10,6 +10,7 @@ from django.utils.functional import cached_property
 from chats.clock import batched, lock, move_clocks
 from chats.fields import EmailField, LineField, PhoneNumberField
 from chats.passwords import ERASED_PASSWORD, PasswordMixin
+from chats.safety.models import Block
 from chats.validators import (
     validate_one_line,
     validate_phone_number,
@@ -47,9 +48,19 @@ class UserQuerySet(models.QuerySet):
         shared = Participation.objects.filter(conversation__in=Conversation.objects.for_user(user))
         return self.filter(pk__in=shared.values("user")).exclude(pk=user.pk)
 
-    def missing_ids(self, user_ids):
-        """Ids that do not belong to an active user, as a set. One query."""
-        found = self.active().filter(pk__in=user_ids).values_list("pk", flat=True)
+    def reachable(self):
+        """Active users who can be found by their address and added to a conversation."""
+        users = self.active()
+        return users.exclude(email_verified_at=None) if settings.EMAIL_VERIFICATION else users
+
+    def reachable_by(self, user):
+        """Without those who have blocked the user."""
+        blockers = Block.objects.filter(blocker=models.OuterRef("pk"), blocked=user)
+        return self.reachable().filter(~models.Exists(blockers))
+
+    def missing_ids(self, user_ids, actor):
+        """Ids that do not belong to a user whom `actor` can reach, as a set. One query."""
+        found = self.reachable_by(actor).filter(pk__in=user_ids).values_list("pk", flat=True)
         return set(user_ids).difference(found)
 
     def delete(self):
@@ -105,6 +116,8 @@ class User(PasswordMixin, AbstractUser):
     phone_number = PhoneNumberField(max_length=16, blank=True, validators=[validate_phone_number])
     role = models.CharField(max_length=5, choices=Role, default=Role.GUEST)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Null until somebody who registered has followed the link that they were sent.
+    email_verified_at = models.DateTimeField(default=timezone.now, null=True, editable=False)
 
     objects = UserManager.from_queryset(UserQuerySet)()
 

@@ -273,7 +273,7 @@ class NewConversationSerializer(HintsSerializer):
         if len(user_ids) + len(errors) >= MAX_PARTICIPANTS:
             raise serializers.ValidationError(TOO_MANY_PARTICIPANTS)
         if errors:
-            missing = User.objects.missing_ids(user_ids)
+            missing = User.objects.missing_ids(user_ids, self.context["request"].user)
             raise serializers.ValidationError([*errors, *describe_missing(missing)])
         if not user_ids:
             raise serializers.ValidationError("Name at least one person other than yourself.")

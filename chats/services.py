@@ -21,6 +21,7 @@ from chats.models import (
     User,
 )
 from chats.passwords import ERASED_PASSWORD
+from chats.safety.models import Block
 from chats.statements import ReadState, get_conversation, get_read_states, move_clock
 
 # Never to be changed: ids derived from it are in the database.
@@ -42,20 +43,26 @@ class MessageDeleted(Exception):
 
 
 class UnknownUsers(Exception):
-    """`user_ids` do not belong to active users."""
+    """`user_ids` do not belong to users whom the actor can reach."""
 
     def __init__(self, user_ids: set[uuid.UUID]) -> None:
         super().__init__(user_ids)
         self.user_ids = user_ids
 
 
-def lock_active_users(user_ids: Iterable[uuid.UUID]) -> list[User]:
-    """Lock the users, so that they are neither deleted nor deactivated until the transaction ends.
+def lock_reachable_users(user_ids: Iterable[uuid.UUID], actor: User | None = None) -> list[User]:
+    """Lock the users, so that they are neither deleted nor deactivated, and do not block `actor`,
+    until the transaction ends.
 
-    Returns them. Raises UnknownUsers.
+    Returns them. Raises UnknownUsers if one of them is not reachable, or has blocked `actor`.
     """
-    users = lock(User.objects.active().filter(pk__in=user_ids))
-    if missing := set(user_ids).difference(user.pk for user in users):
+    users = lock(User.objects.reachable().filter(pk__in=user_ids))
+    found = {user.pk for user in users}
+    if actor:
+        # A query of its own: after waiting for a lock, PostgreSQL reads only the locked row again.
+        blockers = Block.objects.filter(blocker__in=found, blocked=actor)
+        found.difference_update(blockers.values_list("blocker", flat=True))
+    if missing := set(user_ids) - found:
         raise UnknownUsers(missing)
     return users
 
@@ -75,7 +82,7 @@ def start(
     if conversation_id and (found := Conversation.objects.filter(pk=conversation_id).first()):
         return found, False
     try:
-        return insert(conversation_id or uuid.uuid4(), title, {actor.pk, *user_ids}), True
+        return insert(conversation_id or uuid.uuid4(), title, {actor.pk, *user_ids}, actor), True
     except IntegrityError:
         # Another request with this id was first.
         return Conversation.objects.get(pk=conversation_id), False
@@ -103,19 +110,21 @@ def start_distinct(
             return conversation, False
     conversation_id = uuid.UUID(int=found[0].pk.int + 1) if found else first
     try:
-        return insert(conversation_id, title, everybody), True
+        return insert(conversation_id, title, everybody, actor), True
     except IntegrityError:
         # Another request was first. It has started the same conversation.
         return start_distinct(user_ids, actor=actor, title=title)
 
 
-def insert(conversation_id: uuid.UUID, title: str, user_ids: set[uuid.UUID]) -> Conversation:
+def insert(
+    conversation_id: uuid.UUID, title: str, user_ids: set[uuid.UUID], actor: User
+) -> Conversation:
     with transaction.atomic():
         conversation = Conversation.objects.create(pk=conversation_id, title=title)
         read_at = conversation.updated_at
         Participation.objects.bulk_create(
             Participation(conversation=conversation, user=user, read_at=read_at)
-            for user in lock_active_users(user_ids)
+            for user in lock_reachable_users(user_ids, actor)
         )
         announce([conversation.pk])
         return conversation
@@ -138,7 +147,7 @@ def add_participant(conversation: Conversation, user_id: uuid.UUID, *, actor: Us
     participant.
     """
     with transaction.atomic():
-        [user] = lock_active_users([user_id])
+        [user] = lock_reachable_users([user_id], actor)
         lock(Conversation.objects.filter(pk=conversation.pk))
         participant_ids = set(conversation.participants.values_list("pk", flat=True))
         if actor.pk not in participant_ids:
@@ -283,6 +292,8 @@ def erase(user: User, allowed_users: QuerySet[User] | None = None) -> None:
         user.conversations.clear()
         user.groups.clear()
         user.user_permissions.clear()
+        Block.objects.filter(Q(blocker=user) | Q(blocked=user)).delete()
+        user.reports.update(reporter=None)
         User.objects.filter(pk=user.pk).update(
             first_name="Deleted",
             last_name="user",
@@ -295,6 +306,7 @@ def erase(user: User, allowed_users: QuerySet[User] | None = None) -> None:
             is_staff=False,
             is_superuser=False,
             last_login=None,
+            email_verified_at=None,
         )
         user.refresh_from_db()
         # The admin's history names the row as it was.

@@ -66,7 +66,7 @@ class UserViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
             shared = Conversation.objects.for_user(caller).filter(participants=OuterRef("pk"))
             users = User.objects.filter(Q(pk=caller.pk) | Exists(shared))
         elif "email" in self.request.query_params:
-            users = User.objects.active()
+            users = User.objects.reachable_by(caller)
         else:
             users = User.objects.contacts_of(caller)
         return users.public().order_by("user_id")

@@ -13,7 +13,7 @@ from chats.admin.lists import LargeTableAdmin, read_uuid
 from chats.admin.messages import get_excerpt
 from chats.admin.rights import may_view
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, User
-from chats.services import UnknownUsers, lock_active_users
+from chats.services import UnknownUsers, lock_reachable_users
 
 NEWEST_MESSAGES = 20
 NAMED_PARTICIPANTS = 5
@@ -64,7 +64,7 @@ class ConversationForm(ChangedFieldsForm):
     def refuse_inactive(self, users):
         """Locks the users."""
         try:
-            lock_active_users([user.pk for user in users])
+            lock_reachable_users([user.pk for user in users])
         except UnknownUsers as error:
             label = self.fields["participants"].label_from_instance
             names = ", ".join(sorted(label(user) for user in users if user.pk in error.user_ids))

@@ -243,6 +243,7 @@ def test_an_erased_row_keeps_only_its_id_and_its_age(boss):
         "is_staff": False,
         "is_superuser": False,
         "last_login": None,
+        "email_verified_at": None,
     }
     assert email.endswith(ERASED_ENDING)
     assert email != f"{boss.pk}{ERASED_ENDING}"

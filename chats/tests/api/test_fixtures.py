@@ -12,6 +12,7 @@ from django.db import connection
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from chats.models import Message, Participation, User
+from chats.safety.models import Block, Report
 from chats.services import delete, edit, rename, send
 from chats.tests.support.rows import read_tables
 
@@ -43,6 +44,10 @@ def rows(alice, bob, message):
     LogEntry.objects.log_actions(alice.pk, [bob], CHANGE, "Edited")
     SessionStore().save()
     RefreshToken.for_user(bob).blacklist()
+    Block.objects.create(blocker=alice, blocked=bob)
+    Report.objects.create(
+        message=message, reporter=bob, message_body="Hello", created_at=message.sent_at
+    )
 
 
 def get_models():

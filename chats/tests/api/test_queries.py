@@ -176,15 +176,15 @@ def test_queries_of_a_start(api, alice, many):
     client = api(alice)
     ids = many.participants.exclude(pk=alice.pk).values_list("pk", flat=True)
     body = {"participants": [str(pk) for pk in ids]}
-    # Caller, conversation, people, participants, participants to show.
-    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 5
+    # Caller, conversation, people, blocks, participants, participants to show.
+    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 6
     # The same, and the look for the key's conversation.
-    assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 6
+    assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 7
     # Caller, the key's conversation, the same for the caller, participants, messages, unread ones.
     assert count_queries(lambda: client.post(CONVERSATIONS, body, HTTP_IDEMPOTENCY_KEY="k")) == 6
     body["distinct"] = True
-    # Caller, candidates, conversation, people, participants, participants to show.
-    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 6
+    # Caller, candidates, conversation, people, blocks, participants, participants to show.
+    assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 7
     # Caller, candidates, the conversation for the caller, participants, messages, unread ones.
     assert count_queries(lambda: client.post(CONVERSATIONS, body)) == 6
 
