@@ -1,7 +1,8 @@
-"""Changes are announced through Redis, so that every process hears of them at once.
+"""Changes are announced, so that every process hears of them at once: through Redis, or in a file
+beside a SQLite database.
 
-An announcement names conversations and says nothing else. Without Redis, nothing is announced, and
-processes ask the database.
+An announcement names conversations and says nothing else. On PostgreSQL without Redis, nothing is
+announced, and processes ask the database.
 """
 
 from collections.abc import AsyncGenerator, Iterable
@@ -15,6 +16,8 @@ from redis.asyncio import Redis
 from redis.connection import parse_url
 from redis.exceptions import RedisError
 
+from chats.events import changes_file
+
 CHANNEL = "chats.changes.{}"
 # A subscriber that hears nothing for so long asks Redis whether it is there.
 PING_SECONDS = 1
@@ -26,20 +29,33 @@ def get_channel() -> str:
     return CHANNEL.format(parse_url(settings.CACHE_URL).get("db", 0))
 
 
+def is_announced() -> bool:
+    return bool(settings.CACHE_URL) or changes_file.get_path() is not None
+
+
 def announce(conversation_ids: Iterable[UUID]) -> None:
     """Announce the change of these conversations when the transaction is committed."""
-    text = ",".join(map(str, conversation_ids))
-    if text and settings.CACHE_URL:
-        transaction.on_commit(partial(publish, text))
+    keys = list(conversation_ids)
+    if keys and is_announced():
+        transaction.on_commit(partial(publish, keys))
 
 
-def publish(text: str) -> None:
-    caches["default"].publish(get_channel(), text)  # type: ignore[attr-defined]
+def publish(conversation_ids: list[UUID]) -> None:
+    if settings.CACHE_URL:
+        text = ",".join(map(str, conversation_ids))
+        caches["default"].publish(get_channel(), text)  # type: ignore[attr-defined]
+    elif path := changes_file.get_path():
+        changes_file.append(path, conversation_ids)
 
 
-async def listen() -> AsyncGenerator[list[UUID]]:
-    """Yields an empty list when the subscription begins, and then the conversations of each
-    announcement. Raises RedisError or OSError when Redis is gone."""
+def listen() -> AsyncGenerator[list[UUID]]:
+    """Yields an empty list when nothing more is missed, and then the conversations of each
+    announcement. Ends, or raises RedisError or OSError, when something was missed."""
+    path = changes_file.get_path()
+    return changes_file.read(path) if path and not settings.CACHE_URL else subscribe()
+
+
+async def subscribe() -> AsyncGenerator[list[UUID]]:
     redis = Redis.from_url(settings.CACHE_URL, socket_connect_timeout=CONNECT_SECONDS)
     async with redis, redis.pubsub() as pubsub:
         await pubsub.subscribe(get_channel())

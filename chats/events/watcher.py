@@ -9,10 +9,9 @@ from time import monotonic, thread_time
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 
-from chats.events.announcements import listen
+from chats.events.announcements import is_announced, listen
 from chats.events.hub import Hub
 from chats.events.memberships import Change, Memberships
 from messaging_app.backends.cache import RETRY_SECONDS
@@ -51,7 +50,7 @@ class Watcher:
         # Of the processor, in this round.
         self.used_seconds = 0.0
         self.tasks = [self.loop.create_task(self.watch())]
-        if settings.CACHE_URL:
+        if is_announced():
             self.tasks.append(self.loop.create_task(self.listen()))
 
     @property
@@ -72,7 +71,9 @@ class Watcher:
                 settling_seconds = 0.0
             except Exception as error:
                 if not settling_seconds:
-                    logger.warning("Redis failed; the database is polled instead: %r", error)
+                    logger.warning(
+                        "Announcements failed; the database is polled instead: %r", error
+                    )
                 settling_seconds = SETTLING_SECONDS
             self.is_listening = False
             self.hub.woken.set()

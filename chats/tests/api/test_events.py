@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
+from contextlib import aclosing
 from uuid import uuid4
 
 import pytest
 from django.db.utils import ConnectionHandler
 
+from chats.events import changes_file
 from chats.events.announcements import announce
 from chats.events.hub import Hub
 from chats.events.memberships import Change, Memberships
@@ -225,6 +227,63 @@ def test_nothing_is_announced_if_no_clock_has_moved(settings, django_capture_on_
     with django_capture_on_commit_callbacks() as callbacks:
         announce([])
     assert callbacks == []
+
+
+class TestChangesFile:
+    @pytest.fixture
+    def path(self, tmp_path):
+        return tmp_path / "changes"
+
+    def read(self, path, *steps):
+        """What a reader gets in each step."""
+
+        async def run():
+            async with aclosing(changes_file.read(path)) as changes:
+                found = [await anext(changes)]
+                for step in steps:
+                    step()
+                    found.append(await anext(changes, "ended"))
+                return found
+
+        return asyncio.run(run())
+
+    def test_reader_gets_what_is_appended_from_now_on(self, path):
+        keys = [uuid4() for _ in range(4)]
+        path.touch()
+        changes_file.append(path, keys[:1])
+        steps = [lambda: changes_file.append(path, keys[1:3])]
+        steps.append(lambda: changes_file.append(path, keys[3:]))
+        assert self.read(path, *steps) == [[], keys[1:3], keys[3:]]
+
+    def test_half_of_an_id_waits_for_the_other_half(self, path):
+        key, other = uuid4(), uuid4()
+
+        def write(data):
+            with path.open("ab") as file:
+                file.write(data)
+
+        steps = [lambda: write(key.bytes + other.bytes[:5]), lambda: write(other.bytes[5:])]
+        assert self.read(path, *steps) == [[], [key], [other]]
+
+    def test_nothing_is_written_while_nobody_listens(self, path):
+        changes_file.append(path, [uuid4()])
+        assert not path.exists()
+
+    def test_long_file_is_emptied_and_its_readers_begin_again(self, path, monkeypatch):
+        monkeypatch.setattr(changes_file, "MAX_BYTES", 40)
+        key = uuid4()
+        path.touch()
+        changes_file.append(path, [uuid4()] * 3)
+        assert self.read(path, lambda: changes_file.append(path, [key])) == [[], "ended"]
+        assert path.read_bytes() == key.bytes
+
+    def test_readers_of_a_deleted_file_begin_again(self, path):
+        assert self.read(path, path.unlink) == [[], "ended"]
+
+    def test_change_is_kept_though_it_cannot_be_announced(self, path, caplog):
+        path.mkdir()
+        changes_file.append(path, [uuid4()])
+        assert "A change was not announced" in caplog.text
 
 
 def test_clients_that_are_gone_are_disconnected(settings):
