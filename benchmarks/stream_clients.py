@@ -106,31 +106,35 @@ class Connection:
 
 
 class Page:
-    """An open page of the demo client: the inbox, and the messages of a conversation."""
+    """An open page of the demo client: the inbox, and the messages of a conversation. It sends the
+    requests that frontend/client.js does."""
 
     def __init__(self, port, token, conversation_id, cursor):
         self.port, self.token, self.cursor = port, token, cursor
-        self.messages = f"/api/conversations/{conversation_id}/messages/?page_size=100"
+        self.conversation_id = str(conversation_id)
         self.etags, self.requests, self.received = {}, 0, set()
 
     async def poll(self):
         connection = Connection(self.port)
         await asyncio.sleep(POLL_SECONDS * random.random())  # noqa: S311
         while True:
-            await self.ask(connection)
+            await self.ask_inbox(connection)
+            await self.ask_conversation(connection)
             await asyncio.sleep(POLL_SECONDS)
 
-    async def ask_once(self):
+    async def hear(self, conversation_id, updated_at):
         """On a new connection: the server closes those that are idle for 30 seconds."""
         connection = Connection(self.port)
-        await self.ask(connection)
+        is_open = conversation_id == self.conversation_id
+        await (self.ask_conversation if is_open else self.ask_inbox)(connection)
         connection.close()
 
-    async def ask(self, connection):
-        """The requests that frontend/client.js sends at each poll."""
+    async def ask_inbox(self, connection):
         await self.get(connection, "/api/conversations/?page_size=50")
-        path = f"{self.messages}&ordering=updated_at&updated_at_after={self.cursor}"
-        for message in (await self.get(connection, path) or {"results": []})["results"]:
+
+    async def ask_conversation(self, connection):
+        path = f"/api/conversations/{self.conversation_id}/?updated_at_after={self.cursor}"
+        for message in (await self.get(connection, path) or {"messages": []})["messages"]:
             self.cursor = message["updated_at"]
             self.received.add(message["message_id"])
 

@@ -175,13 +175,10 @@ async def measure_clients(server, data, seconds, number, is_polling):
     async with asyncio.TaskGroup() as group:
 
         def hear(user, *event):
-            group.create_task(pages[user].ask_once())
+            group.create_task(pages[user].hear(*event))
 
         async with open_streams(server.port, {} if is_polling else tokens, hear):
             polls = [group.create_task(page.poll()) for page in pages.values() if is_polling]
-            if not is_polling:
-                for page in pages.values():
-                    await page.ask_once()
             await asyncio.sleep(2 * POLL_SECONDS)
             requests = sum(page.requests for page in pages.values())
             processor, begin = server.get_processor_seconds(), perf_counter()

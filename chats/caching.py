@@ -6,6 +6,8 @@ a name or role may be CACHE_SECONDS old. The views check membership before they 
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -73,18 +75,16 @@ def cached_page(
 
 
 def get_shared(
+    name: str,
     conversations: list[Conversation],
-    serialize_rows: Callable[[list[Conversation]], list[dict]],
+    serialize_rows: Callable[[list[Conversation]], list],
     seconds: int,
-) -> list[dict]:
+) -> list:
     """What each conversation shows to all its participants, from the cache.
 
     `serialize_rows(conversations)` returns the JSON values of those that are not in the cache.
     """
-    keys = {
-        f"{serialize_rows.__name__}.{row.pk.hex}.{get_conversation_key(row)}": row
-        for row in conversations
-    }
+    keys = {f"{name}.{row.pk.hex}.{get_conversation_key(row)}": row for row in conversations}
     found = {key: orjson.loads(json) for key, json in cache.get_many(keys).items()}
     if missing := {key: keys[key] for key in keys if key not in found}:
         values = dict(zip(missing, serialize_rows(list(missing.values())), strict=True))
@@ -98,7 +98,7 @@ def get_summaries(user: User, conversations: list[Any]) -> list[ShownConversatio
 
     One query if some of them may be unread, and two more if some are not in the cache.
     """
-    summaries = get_shared(conversations, serialize_summaries, SUMMARY_CACHE_SECONDS)
+    summaries = get_shared_summaries(conversations)
     # If the clock is not past `read_at`, nothing can be unread.
     changed = [row.pk for row in conversations if row.updated_at > row.read_at]
     states = get_read_states(user, changed) if changed else {}
@@ -108,6 +108,10 @@ def get_summaries(user: User, conversations: list[Any]) -> list[ShownConversatio
     ]
 
 
+def get_shared_summaries(conversations: list[Any]) -> list[dict]:
+    return get_shared("summary", conversations, serialize_summaries, SUMMARY_CACHE_SECONDS)
+
+
 def serialize_summaries(conversations: list[Conversation]) -> list[dict]:
     prefetch_related_objects(conversations, prefetch_participants())
     last = {message.conversation_id: message for message in Message.objects.last_of(conversations)}
@@ -115,12 +119,22 @@ def serialize_summaries(conversations: list[Conversation]) -> list[dict]:
     return [serialize(row, fields, last_message=last.get(row.pk)) for row in conversations]
 
 
-def get_detail(user: User, conversation: Conversation) -> ShownConversation:
+def get_detail(
+    user: User, conversation: Conversation, changed_after: datetime | None = None
+) -> ShownConversation:
     """What ConversationSerializer shows. One query, and two more if it is not in the cache.
 
-    Raises Conversation.DoesNotExist if the user is not a participant any more.
+    `messages` is the first page, or the messages that changed after a moment. That costs up to
+    three more queries. Raises Conversation.DoesNotExist if the user is not a participant any more.
     """
-    [shared] = get_shared([conversation], serialize_details, CACHE_SECONDS)
+    if changed_after is None:
+        [shared] = get_shared("detail", [conversation], serialize_details, CACHE_SECONDS)
+    else:
+        [summary] = get_shared_summaries([conversation])
+        name = f"changes.{changed_after.isoformat()}"
+        serialize_rows = partial(serialize_changes, changed_after=changed_after)
+        [messages] = get_shared(name, [conversation], serialize_rows, CACHE_SECONDS)
+        shared = summary | {"messages": messages}
     states = get_read_states(user, [conversation.pk])
     if not states:
         raise Conversation.DoesNotExist
@@ -140,6 +154,16 @@ def serialize_details(conversations: list[Conversation]) -> list[dict]:
         serialize_detail(row, list(row.messages.as_shown().newest_first()[page]))
         for row in conversations
     ]
+
+
+def serialize_changes(conversations: list[Conversation], changed_after: datetime) -> list[list]:
+    """One query for each. The last change comes last."""
+    pages = []
+    for row in conversations:
+        changed = row.messages.as_shown().filter(updated_at__gt=changed_after).last_changed_last()
+        page = changed[: MessagePagination.max_page_size]
+        pages.append(render_page([serialize_message(message) for message in page]))
+    return pages
 
 
 def serialize_detail(conversation: Conversation, messages: list[Message]) -> dict:

@@ -44,6 +44,16 @@ class UTCDateTimeField(forms.DateTimeField):
             raise FormValidationError(self.error_messages["overflow"], "overflow") from error
 
 
+def read_date_time(request, name):
+    """The query parameter, or None. Raises ValidationError."""
+    if (value := request.query_params.get(name)) is None:
+        return None
+    try:
+        return UTCDateTimeField().clean(value)
+    except FormValidationError as error:
+        raise ValidationError({name: error.messages}) from error
+
+
 class DateTimeFilter(filters.Filter):
     field_class = UTCDateTimeField
 

@@ -1,7 +1,8 @@
 from contextlib import contextmanager
 
 from django.utils.functional import cached_property
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound, ValidationError
@@ -20,7 +21,12 @@ from chats.caching import (
     get_summaries,
     get_user_key,
 )
-from chats.filters import ConversationFilter, ConversationMessageFilter, MessageFilter
+from chats.filters import (
+    ConversationFilter,
+    ConversationMessageFilter,
+    MessageFilter,
+    read_date_time,
+)
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, prefetch_participants
 from chats.pagination import ConversationPagination, InboxMessagePagination, MessagePagination
 from chats.permissions import IsParticipantOfConversation, IsSenderOrReadOnly
@@ -100,12 +106,25 @@ class ConversationViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericView
     @extend_schema(
         operation_id="get_conversation",
         summary="Retrieve a conversation",
+        parameters=[
+            OpenApiParameter(
+                "updated_at_after",
+                OpenApiTypes.DATETIME,
+                description="`messages` are those sent, edited or deleted after this ISO 8601 date "
+                "and time. For example `2026-11-22T10:33:35.109943Z`.",
+            )
+        ],
         responses=ConversationSerializer,
     )
     def retrieve(self, request, *args, **kwargs):
         """`messages` is the first page of the conversation's message list. For older messages,
-        request that list with `sent_at_before` set to the last `sent_at`."""
-        return self.respond(self.get_object())
+        request that list with `sent_at_before` set to the last `sent_at`.
+
+        With `updated_at_after`, one request tells a client what is new: `messages` are those that
+        have changed since, in the order of the changes. If the last one's `updated_at` is not that
+        of the conversation, there may be more: set `updated_at_after` to it."""
+        conversation = self.get_object()
+        return self.respond(conversation, read_date_time(request, "updated_at_after"))
 
     @extend_schema(
         operation_id="start_conversation",
@@ -195,8 +214,8 @@ class ConversationViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericView
         state = services.mark_as_read(conversation, read_at, actor=request.user)
         return Response(ReadStateSerializer(state).data)
 
-    def respond(self, conversation):
-        shown = get_detail(self.request.user, conversation)
+    def respond(self, conversation, changed_after=None):
+        shown = get_detail(self.request.user, conversation, changed_after)
         return Response(ConversationSerializer(shown).data)
 
 

@@ -10,6 +10,7 @@
  *   session                      `user` has changed, in any tab: somebody signed in or out, or the
  *                                API ended the session, and `reason` says why
  *   inbox       {results, next}  the first page of the inbox has changed
+ *   conversation  the row of the inbox whose conversation a room follows
  *   outbox                       messages wait, have been sent or were refused, in any tab
  *   sent        {message}        this tab has sent a message of the outbox
  *   connection  {error}          requests fail, or (`null`) succeed again
@@ -26,15 +27,14 @@ export { Later, Refused, Room };
 
 const POLL_SECONDS = 3; // without the stream of events
 const REST_SECONDS = 0.2; // of a poll, also when there is news all the time
-const INBOX_EVENTS = ["conversation", "read", "left"];
-const ROOM_EVENTS = ["conversation", "left"];
 
 export class Client extends Session {
   #deliveries = new Map(); // by conversation
   #failures = new Map(); // by conversation
   #inbox = new AbortController();
+  #marked = new Map(); // the last `read_at` that this tab has sent, by conversation
   #polls = new Set(); // {conversation, news}
-  #stream = new Stream(this, (event, id) => this.#ask(event, id));
+  #stream = new Stream(this, (event, data) => this.#ask(event, data));
 
   /** `api` is the API's address. Clients with the same `name` share a session and an outbox. */
   constructor(options) {
@@ -143,6 +143,18 @@ export class Client extends Session {
     this.poll(() => "/conversations/?page_size=50", take, this.#inbox.signal).catch(() => {});
   }
 
+  /** Returns {read_at, unread_count}. */
+  async markAsRead(conversation, read_at) {
+    this.#marked.set(conversation, read_at);
+    const options = { method: "POST", body: { read_at }, patience: 60 };
+    try {
+      return await this.request(`/conversations/${conversation}/read/`, options);
+    } catch (error) {
+      this.#marked.delete(conversation);
+      throw error;
+    }
+  }
+
   /** A Room, which has the messages of a conversation until `room.stop()`. */
   follow(conversation) {
     return new Room(this, conversation);
@@ -150,7 +162,8 @@ export class Client extends Session {
 
   /**
    * Requests `getPath()` when the stream has news, or every POLL_SECONDS without the stream, and calls
-   * `take(data)` with what has changed. Ends when aborted. Raises Refused.
+   * `take(data)` with what has changed. It returns whether to request the rest at once. Ends when
+   * aborted. Raises Refused.
    */
   async poll(getPath, take, signal, conversation) {
     const poll = { getPath, take, signal, conversation };
@@ -176,8 +189,7 @@ export class Client extends Session {
         if (path !== getPath()) [path, etag] = [getPath(), undefined];
         const page = await this.call(path, { owner, etag, signal });
         [etag, failures] = [page.etag, 0];
-        if (page.status !== 304) await take(page.data);
-        if (page.data?.next && path !== getPath()) continue;
+        if (page.status !== 304 && (await take(page.data))) continue;
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof Later)) throw error;
@@ -191,12 +203,18 @@ export class Client extends Session {
   }
 
   /** Ends the waiting of the polls that an event of the stream names. */
-  #ask(event, id) {
-    for (const { conversation, news } of this.#polls) {
-      const events = conversation ? ROOM_EVENTS : INBOX_EVENTS;
-      const isNamed = !conversation || conversation === id;
-      if (event === "ready" || (isNamed && events.includes(event))) news.abort();
-    }
+  #ask(event, { conversation_id: id, read_at } = {}) {
+    const polls = [...this.#polls];
+    const rooms = polls.filter(({ conversation }) => conversation === id);
+    const inboxes = polls.filter(({ conversation }) => !conversation);
+    // The response to a room holds the row of the inbox, too.
+    const named = {
+      ready: polls,
+      left: [...rooms, ...inboxes],
+      conversation: rooms.length ? rooms : inboxes,
+      read: this.#marked.get(id) === read_at ? [] : inboxes,
+    };
+    named[event]?.forEach(({ news }) => news.abort());
   }
 
   /** Ends all waiting: polls and sends now. */

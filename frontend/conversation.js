@@ -190,12 +190,8 @@ export class ConversationView {
     const row = this.#row;
     if (!newest || newest.sent_at <= row.read_at || newest.sent_at <= this.#marked) return;
     this.#marked = newest.sent_at;
-    const options = { method: "POST", body: { read_at: newest.sent_at }, patience: 60 };
     try {
-      const state = await this.#client.request(
-        `/conversations/${row.conversation_id}/read/`,
-        options,
-      );
+      const state = await this.#client.markAsRead(row.conversation_id, newest.sent_at);
       const now = this.#inbox.get(row.conversation_id);
       if (now) this.#inbox.set({ ...now, ...state });
     } catch {

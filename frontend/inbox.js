@@ -30,6 +30,7 @@ export class Inbox extends EventTarget {
     super();
     this.#client = client;
     client.addEventListener("inbox", ({ detail }) => this.#take(detail));
+    client.addEventListener("conversation", ({ detail }) => this.#takeRow(detail));
     client.addEventListener("outbox", () => this.#showFailed());
     client.addEventListener("sent", ({ detail }) => this.#addMessage(detail.message));
     find("#more").onclick = () => this.#loadMore();
@@ -78,6 +79,13 @@ export class Inbox extends EventTarget {
     results.forEach((row) => this.#rows.set(row.conversation_id, row));
     if (!this.#hasLoadedMore) this.#next = next;
     this.#render();
+  }
+
+  #takeRow(row) {
+    const known = this.#rows.get(row.conversation_id);
+    // Others were read while the row was under way.
+    if (known?.read_at > row.read_at) this.#client.wake();
+    else this.set(row);
   }
 
   #addMessage(message) {

@@ -18,15 +18,15 @@ export class Room extends EventTarget {
     super();
     this.id = id;
     this.#client = client;
-    this.#path = `/conversations/${id}/messages/`;
+    this.#path = `/conversations/${id}/`;
     const { signal } = this.#end;
     client.addEventListener("sent", ({ detail }) => this.#apply([detail.message]), { signal });
     const getPath = () => {
-      if (!this.#cursor) return `${this.#path}?page_size=50`;
-      return `${this.#path}?ordering=updated_at&updated_at_after=${this.#cursor}&page_size=100`;
+      if (!this.#cursor) return `${this.#path}messages/?page_size=50`;
+      return `${this.#path}?updated_at_after=${this.#cursor}`;
     };
     client
-      .poll(getPath, (page) => this.#take(page), signal, id)
+      .poll(getPath, (data) => this.#take(data), signal, id)
       .catch((error) => {
         if (!(error instanceof Refused)) throw error;
         if (error.status === 404) this.dispatchEvent(new Event("gone"));
@@ -73,16 +73,18 @@ export class Room extends EventTarget {
     this.#end.abort();
   }
 
-  async #take(page) {
+  /** The first page of messages, or a conversation with those that changed after the cursor. */
+  async #take({ results, next, messages = results, ...row }) {
     const isMine = ({ sender }) => sender.user_id === this.#client.user?.user_id;
     const isNew = ({ message_id }) => !this.#all.has(message_id);
-    if (page.results.some((message) => isMine(message) && isNew(message))) await this.#settle();
+    if (messages.some((message) => isMine(message) && isNew(message))) await this.#settle();
     const isFirst = !this.#cursor;
     this.#cursor ??= "1970-01-01T00:00:00Z";
-    for (const { updated_at } of page.results)
-      if (updated_at > this.#cursor) this.#cursor = updated_at;
-    if (isFirst) this.#addOlder(page);
-    else this.#apply(page.results);
+    for (const { updated_at } of messages) if (updated_at > this.#cursor) this.#cursor = updated_at;
+    if (isFirst) return this.#addOlder({ results, next });
+    this.#apply(messages);
+    this.#client.emit("conversation", row);
+    return messages.length > 0 && this.#cursor < row.updated_at;
   }
 
   /**

@@ -42,8 +42,8 @@ export class Parser {
  * browsers open only six connections to a host under HTTP/1.1. The tab that has the lock reads it,
  * and tells the others over a BroadcastChannel.
  *
- * `listener(event, conversation_id)` is called for each event, and with "ready" when everything has
- * to be requested.
+ * `listener(event, data)` is called for each event, and with "ready" when everything has to be
+ * requested.
  */
 export class Stream {
   isUp = false; // nobody has to poll
@@ -147,8 +147,7 @@ export class Stream {
       if (!events.length) this.#tell({ isUp: this.isUp });
       for (const { event, data } of events) {
         if (event === "ready") this.#readyAt = Date.now();
-        const { conversation_id } = JSON.parse(data);
-        this.#tell({ isUp: this.#readyAt > 0, event, conversation_id });
+        this.#tell({ isUp: this.#readyAt > 0, event, data: JSON.parse(data) });
       }
     }
   }
@@ -158,12 +157,12 @@ export class Stream {
     this.#take(message);
   }
 
-  #take({ isUp, event, conversation_id }) {
+  #take({ isUp, event, data }) {
     this.#startTimer();
     const hasChanged = isUp !== this.isUp;
     this.isUp = isUp;
-    if (hasChanged) this.#listener("ready");
-    else if (event) this.#listener(event, conversation_id);
+    if (hasChanged) this.#listener("ready", {});
+    else if (event) this.#listener(event, data);
   }
 
   #startTimer() {

@@ -14,13 +14,13 @@ from chats.tests.support.paths import CONVERSATIONS, conversation_path
 local_memory = pytest.mark.skipif(bool(settings.CACHE_URL), reason="looks into local memory")
 
 
-@pytest.fixture(params=["list", "detail"])
+@pytest.fixture(params=["list", "", "?updated_at_after=2000-01-01"])
 def show(request, api, conversation):
     """`show(alice)` is the conversation as the list, or its own endpoint, shows it to Alice."""
 
     def show(user):
-        if request.param == "detail":
-            return api(user).get(conversation_path(conversation)).json()
+        if request.param != "list":
+            return api(user).get(f"{conversation_path(conversation)}{request.param}").json()
         [row] = api(user).get(CONVERSATIONS).json()["results"]
         return row
 

@@ -4,16 +4,28 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chats.models import MAX_PARTICIPANTS, Conversation
-from chats.services import DISTINCT_EXAMINED, leave, send, start, start_distinct
+from chats.models import MAX_PARTICIPANTS, Conversation, Message
+from chats.services import (
+    DISTINCT_EXAMINED,
+    delete,
+    edit,
+    leave,
+    rename,
+    send,
+    start,
+    start_distinct,
+)
 from chats.tests.support.expected import (
     NOT_FOUND,
     full_conversation,
     light_conversation,
+    message_json,
     page,
     public_profile,
+    timestamp,
 )
 from chats.tests.support.paths import CONVERSATIONS, conversation_path, messages_path
+from chats.tests.support.rows import import_messages
 
 REQUIRED = "This field is required: GET /api/users/?email= finds a user_id, ?search= by name"
 NOT_A_STRING = "A user_id is a UUID as a string."
@@ -374,3 +386,58 @@ class TestSearch:
         # The caller's own name.
         assert found("alice") == []
         assert found("mallory") == []
+
+
+class TestChanges:
+    """`GET /api/conversations/{id}/?updated_at_after=`"""
+
+    def get(self, client, conversation, after):
+        return client.get(conversation_path(conversation), {"updated_at_after": after})
+
+    def test_messages_are_those_that_changed_since_in_the_order_of_the_changes(
+        self, api, alice, bob, conversation
+    ):
+        edited, deleted, *_ = (send(conversation, f"No. {n}", actor=alice)[0] for n in range(4))
+        after = timestamp(conversation.messages.latest("sent_at").sent_at)
+        nothing = self.get(api(bob), conversation, after)
+        assert nothing.json() == light_conversation(conversation, bob) | {"messages": []}
+        delete(deleted, actor=alice)
+        new, _ = send(conversation, "New", actor=bob)
+        edit(edited, "Edited", actor=alice)
+        rename(conversation, "Renamed", actor=bob)
+        changes = [Message.objects.get(pk=row.pk) for row in (deleted, new, edited)]
+        expected = light_conversation(conversation, bob)
+        assert self.get(api(bob), conversation, after).json() == expected | {
+            "messages": [message_json(message) for message in changes]
+        }
+        # From the same moment of the clock, but a later one of the client.
+        after = timestamp(changes[0].updated_at)
+        assert self.get(api(bob), conversation, after).json() == expected | {
+            "messages": [message_json(message) for message in changes[1:]]
+        }
+
+    @pytest.mark.parametrize("size", [1, 10_000])
+    def test_client_that_goes_on_from_the_last_change_gets_all(
+        self, api, alice, conversation, size
+    ):
+        import_messages(conversation, alice, 205, message_body="😀" * size)
+        after, received = "2000-01-01T00:00:00Z", []
+        while after != api(alice).get(conversation_path(conversation)).json()["updated_at"]:
+            response = self.get(api(alice), conversation, after)
+            assert len(response.content) < 600 * 1024
+            messages = response.json()["messages"]
+            assert 0 < len(messages) <= 100
+            received += [message["message_id"] for message in messages]
+            after = messages[-1]["updated_at"]
+        in_order = conversation.messages.order_by("sent_at").values_list("pk", flat=True)
+        assert received == [str(pk) for pk in in_order]
+
+    @pytest.mark.parametrize("after", ["", "yesterday", "0001-01-01T00:00:00+14:00", "\0"])
+    def test_what_is_no_date_and_time_is_refused(self, api, alice, conversation, after):
+        response = self.get(api(alice), conversation, after)
+        assert response.status_code == 400
+        assert list(response.json()) == ["updated_at_after"]
+
+    def test_outsider_gets_404(self, api, mallory, conversation):
+        response = self.get(api(mallory), conversation, "2000-01-01T00:00:00Z")
+        assert (response.status_code, response.json()) == (404, NOT_FOUND)

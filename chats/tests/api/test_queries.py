@@ -130,6 +130,10 @@ def test_queries_of_the_conversation_detail(api, alice, grown):
     assert count_queries(lambda: client.get(path)) == 5
     # Caller, conversation, unread messages.
     assert count_queries(lambda: client.get(path)) == 3
+    path += "?updated_at_after=2000-01-01"
+    # Caller, conversation, participants, last message, changed messages, unread messages.
+    assert count_queries(lambda: client.get(path)) == 6
+    assert count_queries(lambda: client.get(path)) == 3
 
 
 def test_queries_of_one_message(api, alice, grown):
