@@ -20,3 +20,10 @@ class IsSenderOrReadOnly(BasePermission):
 
     def has_object_permission(self, request, view, message):
         return request.method in SAFE_METHODS or message.sender_id == request.user.pk
+
+
+class IsNotSender(BasePermission):
+    message = "You sent this message. To take it back, use DELETE."
+
+    def has_object_permission(self, request, view, message):
+        return message.sender_id != request.user.pk

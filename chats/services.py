@@ -22,6 +22,7 @@ from chats.models import (
 )
 from chats.passwords import ERASED_PASSWORD
 from chats.safety.models import Block
+from chats.safety.reports import close, forget_former_texts
 from chats.statements import ReadState, get_conversation, get_read_states, move_clock
 
 # Never to be changed: ids derived from it are in the database.
@@ -247,13 +248,17 @@ def delete(message: Message, *, actor: User) -> None:
 
 
 def delete_for_staff(message: Message) -> None:
-    """Like delete(), for staff, who need not take part. Raises Message.DoesNotExist."""
+    """Like delete(), for staff, who need not take part. Closes the reports of the message.
+
+    Raises Message.DoesNotExist.
+    """
     conversations = Conversation.objects.filter(pk=message.conversation_id)
     with transaction.atomic():
         lock(conversations)
         message = Message.objects.as_shown().get(pk=message.pk)
         if not message.is_deleted:
             rewrite(message, "", move_clocks(conversations)[message.conversation_id])
+        close([message.pk])
 
 
 def rewrite(message: Message, message_body: str, clock: datetime) -> None:
@@ -285,6 +290,8 @@ def erase(user: User, allowed_users: QuerySet[User] | None = None) -> None:
     if not row.exists():
         raise User.DoesNotExist
     left = user.leave_conversations()
+    # From now on, they cannot change their messages any more.
+    forget_former_texts(user)
     with transaction.atomic():
         if not lock(row):
             raise User.DoesNotExist

@@ -40,6 +40,7 @@ from chats.rest.idempotency import (
 )
 from chats.rest.openapi import describe_error
 from chats.rest.search import LimitedListModelMixin
+from chats.safety.report_views import ReportMessageMixin
 from chats.serializers import (
     NOT_YOURS,
     ConversationListSerializer,
@@ -231,8 +232,9 @@ class ConversationViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericView
     retrieve=extend_schema(operation_id="get_message", summary="Retrieve a message"),
     partial_update=extend_schema(operation_id="edit_message", summary="Edit a message"),
     destroy=extend_schema(operation_id="delete_message", summary="Delete a message"),
+    report=extend_schema(operation_id="report_message"),
 )
-class MessageViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
+class MessageViewSet(ReportMessageMixin, LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
     queryset = Message.objects.none()
     permission_classes = [IsAuthenticated, IsParticipantOfConversation, IsSenderOrReadOnly]
     serializer_class = MessageSerializer
@@ -326,6 +328,9 @@ class MessageViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
     destroy=extend_schema(
         operation_id="delete_conversation_message", summary="Delete a message of a conversation"
     ),
+    report=extend_schema(
+        operation_id="report_conversation_message", summary="Report a message of a conversation"
+    ),
 )
 class ConversationMessageViewSet(MessageViewSet):
     filterset_class = ConversationMessageFilter
@@ -334,7 +339,7 @@ class ConversationMessageViewSet(MessageViewSet):
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
         # For these, `create()` and `get_queryset()` check the membership.
-        if self.action not in {"create", "retrieve", "partial_update", "destroy"}:
+        if self.action not in {"create", "retrieve", "partial_update", "destroy", "report"}:
             self.conversation = get_conversation(request.user, kwargs["conversation_pk"])
 
     def get_messages(self):

@@ -51,6 +51,9 @@ PATHS = by_name(
             mark_as_read mark_as_seen mark_read mark_seen read read_all read_receipt read_receipts
             seen
             """,
+        "POST /api/messages/{id}/report/": """
+            abuse complain complaint flag report_abuse report_message reports
+            """,
         "GET /api/events/": """
             event events notifications realtime sse stream streaming subscribe updates websocket ws
             """,

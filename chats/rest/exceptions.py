@@ -6,6 +6,7 @@ from rest_framework.serializers import as_serializer_error
 from rest_framework.settings import api_settings
 
 from chats.models import Conversation, Message
+from chats.safety.reports import NothingToReport
 from chats.services import IdempotencyKeyReused, MessageDeleted
 
 
@@ -20,6 +21,10 @@ class IdempotencyKeyConflict(exceptions.APIException):
 class MessageConflict(exceptions.APIException):
     status_code = status.HTTP_409_CONFLICT
     default_detail = "The message was deleted. It cannot be edited."
+
+
+class ReportConflict(MessageConflict):
+    default_detail = "The message was deleted. There is nothing to report."
 
 
 INSTRUCTIONS = {
@@ -55,6 +60,7 @@ API_EXCEPTIONS = {
     Message.DoesNotExist: exceptions.NotFound,
     IdempotencyKeyReused: IdempotencyKeyConflict,
     MessageDeleted: MessageConflict,
+    NothingToReport: ReportConflict,
 }
 
 

@@ -74,6 +74,16 @@ MESSAGE_FIELDS = refuse(
         "use DELETE": "deleted deleted_at is_deleted",
     }
 )
+REPORT_FIELDS = refuse(
+    {
+        "use “reason”": """
+            category comment comments description detail details explanation kind message
+            message_body note text type why
+            """,
+        "the path names the message": "conversation conversation_id message_id",
+        "staff find the sender of the message": "sender user user_id",
+    }
+)
 OF_A_PERSON = {
     "use “first_name” and “last_name”": "display_name full_name name nickname",
     "use “phone_number”": "cell mobile mobile_number phone telephone",

@@ -68,6 +68,11 @@ ACCESS = [
     ("PATCH", C + "messages/" + M, "conversation-message-detail", 401, 404, 400),
     ("PUT", C + "messages/" + M, "conversation-message-detail", 401, 404, 405),
     ("DELETE", C + "messages/" + M, "conversation-message-detail", 401, 404, 204),
+    # Alice is the sender.
+    ("POST", C + "messages/" + M + "report/", "conversation-message-report", 401, 404, 403),
+    ("GET", C + "messages/" + M + "report/", "conversation-message-report", 401, 404, 405),
+    ("POST", "/api/messages/" + M + "report/", "message-report", 401, 404, 403),
+    ("GET", "/api/messages/" + M + "report/", "message-report", 401, 405, 405),
     ("GET", "/api/messages/", "message-list", 401, 200, 200),
     ("HEAD", "/api/messages/", "message-list", 401, 200, 200),
     ("POST", "/api/messages/", "message-list", 401, 400, 400),

@@ -605,6 +605,8 @@ class TestUnknownPaths:
             ("/api/conversations/{id}/send_message/", "POST {c}messages/"),
             ("/api/messages/send/", "POST {c}messages/"),
             ("/api/messages/{id}/edit/", "/api/messages/{id}/"),
+            ("/api/messages/{id}/flag/", "POST /api/messages/{id}/report/"),
+            ("/api/reports/", "POST /api/messages/{id}/report/"),
             ("/api/chat/messages/", "/api/messages/"),
             ("/api/contacts/", "/api/users/"),
             ("/api/swagger/", "GET /api/docs/"),

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from chats.clock import lock
 from chats.models import Conversation, Message, User
+from chats.safety.reports import report
 from chats.services import (
     add_participant,
     delete,
@@ -34,6 +35,7 @@ TABLES = {
     "chats_conversation": "conversation",
     "chats_conversation_participants": "participation",
     "chats_message": "message",
+    "chats_report": "report",
 }
 row_locks = pytest.mark.skipif(
     not connection.features.has_select_for_update, reason="has no row locks"
@@ -88,7 +90,11 @@ WRITES = {
     ),
     "delete as staff": (
         lambda m, alice, carol: delete_for_staff(m),
-        [*CLOCK, "update message"],
+        [*CLOCK, "update message", "update report"],
+    ),
+    "report": (
+        lambda m, alice, carol: report(m, "", actor=alice),
+        ["lock conversation", "insert report"],
     ),
     "rename": (
         lambda m, alice, carol: rename(m.conversation, "Holiday", actor=alice),
@@ -112,11 +118,11 @@ WRITES = {
     ),
     "remove a message": (
         lambda m, alice, carol: m.delete(),
-        [*CLOCK, "delete message"],
+        [*CLOCK, "delete report", "delete message"],
     ),
     "remove messages": (
         lambda m, alice, carol: Message.objects.all().delete(),
-        [*CLOCK, "delete message"],
+        [*CLOCK, "delete report", "delete message"],
     ),
     "participants.add": (
         lambda m, alice, carol: m.conversation.participants.add(carol),
@@ -158,12 +164,16 @@ def query_for(user):
 LEAVE = [*CLOCK, "delete participation"]
 ENDS = {
     # Their conversations are left in transactions of their own before.
-    "delete": (User.delete, [*LEAVE, *PEOPLE, "lock conversation"], ["delete user"]),
-    "erase": (erase, [*LEAVE, *PEOPLE, "lock conversation"], ["update user"]),
+    "delete": (
+        User.delete,
+        [*LEAVE, *PEOPLE, "lock conversation"],
+        ["update report", "delete user"],
+    ),
+    "erase": (erase, [*LEAVE, *PEOPLE, "lock conversation"], ["update report", "update user"]),
     "delete users": (
         lambda carol: query_for(carol).delete(),
         [*PEOPLE, *CLOCK],
-        ["delete user"],
+        ["update report", "delete user"],
     ),
 }
 

@@ -9,6 +9,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from chats.auth import TokenRefreshSerializer
 from chats.models import Message, Participation
+from chats.safety.models import Report
 from chats.services import send, start
 from chats.tests.support.paths import CONVERSATIONS, MESSAGES, conversation_path, messages_path
 from chats.tests.support.rows import import_conversations, import_messages
@@ -174,6 +175,18 @@ def test_queries_of_a_change(api, alice, grown):
     # The same, and the lock, the conversation and unread messages for the comparison.
     change = {"path": path, "data": {"title": "B"}, "HTTP_IF_MATCH": etag}
     assert count_queries(lambda: client.patch(**change)) == 12
+
+
+def test_queries_of_a_report(api, alice, grown):
+    client = api(alice)
+    message = send(grown, "Hello", actor=grown.participants.exclude(pk=alice.pk)[0])[0]
+    for path in (f"{MESSAGES}{message.pk}/report/", f"{messages_path(grown)}{message.pk}/report/"):
+        Report.objects.all().delete()
+        # Caller, message with sender and conversation, participants, lock, text, the first report,
+        # the new one.
+        assert count_queries(lambda path=path: client.post(path)) == 7
+        # The same without the new one.
+        assert count_queries(lambda path=path: client.post(path)) == 6
 
 
 def test_queries_of_a_start(api, alice, many):
