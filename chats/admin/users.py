@@ -1,4 +1,3 @@
-from contextlib import suppress
 from functools import partial
 
 from django.contrib import admin, messages
@@ -9,15 +8,14 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, ProtectedError
 from django.http import HttpResponseRedirect
 from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import reverse
 
-from chats import services
 from chats.accounts.password_forms import PasswordNotReplaced, UserPasswordForm
 from chats.admin.conversations import shorten_participants
 from chats.admin.forms import ChangedFieldsMixin
 from chats.admin.lists import LargeTableAdmin
 from chats.admin.rights import is_protected_from, may_view
+from chats.admin.user_actions import UserActionsMixin
 from chats.admin.user_forms import ERASED, UserChangeForm, UserCreationForm
 from chats.clock import lock
 from chats.models import Conversation, Message, User
@@ -27,13 +25,12 @@ PASSWORD_NOT_SET = "Somebody else has just changed this user. The password was n
 
 
 @admin.register(User)
-class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
+class UserAdmin(UserActionsMixin, ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
     """Only superusers see and change who is staff and what staff may do."""
 
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = UserPasswordForm
-    actions = ["deactivate", "erase"]
     ordering = ["email"]
     search_fields = ["email", "first_name", "last_name"]
     search_help_text = "A part of the name or e-mail address, or an id."
@@ -73,6 +70,7 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
 
     def get_list_display(self, request):
         fields = ["email", "first_name", "last_name", "role", "is_active"]
+        fields += ["created", "last_sign_in"]
         return [*fields, "is_staff"] if request.user.is_superuser else fields
 
     def get_list_filter(self, request):
@@ -96,18 +94,10 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
         may_see = self.has_view_permission(request, obj)
         return may_delete and may_see and not (obj and is_protected_from(obj, request.user))
 
-    def get_urls(self):
-        erase = self.admin_site.admin_view(self.erase_view)
-        return [
-            path("<path:object_id>/erase/", erase, name="chats_user_erase"),
-            *super().get_urls(),
-        ]
-
     def render_change_form(self, request, context, *args, obj=None, **kwargs):
-        # A sender cannot be deleted, and others need not be erased.
-        wrote = obj is not None and obj.sent_messages.exists()
-        context["may_erase"] = wrote and self.may_erase(request, obj)
-        context["show_delete"] = not wrote
+        context["tools"] = self.get_tools(request, obj) if obj else []
+        # A sender cannot be deleted.
+        context["show_delete"] = not (obj and obj.sent_messages.exists())
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def change_view(self, request, object_id, *args, **kwargs):
@@ -174,76 +164,13 @@ class UserAdmin(ChangedFieldsMixin, LargeTableAdmin, DjangoUserAdmin):
         ]
         return [str(user) for user in users], {"users": len(users)}, set(), protected
 
-    @admin.action(description="Deactivate selected users", permissions=["change"])
-    def deactivate(self, request, users):
-        """They cannot sign in, and their tokens are refused from then on."""
-        with transaction.atomic():
-            users = lock(self.keep_changeable(request, users).filter(is_active=True))
-            User.objects.filter(pk__in=[user.pk for user in users]).update(is_active=False)
-            for user in users:
-                self.log_change(request, user, "Deactivated.")
-        self.message_user(request, f"Users deactivated: {len(users)}.", messages.SUCCESS)
+    @admin.display(ordering="created_at")
+    def created(self, user):
+        return f"{user.created_at:%Y-%m-%d}"
 
-    @admin.action(description="Erase selected users for good", permissions=["delete"])
-    def erase(self, request, users):
-        """Like `DELETE /api/users/me/`, after a page that asks for confirmation."""
-        users = self.keep_changeable(request, users)
-        if "confirmed" not in request.POST:
-            return self.confirm_erasure(request, users, request.get_full_path())
-        erased = 0
-        for user in users:
-            with suppress(User.DoesNotExist):
-                services.erase(user, users)
-                self.log_change(request, user, "Erased.")
-                erased += 1
-        self.message_user(request, f"Users erased: {erased}.", messages.SUCCESS)
-        return None
-
-    def erase_view(self, request, object_id):
-        """The confirmation page of the `erase` action, for one user."""
-        user = self.get_object(request, unquote(object_id))
-        if user is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        if not self.may_erase(request, user):
-            raise PermissionDenied
-        form_url = self.response_post_save_change(request, user).url
-        return self.confirm_erasure(request, [user], form_url)
-
-    def confirm_erasure(self, request, users, form_url):
-        """The page's form runs the action on the list at `form_url`."""
-        context = self.admin_site.each_context(request) | {
-            "title": "Erase users",
-            "users": users,
-            "opts": self.opts,
-            "form_url": form_url,
-            "action_checkbox_name": admin.helpers.ACTION_CHECKBOX_NAME,
-        }
-        return TemplateResponse(request, "admin/chats/user/erase.html", context)
-
-    def may_erase(self, request, user):
-        may_delete = self.has_delete_permission(request, user)
-        return may_delete and self.may_change(request, user)
-
-    def may_change(self, request, user):
-        is_ones_own = user == request.user
-        return not (is_ones_own or user.is_erased or is_protected_from(user, request.user))
-
-    def keep_changeable(self, request, users):
-        """The users whom the staff member may change, without the staff member."""
-        kept, left_out = [], []
-        for user in users:
-            if self.may_change(request, user):
-                kept.append(user)
-            else:
-                left_out.append(user)
-        if left_out:
-            text = f"Left as they were: {', '.join(map(str, left_out))}."
-            self.message_user(request, text, messages.WARNING)
-        users = User.objects.filter(pk__in=[user.pk for user in kept])
-        if request.user.is_superuser:
-            return users
-        # The database checks this again when the rows are locked.
-        return users.filter(is_staff=False, is_superuser=False)
+    @admin.display(description="last sign-in", ordering="last_login")
+    def last_sign_in(self, user):
+        return user.last_login and f"{user.last_login:%Y-%m-%d}"
 
     @admin.display(description="newest activity first")
     def newest_conversations(self, user):

@@ -281,7 +281,7 @@ def test_staff_can_activate_everybody_who_was_not_erased(api, staff, email, disa
     if disable:
         body = {"usable_password": "false", "unset-password": "1"}
         assert staff.post(f"{path}/password/", body).status_code == 302
-    body = {"action": "deactivate", "_selected_action": [impostor.pk]}
+    body = {"action": "deactivate", "_selected_action": [impostor.pk], "confirmed": "yes"}
     assert staff.post("/admin/chats/user/", body).status_code == 302
     impostor.refresh_from_db()
     assert (impostor.is_active, impostor.is_erased) == (False, False)

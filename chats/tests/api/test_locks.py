@@ -12,7 +12,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from rest_framework_simplejwt.tokens import RefreshToken
 
+from chats.accounts.sessions import end_sessions
 from chats.clock import lock
 from chats.models import Conversation, Message, User
 from chats.safety.reports import report
@@ -299,3 +301,13 @@ def test_a_session_is_locked_after_its_user_where_it_changes(api, alice):
     for path in ("/api/token/refresh/", "/api/token/blacklist/"):
         locks, _ = get_locks(path, {"refresh": tokens["refresh"]})
         assert locks == [user, session]
+
+
+@row_locks
+def test_a_user_is_locked_before_staff_end_their_sessions(alice):
+    """So that no refresh goes on with a session that ends."""
+    RefreshToken.for_user(alice)
+    statements = get_statements(lambda: end_sessions(alice))
+    [locked] = [n for n, sql in enumerate(statements) if describe(sql) == "lock user"]
+    [ended] = [n for n, sql in enumerate(statements) if "INSERT" in sql and "blacklisted" in sql]
+    assert locked < ended

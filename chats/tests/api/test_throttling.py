@@ -17,6 +17,7 @@ from chats.rest.throttling import (
     RequestCount,
     get_network,
 )
+from chats.safety.models import Report
 from chats.tests.conftest import PASSWORD
 from chats.tests.support.paths import conversation_path
 
@@ -385,3 +386,11 @@ def test_request_that_loses_a_race_is_refused_and_not_counted(rates):
     assert not throttle.allow_request(APIRequestFactory().post("/"), None)
     assert 1 <= throttle.wait() <= 60
     assert RequestCount("register 127.0.0.1", 60).value == 0
+
+
+def test_reports_count_as_writes(api, bob, message, rates):
+    rates(write="2/min")
+    client = api(bob)
+    path = f"/api/messages/{message.pk}/report/"
+    assert [is_refused(client.post(path)) for _ in range(3)] == [False, False, True]
+    assert Report.objects.count() == 1

@@ -79,6 +79,8 @@ def test_staff_add_a_participant_delete_a_message_and_deactivate_a_user(server, 
     expect(page.get_by_text("1 of 1 selected")).to_be_visible()
     page.get_by_role("combobox", name="Action").select_option("Deactivate selected users")
     page.get_by_role("button", name="Go").click()
+    page.get_by_label("Reason").fill("Spam")
+    page.get_by_role("button", name="Deactivate them").click()
     expect(page.get_by_text("Users deactivated: 1.")).to_be_visible()
     assert alice.call("GET", "/users/me/").status_code == 401
 

@@ -78,12 +78,12 @@ class TestStaffWithoutSuperuser:
         passwords = {"password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
         assert sam.post(f"{path}/password/", passwords).status_code == 403
         assert sam.post(f"{path}/delete/", {"post": "yes"}).status_code == 403
-        for action in ("deactivate", "erase", "delete_selected"):
+        for action in (*UserAdmin.actions, "delete_selected"):
             body = {"action": action, "_selected_action": [other.pk], "confirmed": "yes"}
             assert sam.post("/admin/chats/user/", body | {"post": "yes"}).status_code == 302
         assert read_row(other) == before
 
-    @pytest.mark.parametrize("action", ["deactivate", "erase"])
+    @pytest.mark.parametrize("action", UserAdmin.actions)
     @pytest.mark.parametrize("meanwhile", [{"is_staff": True}, {"is_superuser": True}])
     def test_action_leaves_out_a_user_who_became_staff_meanwhile(
         self, sam, alice, monkeypatch, action, meanwhile
@@ -114,7 +114,7 @@ class TestStaffWithoutSuperuser:
         response = staff.post("/admin/chats/user/", body, follow=True)
         assert "Users erased: 1." in response.content.decode()
 
-    @pytest.mark.parametrize("action", ["deactivate", "erase"])
+    @pytest.mark.parametrize("action", UserAdmin.actions)
     def test_actions_leave_out_the_caller(self, staff, root, action):
         body = {"action": action, "_selected_action": [root.pk], "confirmed": "yes"}
         response = staff.post("/admin/chats/user/", body, follow=True)

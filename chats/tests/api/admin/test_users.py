@@ -187,7 +187,7 @@ class TestUsersInTheAdmin:
     def test_deactivated_users_get_a_401_at_once(self, staff, api, alice, bob):
         clients = [api(alice), api(bob)]
         assert {person.get("/api/users/me/").status_code for person in clients} == {200}
-        body = {"action": "deactivate", "_selected_action": [alice.pk, bob.pk]}
+        body = {"action": "deactivate", "_selected_action": [alice.pk, bob.pk], "confirmed": "yes"}
         response = staff.post("/admin/chats/user/", body, follow=True)
         assert "Users deactivated: 2." in response.content.decode()
         assert {person.get("/api/users/me/").status_code for person in clients} == {401}
