@@ -12,6 +12,9 @@ from chats.models import User
 from chats.rest.search import limited_admin_search
 from chats.rest.throttling import SignInThrottle
 
+# The `action_flag` of an entry for a page that was read, beside Django's three.
+READING = 4
+
 
 class AutocompleteView(AutocompleteJsonView):
     def process_request(self, request):
@@ -50,6 +53,10 @@ class AdminSite(admin.AdminSite):
         return super().login(request, extra_context)
 
     def get_log_entries(self, request):
+        """The recent actions on the first page: what was changed, not what was read."""
+        return self.get_visible_entries(request).exclude(action_flag=READING)
+
+    def get_visible_entries(self, request):
         """Leaves out entries about users, which name them, for staff who may not view users."""
         entries = super().get_log_entries(request)
         if self.get_model_admin(User).has_view_permission(request):

@@ -1,2 +1,2 @@
 # Importing them registers them.
-from chats.admin import conversations, groups, messages, users  # noqa: F401
+from chats.admin import conversations, groups, log, messages, reports, users  # noqa: F401

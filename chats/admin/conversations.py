@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from chats.admin.forms import ChangedFieldsForm, ChangedFieldsMixin, IdsField
 from chats.admin.lists import LargeTableAdmin, read_uuid
 from chats.admin.messages import get_excerpt
+from chats.admin.reading import LoggedReadingMixin
 from chats.admin.rights import may_view
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, User
 from chats.services import UnknownUsers, lock_reachable_users
@@ -87,7 +88,7 @@ class ConversationList(ChangeList):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ChangedFieldsMixin, LargeTableAdmin):
+class ConversationAdmin(LoggedReadingMixin, ChangedFieldsMixin, LargeTableAdmin):
     form = ConversationForm
     ordering = ["-updated_at"]
     search_fields = ["title", "participants__first_name", "participants__last_name"]

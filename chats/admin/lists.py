@@ -1,3 +1,4 @@
+from datetime import UTC
 from uuid import UUID
 
 from django.contrib import admin
@@ -5,6 +6,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest, ValidationError
 from django.core.paginator import Paginator
 from django.template.response import TemplateResponse
+from django.utils.dateparse import parse_datetime
 from django.utils.functional import cached_property
 
 from chats.rest.search import SEARCH_MAX_CHARACTERS, limited_admin_search
@@ -36,8 +38,12 @@ class LargeTableAdmin(admin.ModelAdmin):
     def lookup_allowed(self, lookup, value, request):
         """Allows only the lookups of the filters beside the list. A regular expression may take for
         ever, and a lookup through a relation may reveal what staff may not see."""
+        filters = self.get_list_filter(request)
+        if lookup in {getattr(list_filter, "parameter_name", None) for list_filter in filters}:
+            return True
         field, _, condition = lookup.partition("__")
-        return field in self.get_list_filter(request) and condition in FILTER_CONDITIONS
+        is_filter = field in filters and condition in FILTER_CONDITIONS
+        return is_filter and is_in_calendar(value)
 
     def get_object(self, request, object_id, from_field=None):
         """Ignores an empty `_to_field`, on which Django fails."""
@@ -90,6 +96,17 @@ class LargeTableAdmin(admin.ModelAdmin):
             if (found := queryset.filter(**{name: pk})).exists():
                 return found
         return queryset.none()
+
+
+def is_in_calendar(text):
+    """False for a moment that is outside the years 1 to 9999 in UTC."""
+    try:
+        moment = parse_datetime(text)
+        return moment is None or bool(moment.astimezone(UTC))
+    except ValueError:
+        return True
+    except OverflowError:
+        return False
 
 
 def read_uuid(text):

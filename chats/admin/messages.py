@@ -3,10 +3,12 @@ from datetime import UTC, datetime, time
 
 from django.contrib import admin
 from django.db.models import OuterRef, Subquery
-from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.dateparse import parse_date
 from django.utils.text import Truncator
 
+from chats.admin.links import link_conversation
 from chats.admin.lists import LargeTableAdmin, read_uuid
+from chats.admin.reading import LoggedReadingMixin
 from chats.admin.rights import may_view
 from chats.models import Conversation, Message, User
 from chats.services import delete_for_staff
@@ -20,12 +22,12 @@ DELETED = "Deleted"
 
 
 @admin.register(Message)
-class MessageAdmin(LargeTableAdmin):
+class MessageAdmin(LoggedReadingMixin, LargeTableAdmin):
     """Staff read and delete messages here. They cannot write them."""
 
     ordering = ["-sent_at"]
     list_filter = ["sent_at"]
-    list_select_related = ["sender"]
+    list_select_related = ["sender", "conversation"]
     sortable_by = []
     search_fields = ["message_body"]
     search_help_text = (
@@ -37,7 +39,8 @@ class MessageAdmin(LargeTableAdmin):
     id_fields = ["pk", "conversation", "sender"]
 
     def get_list_display(self, request):
-        return ["excerpt", self.get_sender_column(request), "sent_at"]
+        columns = ["excerpt", self.get_sender_column(request), "sent_at"]
+        return [*columns, "conversation_link"] if may_view(Conversation, request) else columns
 
     def get_fields(self, request, obj=None):
         sender = self.get_sender_column(request)
@@ -56,9 +59,6 @@ class MessageAdmin(LargeTableAdmin):
     def render_change_form(self, request, context, *args, obj=None, **kwargs):
         context["show_delete"] = not (obj and obj.is_deleted)
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
-
-    def lookup_allowed(self, lookup, value, request):
-        return super().lookup_allowed(lookup, value, request) and is_in_calendar(value)
 
     def search(self, request, queryset, search_term):
         """A word that is an id, a day or an address narrows the search. Others are text."""
@@ -99,6 +99,9 @@ class MessageAdmin(LargeTableAdmin):
         newest = queryset.filter(conversation__in=active)
         return newest.filter(sent_at__gte=max(bounds)) if bounds else newest
 
+    def delete_view(self, request, object_id, extra_context=None):
+        return self.log_reading(request, super().delete_view(request, object_id, extra_context))
+
     def delete_model(self, request, obj):
         """Like `DELETE /api/messages/{id}/`: the row stays, without its text."""
         # The conversation, and the message with it, may have been deleted meanwhile.
@@ -127,6 +130,10 @@ class MessageAdmin(LargeTableAdmin):
     def sender_name(self, message):
         return message.sender.get_full_name()
 
+    @admin.display(description="conversation")
+    def conversation_link(self, message):
+        return link_conversation(message.conversation)
+
     @admin.display(description="message body")
     def text(self, message):
         return get_text(message)
@@ -142,17 +149,6 @@ def get_text(message):
 
 def get_excerpt(message):
     return Truncator(get_text(message)).chars(EXCERPT_CHARACTERS)
-
-
-def is_in_calendar(text):
-    """False for a moment that is outside the years 1 to 9999 in UTC."""
-    try:
-        moment = parse_datetime(text)
-        return moment is None or bool(moment.astimezone(UTC))
-    except ValueError:
-        return True
-    except OverflowError:
-        return False
 
 
 def read_day(text):

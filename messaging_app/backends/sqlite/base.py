@@ -21,11 +21,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """
 
     queue: "Queue | None" = None
+    # How long transactions wait, instead of OPTIONS["timeout"].
+    patience_seconds: float | None = None
 
     def _start_transaction_under_autocommit(self) -> None:
         if not self.is_in_memory_db():
             queue = Queue(f"{self.settings_dict['NAME']}-queue")
-            queue.enter(self.settings_dict["OPTIONS"]["timeout"])
+            timeout = self.settings_dict["OPTIONS"]["timeout"]
+            queue.enter(timeout if self.patience_seconds is None else self.patience_seconds)
             self.queue = queue
         try:
             super()._start_transaction_under_autocommit()

@@ -47,10 +47,15 @@ MESSAGE_PAGES = [
     "chats/message/{message}/history/",
     "chats/message/{message}/delete/",
 ]
+LOG_PAGES = [
+    "admin/logentry/",
+    "admin/logentry/?q={sender}",
+    "admin/logentry/?kind=4&action_time__gte=2026-01-31+00:00:00%2B00:00",
+]
 
 
 class TestPages:
-    @pytest.mark.parametrize("page", PAGES + MESSAGE_PAGES + SUPERUSERS_PAGES)
+    @pytest.mark.parametrize("page", PAGES + MESSAGE_PAGES + LOG_PAGES + SUPERUSERS_PAGES)
     def test_admin_pages_have_constant_queries_and_options(self, staff, message, page, make_user):
         """And counts nothing to the end."""
         open_page(staff, page, message)

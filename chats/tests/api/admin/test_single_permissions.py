@@ -5,10 +5,15 @@ from http import HTTPStatus
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
+from django.core.management import call_command
 from django.db import transaction
 
-from chats.admin.rights import PERMISSIONS
+from chats.admin.reports import ReportAdmin
+from chats.admin.rights import GROUPS, PERMISSIONS
+from chats.admin.users import UserAdmin
+from chats.safety.models import Report
+from chats.safety.reports import report
 from chats.services import rename, send
 from chats.tests.support.forms import Form
 from chats.tests.support.rows import change
@@ -29,6 +34,8 @@ SHOWN = {
     "change_conversation": {*NAMES, TITLE},
     "view_message": {*NAMES, TEXT},
     "change_message": {*NAMES, TEXT},
+    "view_report": NAMES,
+    "change_report": NAMES,
 }
 # These open nothing without the other one.
 NEEDED = {
@@ -38,6 +45,10 @@ NEEDED = {
 }
 PARTICIPANTS = "participants={alice},{bob},{carol}"
 # With fields it is a POST. Those that delete are the last ones.
+MODELS = [
+    *("auth/group", "chats/user", "chats/conversation", "chats/message", "chats/report"),
+    "admin/logentry",
+]
 PAGES = [
     ("", None),
     ("chats/", None),
@@ -49,7 +60,7 @@ PAGES = [
     ),
     *(
         (f"{model}/{page}", None)
-        for model in ("auth/group", "chats/user", "chats/conversation", "chats/message")
+        for model in MODELS
         for page in ("", "?q=test", "?q={alice}", "add/")
     ),
     (f"chats/conversation/add/?{PARTICIPANTS}&title=x", None),
@@ -72,6 +83,7 @@ PAGES = [
             ("user", "{carol}"),
             ("conversation", "{conversation}"),
             ("message", "{message}"),
+            ("report", "{report}"),
         ]
         for page in (
             f"{key}/",
@@ -82,14 +94,17 @@ PAGES = [
             f"{key}/history/",
         )
     ),
-    *((f"chats/user/{{alice}}/{page}/", None) for page in ("password", "erase")),
+    *((f"chats/user/{{alice}}/{page}/", None) for page in ("password", *UserAdmin.actions)),
+    *((f"admin/logentry/{{entry}}/{page}/", None) for page in ("change", "delete", "history")),
+    ("chats/report/?state=closed", None),
     ("chats/user/{alice}/password/", {"password1": "x"}),
     ("chats/user/{alice}/change/", {"email": "bob@example.com"}),
     ("chats/user/add/", {"email": "alice@example.com"}),
     *(
         (f"chats/{model}/", {"action": action, "_selected_action": [key]})
         for model, key, actions in [
-            ("user", "{alice}", ["erase", "delete_selected"]),
+            ("user", "{alice}", [*UserAdmin.actions, "delete_selected"]),
+            ("report", "{report}", [*ReportAdmin.actions, "delete_selected"]),
             ("conversation", "{conversation}", ["delete_selected"]),
             ("message", "{message}", ["delete_selected"]),
         ]
@@ -102,19 +117,22 @@ PAGES = [
 OF_THE_CHAT = [
     f"{action}_{model}"
     for action in ("add", "change", "delete", "view")
-    for model in ("user", "conversation", "message")
+    for model in ("user", "conversation", "message", "report")
 ]
 
 
 @pytest.fixture
-def ids(message, alice, bob, carol, make_user):
+def ids(message, root, alice, bob, carol, make_user):
     rename(message.conversation, TITLE, actor=alice)
     send(message.conversation, "See you", actor=bob)
     dora = make_user("Dora", is_active=False)
     for user, last_name in [(alice, "Archer"), (bob, "Baker"), (carol, "Chen"), (dora, "Dane")]:
         change(user, last_name=last_name)
+    report(message, "An insult", actor=bob)
+    LogEntry.objects.log_actions(root.pk, [alice], CHANGE, "Changed.", single_object=True)
+    rows = {"report": Report.objects.get().pk, "entry": LogEntry.objects.get().pk}
     people = {"alice": alice.pk, "bob": bob.pk, "carol": carol.pk, "inactive": dora.pk}
-    return people | {"message": message.pk, "conversation": message.conversation_id}
+    return people | rows | {"message": message.pk, "conversation": message.conversation_id}
 
 
 @pytest.fixture
@@ -222,3 +240,38 @@ class TestOfferedPermissions:
         assert set(alice.user_permissions.all()) == {old, new}
         assert Form(staff, alice).is_saved(user_permissions=[new.pk])
         assert set(alice.user_permissions.all()) == {new}
+
+
+class TestGroups:
+    """Those of `make_groups`."""
+
+    @pytest.mark.parametrize(("name", "hidden"), [("Moderator", set()), ("Support", {TITLE, TEXT})])
+    def test_show_what_they_are_for(self, look, name, hidden):
+        shown, _ = look(*GROUPS[name])
+        assert shown == EVERYTHING - hidden
+
+    @pytest.mark.parametrize(
+        ("name", "codename"), [(name, codename) for name in GROUPS for codename in GROUPS[name]]
+    )
+    def test_have_no_permission_that_they_do_not_need(self, look, name, codename):
+        _, opened = look(*GROUPS[name])
+        _, without = look(*set(GROUPS[name]) - {codename})
+        assert without < opened
+
+    def test_are_made_once_with_their_permissions(self, db, capsys):
+        """Permissions that were added by hand stay, and missing ones are added again."""
+        call_command("make_groups")
+        assert {group.name: get_codenames(group) for group in Group.objects.all()} == {
+            name: set(codenames) for name, codenames in GROUPS.items()
+        }
+        moderator = Group.objects.get(name="Moderator")
+        more = Permission.objects.get(codename="view_logentry")
+        moderator.permissions.set([more])
+        call_command("make_groups")
+        assert get_codenames(moderator) == {*GROUPS["Moderator"], "view_logentry"}
+        assert Group.objects.count() == 2
+        assert "Support: change_user" in capsys.readouterr().out
+
+
+def get_codenames(group):
+    return set(group.permissions.values_list("codename", flat=True))
