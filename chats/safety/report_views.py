@@ -47,7 +47,7 @@ class ReportMessageMixin:
         """Asks staff to look at the message. They see its text as it is now, also if it is edited
         or deleted later. No participant can see that you reported it.
 
-        Reporting it again changes nothing, unless the text has changed or staff have closed your
+        Reporting it again changes nothing, unless the text was edited after staff closed your
         report: then it is reported anew."""
         message = self.get_object()
         reason = read_body(request, ReportSerializer)["reason"]

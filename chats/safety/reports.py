@@ -20,9 +20,8 @@ class NothingToReport(Exception):
 def report(message: Message, reason: str, *, actor: User) -> None:
     """Keep the text of the message for staff, with the reason. No clock moves.
 
-    A repeated report changes nothing while the first one is open and the text is the same.
-    Otherwise it replaces the first one and opens it again. The kept text is never empty: after a
-    deletion, the first report stays as it is.
+    A repeated report changes nothing, so that a later edit does not replace what was reported. Only
+    if staff have closed the first one, and the text has been edited since, is it kept anew.
 
     Raises NothingToReport, and Conversation.DoesNotExist if `actor` is not a participant.
     """
@@ -35,7 +34,7 @@ def report(message: Message, reason: str, *, actor: User) -> None:
             if first is None:
                 raise NothingToReport
             return
-        if first and first.closed_at is None and first.message_body == message_body:
+        if first and (first.closed_at is None or first.message_body == message_body):
             return
         # The lock does not keep a message that is moved to another conversation from being
         # reported twice. The constraint does.

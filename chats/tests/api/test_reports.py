@@ -138,28 +138,38 @@ class TestRepeatedReport:
             assert api(user).post(path).status_code == 204
         assert read_reports() == [report_of(message, bob), report_of(message, carol)]
 
-    def test_replaces_a_closed_one(self, api, bob, carol, message, path):
-        """But not those of others."""
+    def test_does_not_replace_what_was_reported_by_a_later_edit(
+        self, api, alice, bob, message, path
+    ):
+        api(bob).post(path, {"reason": REASON})
+        edit(message, "Have a nice day", actor=alice)
+        assert api(bob).post(path, {"reason": "Again"}).status_code == 204
+        assert read_reports() == [report_of(message, bob, "Hello, Bob", REASON)]
+
+    def test_of_what_staff_have_seen_changes_nothing(self, api, bob, message, path):
+        api(bob).post(path, {"reason": REASON})
+        reports.close([message.pk])
+        assert api(bob).post(path, {"reason": "Again"}).status_code == 204
+        assert read_reports() == [report_of(message, bob, reason=REASON)]
+        assert is_open(message) == [False]
+
+    def test_of_an_edit_after_staff_have_decided_opens_it_again(
+        self, api, alice, bob, carol, message, path
+    ):
+        """But not the reports of others."""
         message.conversation.participants.add(carol)
         for user in (bob, carol):
             api(user).post(path, {"reason": REASON})
         reports.close([message.pk])
-        assert is_open(message) == [False, False]
         closed_at = Report.objects.first().closed_at
-        assert api(bob).post(path, {"reason": "Again"}).status_code == 204
+        edit(message, "Worse", actor=alice)
+        assert api(bob).post(path, {"reason": "Now this"}).status_code == 204
         assert read_reports() == [
-            report_of(message, bob, reason="Again"),
-            report_of(message, carol, reason=REASON),
+            report_of(message, bob, "Worse", "Now this"),
+            report_of(message, carol, "Hello, Bob", REASON),
         ]
         assert is_open(message) == [True, False]
         assert Report.objects.order_by("pk")[0].created_at > closed_at
-
-    def test_replaces_one_of_another_text(self, api, alice, bob, message, path):
-        api(bob).post(path, {"reason": REASON})
-        edit(message, "Worse", actor=alice)
-        assert read_reports() == [report_of(message, bob, reason=REASON)]
-        assert api(bob).post(path, {"reason": "Now this"}).status_code == 204
-        assert read_reports() == [report_of(message, bob, "Worse", "Now this")]
 
     def test_of_a_deleted_message_keeps_its_text(self, api, alice, bob, message, path):
         """Open or closed, nothing changes: there is no other text to keep."""
