@@ -1,6 +1,8 @@
 from django.http import Http404
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
+from chats.models import User
+
 
 class IsParticipantOfConversation(BasePermission):
     """Outsiders get 404, as if there were no such conversation."""
@@ -27,3 +29,15 @@ class IsNotSender(BasePermission):
 
     def has_object_permission(self, request, view, message):
         return message.sender_id != request.user.pk
+
+
+class IsHostOrAdmin(BasePermission):
+    """By the user's role. Only for objects, so that outsiders get 404."""
+
+    message = (
+        "Only participants with the role host or admin can remove others. "
+        "To leave the conversation, use POST /api/conversations/{id}/leave/."
+    )
+
+    def has_object_permission(self, request, view, obj):
+        return request.user.role in {User.Role.HOST, User.Role.ADMIN}

@@ -304,6 +304,9 @@ def serialize_read_state(read_state):
     }
 
 
+REMOVE_YOURSELF = "This is yourself: use POST /api/conversations/{id}/leave/."
+
+
 class LeaveSerializer(HintsSerializer):
     """No fields."""
 
@@ -314,6 +317,13 @@ class LeaveSerializer(HintsSerializer):
 class NewParticipantSerializer(HintsSerializer):
     field_hints = NEW_PARTICIPANT_FIELDS
     user_id = UserIdField()
+
+
+class RemovedParticipantSerializer(NewParticipantSerializer):
+    def validate_user_id(self, user_id):
+        if user_id == self.context["request"].user.pk:
+            raise serializers.ValidationError(REMOVE_YOURSELF)
+        return user_id
 
 
 def describe_missing(user_ids):

@@ -160,6 +160,18 @@ def add_participant(conversation: Conversation, user_id: uuid.UUID, *, actor: Us
         conversation.participants.add(user)
 
 
+def remove_participant(conversation: Conversation, user_id: uuid.UUID, *, actor: User) -> None:
+    """Changes nothing if the user is not a participant. Raises Conversation.DoesNotExist if `actor`
+    is not."""
+    with transaction.atomic():
+        lock(Conversation.objects.filter(pk=conversation.pk))
+        participant_ids = set(conversation.participants.values_list("pk", flat=True))
+        if actor.pk not in participant_ids:
+            raise Conversation.DoesNotExist
+        if user_id in participant_ids:
+            conversation.participants.remove(User(pk=user_id))
+
+
 def leave(conversation: Conversation, *, actor: User) -> None:
     """Changes nothing if `actor` is not a participant."""
     conversation.participants.remove(actor)

@@ -29,7 +29,7 @@ from chats.filters import (
 )
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, prefetch_participants
 from chats.pagination import ConversationPagination, InboxMessagePagination, MessagePagination
-from chats.permissions import IsParticipantOfConversation, IsSenderOrReadOnly
+from chats.permissions import IsHostOrAdmin, IsParticipantOfConversation, IsSenderOrReadOnly
 from chats.rest.conditions import check_conditions
 from chats.rest.exceptions import IdempotencyKeyConflict, MessageConflict
 from chats.rest.generics import read_body
@@ -52,6 +52,7 @@ from chats.serializers import (
     NewMessageSerializer,
     NewParticipantSerializer,
     ReadStateSerializer,
+    RemovedParticipantSerializer,
     TitleSerializer,
     describe_missing,
 )
@@ -60,6 +61,7 @@ from chats.statements import get_clocks, get_conversation, get_inbox_rows
 LEFT = describe_error(
     "You have left the conversation that this key started.", NotFound.default_detail
 )
+NOT_HOST = describe_error("You have the role guest.", IsHostOrAdmin.message)
 NOT_SENDER = describe_error("Somebody else sent the message.", IsSenderOrReadOnly.message)
 DELETED = describe_error("The message was deleted.", MessageConflict.default_detail)
 KEY_REUSED = describe_error(
@@ -187,6 +189,25 @@ class ConversationViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericView
         user_id = read_body(request, NewParticipantSerializer)["user_id"]
         with errors_on("user_id"):
             services.add_participant(conversation, user_id, actor=request.user)
+        return self.respond(self.get_object())
+
+    @extend_schema(
+        operation_id="remove_participant",
+        summary="Remove a participant",
+        responses={200: ConversationSerializer, 403: NOT_HOST},
+    )
+    @action(
+        detail=True,
+        methods=["post"],
+        serializer_class=RemovedParticipantSerializer,
+        permission_classes=[IsAuthenticated, IsParticipantOfConversation, IsHostOrAdmin],
+    )
+    def remove_participant(self, request, pk):
+        """For participants with the role `host` or `admin`. If the user does not take part, nothing
+        changes."""
+        conversation = self.get_object()
+        user_id = read_body(request, RemovedParticipantSerializer)["user_id"]
+        services.remove_participant(conversation, user_id, actor=request.user)
         return self.respond(self.get_object())
 
     @extend_schema(

@@ -44,9 +44,10 @@ PATHS = by_name(
             add_member add_members add_participant add_participants add_user invite join members
             participant participants
             """,
-        "POST /api/conversations/{id}/leave/": """
-            exit kick leave leave_conversation quit remove_member remove_participant remove_user
+        "POST /api/conversations/{id}/remove_participant/": """
+            kick remove_member remove_members remove_participant remove_participants remove_user
             """,
+        "POST /api/conversations/{id}/leave/": "exit leave leave_conversation quit",
         "POST /api/conversations/{id}/read/": """
             mark_as_read mark_as_seen mark_read mark_seen read read_all read_receipt read_receipts
             seen

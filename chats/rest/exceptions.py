@@ -43,8 +43,9 @@ METHOD_HINTS = {
         "PUT": "Use PATCH.",
     },
     "conversation-add-participant": {
-        "DELETE": "To leave the conversation, use POST /api/conversations/{id}/leave/."
+        "DELETE": "To remove a participant, use POST /api/conversations/{id}/remove_participant/."
     },
+    "conversation-remove-participant": {"DELETE": "Use POST."},
     "conversation-message-list": dict.fromkeys(["PUT", "PATCH", "DELETE"], ONE_MESSAGE),
     "conversation-message-detail": {"PUT": "Use PATCH.", "POST": "Use PATCH."},
     "message-list": dict.fromkeys(["PUT", "PATCH", "DELETE"], ONE_MESSAGE),

@@ -32,7 +32,8 @@ NEW_CONVERSATION_FIELDS = refuse(
 CONVERSATION_FIELDS = refuse(
     {
         "use “title”": TITLE,
-        "POST /api/conversations/{id}/add_participant/ adds a user, …/leave/ removes yourself": """
+        "POST /api/conversations/{id}/add_participant/ adds a user, …/remove_participant/ removes "
+        "one, …/leave/ removes yourself": """
             add_participants member_ids members participant participant_ids participants
             remove_participants user_id user_ids users
             """,
@@ -52,7 +53,13 @@ NEW_PARTICIPANT_FIELDS = refuse(
         )
     }
 )
-LEAVE_FIELDS = refuse({"only you leave": f"{PEOPLE} participants"})
+LEAVE_FIELDS = refuse(
+    {
+        "only you leave, POST /api/conversations/{id}/remove_participant/ removes another": (
+            f"{PEOPLE} participants"
+        )
+    }
+)
 MESSAGE_FIELDS = refuse(
     {
         "use “message_body”": "body content message message_text msg text",

@@ -55,6 +55,8 @@ ACCESS = [
     ("DELETE", C, "conversation-detail", 401, 405, 405),
     ("POST", C + "add_participant/", "conversation-add-participant", 401, 404, 400),
     ("GET", C + "add_participant/", "conversation-add-participant", 401, 405, 405),
+    ("POST", C + "remove_participant/", "conversation-remove-participant", 401, 404, 403),
+    ("GET", C + "remove_participant/", "conversation-remove-participant", 401, 405, 405),
     ("POST", C + "leave/", "conversation-leave", 401, 404, 204),
     ("GET", C + "leave/", "conversation-leave", 401, 405, 405),
     ("POST", C + "read/", "conversation-read", 401, 404, 400),

@@ -6,7 +6,7 @@ from django.core.cache import caches
 
 from chats.caching import get_detail
 from chats.models import Conversation, Participation
-from chats.services import add_participant, delete, edit, rename, send
+from chats.services import add_participant, delete, edit, remove_participant, rename, send
 from chats.statements import get_conversation
 from chats.tests.support.expected import NOT_FOUND
 from chats.tests.support.paths import CONVERSATIONS, conversation_path
@@ -46,8 +46,11 @@ def test_summary_and_detail_are_shared_by_participants(show, alice, bob, message
         lambda message, bob, carol: rename(message.conversation, "Renamed", actor=bob),
         lambda message, bob, carol: add_participant(message.conversation, carol.pk, actor=bob),
         lambda message, bob, carol: message.conversation.participants.remove(bob),
+        lambda message, bob, carol: remove_participant(
+            message.conversation, bob.pk, actor=message.sender
+        ),
     ],
-    ids=["send", "edit", "delete", "rename", "join", "leave"],
+    ids=["send", "edit", "delete", "rename", "join", "leave", "remove"],
 )
 def test_change_is_in_the_next_response(show, alice, bob, carol, message, change):
     before = show(alice)

@@ -14,6 +14,7 @@ from chats.services import (
     delete_for_staff,
     edit,
     mark_as_read,
+    remove_participant,
     rename,
     send,
     start,
@@ -57,6 +58,9 @@ WRITES = {
     "rename": lambda c, alice, carol: rename(c, "Holiday", actor=alice),
     "save a title": lambda c, alice, carol: save_title(c),
     "add_participant": lambda c, alice, carol: add_participant(c, carol.pk, actor=alice),
+    "remove_participant": lambda c, alice, carol: remove_participant(
+        c, User.objects.get(first_name="Bob").pk, actor=alice
+    ),
     "add": lambda c, alice, carol: c.participants.add(carol),
     "remove": lambda c, alice, carol: c.participants.remove(alice),
     "set": lambda c, alice, carol: c.participants.set([alice]),
@@ -180,6 +184,7 @@ def test_clock_stands_still_when_nothing_changes(alice, bob, conversation, clock
     before = clock()
     conversation.participants.add(alice, bob)
     add_participant(conversation, bob.pk, actor=alice)
+    remove_participant(conversation, uuid4(), actor=alice)
     alice.conversations.add(conversation)
     conversation.participants.set([alice, bob])
     rename(conversation, "", actor=alice)
@@ -203,6 +208,8 @@ def test_failed_write_does_not_move_the_clock(alice, mallory, conversation, cloc
         send(conversation, "Let me in", actor=mallory)
     with pytest.raises(Conversation.DoesNotExist):
         add_participant(conversation, mallory.pk, actor=mallory)
+    with pytest.raises(Conversation.DoesNotExist):
+        remove_participant(conversation, alice.pk, actor=mallory)
     assert clock() == before
     assert not Message.objects.exists()
 

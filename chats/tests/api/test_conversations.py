@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from chats import services
 from chats.models import MAX_PARTICIPANTS, Conversation, Message
 from chats.services import (
     DISTINCT_EXAMINED,
@@ -25,7 +26,7 @@ from chats.tests.support.expected import (
     timestamp,
 )
 from chats.tests.support.paths import CONVERSATIONS, conversation_path, messages_path
-from chats.tests.support.rows import import_messages
+from chats.tests.support.rows import change, import_messages
 
 REQUIRED = "This field is required: GET /api/users/?email= finds a user_id, ?search= by name"
 NOT_A_STRING = "A user_id is a UUID as a string."
@@ -229,6 +230,91 @@ class TestAddParticipant:
         )
         conversation.refresh_from_db()
         assert (conversation.updated_at, conversation.participants.count()) == (before, 256)
+
+
+class TestRemoveParticipant:
+    @pytest.fixture(params=["host", "admin"])
+    def host(self, request, alice):
+        change(alice, role=request.param)
+        alice.refresh_from_db()
+        return alice
+
+    @pytest.fixture
+    def remove(self, api, conversation):
+        """`remove(caller, user_id)`: the response."""
+
+        def remove(caller, user_id):
+            path = f"{conversation_path(conversation)}remove_participant/"
+            return api(caller).post(path, {"user_id": user_id})
+
+        return remove
+
+    def test_removed_user_becomes_an_outsider(self, api, remove, host, bob, message):
+        conversation, path = message.conversation, conversation_path(message.conversation)
+        before = conversation.updated_at
+        response = remove(host, str(bob.pk))
+        assert (response.status_code, response.json()) == (
+            200,
+            full_conversation(conversation, host),
+        )
+        assert response.json()["participants"] == [public_profile(host)]
+        assert conversation.updated_at > before
+        for url in (path, f"{path}messages/", f"/api/messages/{message.pk}/"):
+            response = api(bob).get(url)
+            assert (response.status_code, response.json()) == (404, NOT_FOUND)
+        assert api(bob).get(CONVERSATIONS).json() == page()
+
+    def test_user_who_does_not_take_part_changes_nothing(
+        self, api, remove, host, carol, conversation
+    ):
+        before = api(host).get(conversation_path(conversation)).json()
+        for user_id in (str(carol.pk), "00000000-0000-4000-8000-000000000000"):
+            response = remove(host, user_id)
+            assert (response.status_code, response.json()) == (200, before)
+
+    def test_guest_gets_a_403_whatever_the_body(self, api, remove, alice, bob, conversation):
+        before = api(bob).get(conversation_path(conversation)).json()
+        for user_id in (str(alice.pk), str(bob.pk), "nonsense"):
+            response = remove(bob, user_id)
+            assert (response.status_code, response.json()) == (
+                403,
+                {
+                    "detail": "Only participants with the role host or admin can remove others. "
+                    "To leave the conversation, use POST /api/conversations/{id}/leave/."
+                },
+            )
+        assert api(bob).get(conversation_path(conversation)).json() == before
+
+    def test_role_does_not_let_an_outsider_in(self, remove, make_user, bob):
+        for role in ("host", "admin"):
+            response = remove(make_user(role, role=role), str(bob.pk))
+            assert (response.status_code, response.json()) == (404, NOT_FOUND)
+
+    @pytest.mark.parametrize(
+        ("user_id", "error"),
+        [
+            ("{self}", "This is yourself: use POST /api/conversations/{id}/leave/."),
+            (None, "This field may not be null."),
+            ("bob@example.com", not_an_id("bob@example.com")),
+            (5, NOT_A_STRING),
+        ],
+    )
+    def test_refuses_oneself_and_a_bad_user_id(self, remove, host, conversation, user_id, error):
+        if user_id == "{self}":
+            user_id = str(host.pk).upper()
+        response = remove(host, user_id)
+        assert (response.status_code, response.json()) == (400, {"user_id": [error]})
+        assert conversation.participants.count() == 2
+
+    def test_membership_is_checked_again_under_the_lock(
+        self, remove, before_each, alice, bob, conversation
+    ):
+        """The caller is removed after the view has found the conversation."""
+        change(alice, role="host")
+        before_each(services, "remove_participant", lambda: conversation.participants.remove(alice))
+        response = remove(alice, str(bob.pk))
+        assert (response.status_code, response.json()) == (404, NOT_FOUND)
+        assert list(conversation.participants.all()) == [bob]
 
 
 class TestLeave:

@@ -352,7 +352,8 @@ class TestValuesThatAreNoIds:
 
 
 ADD_OR_LEAVE = (
-    "POST /api/conversations/{id}/add_participant/ adds a user, …/leave/ removes yourself"
+    "POST /api/conversations/{id}/add_participant/ adds a user, …/remove_participant/ removes one, "
+    "…/leave/ removes yourself"
 )
 AFTERWARDS = "send it afterwards, with POST /api/conversations/{id}/messages/"
 MARK_AS_READ = "use POST /api/conversations/{id}/read/"
@@ -493,7 +494,10 @@ class TestFields:
     @pytest.mark.parametrize("name", ["user_id", "participants"])
     def test_leaving_does_not_remove_others(self, change, bob, name):
         response = change(f"POST {CONVERSATION}leave/", {name: str(bob.pk)})
-        error = "There is no such field here; only you leave."
+        error = (
+            "There is no such field here; only you leave, "
+            "POST /api/conversations/{id}/remove_participant/ removes another."
+        )
         assert (response.status_code, response.json()) == (400, {name: [error]})
         assert change(f"POST {CONVERSATION}leave/", {}).status_code == 204
 
@@ -532,7 +536,8 @@ class TestMethods:
             ("PUT", CONVERSATION, "Use PATCH."),
             ("POST", CONVERSATION, "To send a message, use POST {c}messages/."),
             ("PATCH", CONVERSATIONS, "The path of one conversation is {c}."),
-            ("DELETE", f"{CONVERSATION}add_participant/", "use POST {c}leave/."),
+            ("DELETE", f"{CONVERSATION}add_participant/", "use POST {c}remove_participant/."),
+            ("DELETE", f"{CONVERSATION}remove_participant/", "Use POST."),
             (
                 "DELETE",
                 f"{CONVERSATION}messages/",
@@ -596,8 +601,10 @@ class TestUnknownPaths:
             ("/api/conversations/{id}/addParticipant/", ADD),
             ("/api/conversations/{id}/participants/", ADD),
             ("/api/conversations/{id}/members/add/", ADD),
-            ("/api/conversations/{id}/kick/", LEAVE := "POST {c}leave/"),
-            ("/api/conversations/{id}/exit/", LEAVE),
+            ("/api/conversations/{id}/kick/", REMOVE := "POST {c}remove_participant/"),
+            ("/api/conversations/{id}/remove-participant/", REMOVE),
+            ("/api/conversations/{id}/removeMember/", REMOVE),
+            ("/api/conversations/{id}/exit/", "POST {c}leave/"),
             ("/api/conversations/{id}/mark_as_read/", READ := "POST {c}read/"),
             ("/api/messages/{id}/mark-read/", READ),
             ("/api/messages/{id}/read/", READ),
@@ -638,7 +645,7 @@ class TestUnknownPaths:
             "/api/conversations/{id}/nothing/",
             "/api/messages/{id}/nothing/",
             "/api/conversations/{id}/messages/{id}/nothing/",
-            "/api/conversations/{id}/remove_participant/",
+            "/api/conversations/{id}/kick/",
         ],
     )
     def test_are_the_same_for_participants_and_outsiders(self, api, alice, mallory, message, path):

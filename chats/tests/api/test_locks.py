@@ -25,6 +25,7 @@ from chats.services import (
     edit,
     erase,
     leave,
+    remove_participant,
     rename,
     send,
     start,
@@ -105,6 +106,10 @@ WRITES = {
     "add a participant": (
         lambda m, alice, carol: add_participant(m.conversation, carol.pk, actor=alice),
         [*PEOPLE, *CLOCK, *JOIN],
+    ),
+    "remove a participant": (
+        lambda m, alice, carol: remove_participant(m.conversation, alice.pk, actor=alice),
+        [*CLOCK, "delete participation"],
     ),
     "leave": (
         lambda m, alice, carol: leave(m.conversation, actor=alice),

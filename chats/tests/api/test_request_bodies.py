@@ -13,7 +13,7 @@ from chats.models import Conversation, Message, Participation, User
 from chats.services import send as send_message
 from chats.tests.conftest import PASSWORD
 from chats.tests.support.paths import CONVERSATIONS
-from chats.tests.support.rows import read_tables
+from chats.tests.support.rows import change, read_tables
 
 CONVERSATION = "/api/conversations/{conversation}/"
 MESSAGES = f"{CONVERSATION}messages/"
@@ -44,6 +44,7 @@ BODIES = {
     "POST /api/token/blacklist/": {"refresh": "{refresh}"},
     f"POST {CONVERSATIONS}": {"participants": ["{bob}"]},
     f"POST {CONVERSATION}add_participant/": {"user_id": "{carol}"},
+    f"POST {CONVERSATION}remove_participant/": {"user_id": "{bob}"},
     f"POST {CONVERSATION}read/": {"read_at": "2026-01-01T00:00:00Z"},
     f"PATCH {CONVERSATION}": {"title": "Holiday"},
     f"POST {MESSAGES}": {"message_body": "Hello"},
@@ -69,6 +70,8 @@ DEEP = json.loads("[" * 900 + "]" * 900)
 @pytest.fixture
 def fill(alice, bob, carol, conversation):
     """`fill(text)`: the text with ids and tokens instead of their names."""
+    # So that she can remove Bob.
+    change(alice, role=User.Role.HOST)
     values = {
         "conversation": conversation.pk,
         "message": send_message(conversation, "Hello", actor=alice)[0].pk,

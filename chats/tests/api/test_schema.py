@@ -75,12 +75,17 @@ def test_methods_of_a_path_are_in_a_fixed_order(document):
         assert list(operations) == [method for method in METHODS if method in operations]
 
 
-def test_403_depends_on_the_sender_of_a_message_only(document):
-    """Somebody else's cannot be changed, and one's own cannot be reported. Outsiders get a 404."""
+def test_403_is_for_participants_only(document):
+    """Another participant's message cannot be changed, one's own cannot be reported, and a guest
+    removes nobody. Outsiders get a 404."""
     refusing = {call for call, o in get_operations(document).items() if "403" in o["responses"]}
-    paths = ("/api/messages/", "/api/conversations/{conversation_id}/messages/")
+    conversation = "/api/conversations/{conversation_id}/"
     calls = ("PATCH {}{{message_id}}/", "DELETE {}{{message_id}}/", "POST {}{{message_id}}/report/")
-    assert refusing == {call.format(path) for call in calls for path in paths}
+    paths = ("/api/messages/", f"{conversation}messages/")
+    assert refusing == {
+        f"POST {conversation}remove_participant/",
+        *(call.format(path) for call in calls for path in paths),
+    }
 
 
 def test_headers_are_described_where_they_are_sent(document):

@@ -36,6 +36,8 @@ BY_API = {
     "same title": ("PATCH", "", {"title": ""}, {}),
     "add": ("POST", "add_participant/", {"user_id": "{dora}"}, DORA_JOINED),
     "add again": ("POST", "add_participant/", {"user_id": "{bob}"}, {}),
+    "remove": ("POST", "remove_participant/", {"user_id": "{bob}"}, BOB_LEFT),
+    "remove again": ("POST", "remove_participant/", {"user_id": "{dora}"}, {}),
     "leave": ("POST", "leave/", None, EVERYBODY | {"alice": ["left"]}),
     "read": ("POST", "read/", {"read_at": "9999-12-31T00:00:00Z"}, {"alice": ["read"]}),
     "read too late": ("POST", "read/", {"read_at": "2000-01-01T00:00:00Z"}, {}),
