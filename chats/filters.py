@@ -12,6 +12,7 @@ from chats.fields import EmailFormField
 from chats.models import Conversation, Message, Participation, User
 from chats.rest import hints
 from chats.rest.search import SEARCH_MAX_CHARACTERS
+from chats.safety.models import Block
 from chats.validators import remove_direction_marks
 
 FULL_NAME = Concat("first_name", Value(" "), "last_name", output_field=CharField())
@@ -246,6 +247,14 @@ class ConversationMessageFilter(MessageFilter):
             message = "updated_at_after requires ordering=updated_at."
             raise ValidationError({"updated_at_after": [message]})
         return super().filter_queryset(queryset)
+
+
+class BlockedUserFilter(filters.FilterSet):
+    parameter_hints = hints.BLOCKED_USERS
+
+    class Meta:
+        model = Block
+        fields = []
 
 
 class UserFilter(filters.FilterSet):

@@ -60,12 +60,20 @@ def lock_reachable_users(user_ids: Iterable[uuid.UUID], actor: User | None = Non
     users = lock(User.objects.reachable().filter(pk__in=user_ids))
     found = {user.pk for user in users}
     if actor:
-        # A query of its own: after waiting for a lock, PostgreSQL reads only the locked row again.
-        blockers = Block.objects.filter(blocker__in=found, blocked=actor)
-        found.difference_update(blockers.values_list("blocker", flat=True))
+        found -= get_blockers(user_ids, actor)
     if missing := set(user_ids) - found:
         raise UnknownUsers(missing)
     return users
+
+
+def get_blockers(user_ids: Iterable[uuid.UUID], actor: User) -> set[uuid.UUID]:
+    """Which of the users have blocked `actor`.
+
+    To be asked after the users were locked: when PostgreSQL has waited for a lock, it reads only
+    the locked row again.
+    """
+    blocks = Block.objects.filter(blocker__in=user_ids, blocked=actor)
+    return set(blocks.values_list("blocker", flat=True))
 
 
 def start(
@@ -148,16 +156,21 @@ def add_participant(conversation: Conversation, user_id: uuid.UUID, *, actor: Us
     participant.
     """
     with transaction.atomic():
-        [user] = lock_reachable_users([user_id], actor)
+        users = lock(User.objects.reachable().filter(pk=user_id))
+        has_blocked_actor = bool(get_blockers([user_id], actor))
         lock(Conversation.objects.filter(pk=conversation.pk))
         participant_ids = set(conversation.participants.values_list("pk", flat=True))
         if actor.pk not in participant_ids:
             raise Conversation.DoesNotExist
-        if user.pk in participant_ids:
+        is_participant = user_id in participant_ids
+        # Adding a participant must not tell whether they have blocked `actor`.
+        if not users or (has_blocked_actor and not is_participant):
+            raise UnknownUsers({user_id})
+        if is_participant:
             return
         if len(participant_ids) >= MAX_PARTICIPANTS:
             raise ConversationFull
-        conversation.participants.add(user)
+        conversation.participants.add(*users)
 
 
 def remove_participant(conversation: Conversation, user_id: uuid.UUID, *, actor: User) -> None:
@@ -304,14 +317,16 @@ def erase(user: User, allowed_users: QuerySet[User] | None = None) -> None:
     left = user.leave_conversations()
     # From now on, they cannot change their messages any more.
     forget_former_texts(user)
+    for blocks in (user.blocks, user.blocks_by_others):
+        blocks.delete_in_parts()
     with transaction.atomic():
         if not lock(row):
             raise User.DoesNotExist
-        # Leave the conversations that they were added to since.
+        # What was added since.
         user.conversations.clear()
+        Block.objects.filter(Q(blocker=user) | Q(blocked=user)).delete()
         user.groups.clear()
         user.user_permissions.clear()
-        Block.objects.filter(Q(blocker=user) | Q(blocked=user)).delete()
         user.reports.update(reporter=None)
         User.objects.filter(pk=user.pk).update(
             first_name="Deleted",

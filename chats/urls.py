@@ -10,8 +10,10 @@ from chats import views
 from chats.accounts import tokens
 from chats.accounts.views import UserViewSet
 from chats.events.views import EventsView
+from chats.safety.views import BlockedUserViewSet
 
 router = SimpleRouter(use_regex_path=False)
+router.register("users/blocked", BlockedUserViewSet, "blocked-user")
 router.register("users", UserViewSet, "user")
 router.register("conversations", views.ConversationViewSet, "conversation")
 

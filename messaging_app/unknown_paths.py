@@ -32,6 +32,9 @@ PATHS = by_name(
             forgot forgot_password password_reset reset_password
             """,
         "POST /api/users/reset_password_confirm/": "password_reset_confirm reset_password_confirm",
+        "POST /api/users/{id}/block/": "block block_user",
+        "DELETE /api/users/{id}/block/": "unblock unblock_user",
+        "/api/users/blocked/": "block_list blocked blocked_users blocks",
         "/api/users/": "contacts friends people search_users user_list users",
         "/api/conversations/": """
             channels chat chats conversation conversations dialogs groups inbox rooms threads

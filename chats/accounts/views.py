@@ -28,6 +28,7 @@ from chats.rest.conditions import check_conditions
 from chats.rest.generics import read_body
 from chats.rest.search import LimitedListModelMixin
 from chats.rest.throttling import PasswordResetThrottle, RegistrationThrottle
+from chats.safety.views import BlockMixin
 from chats.serializers import PublicProfileSerializer
 from chats.services import change_profile, erase
 
@@ -50,7 +51,7 @@ OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]
         "with. For anybody else the response is a 404.",
     ),
 )
-class UserViewSet(LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
+class UserViewSet(BlockMixin, LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
     queryset = User.objects.none()
     serializer_class = RegistrationSerializer
     filterset_class = UserFilter

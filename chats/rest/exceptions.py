@@ -5,7 +5,7 @@ from rest_framework import exceptions, status, views
 from rest_framework.serializers import as_serializer_error
 from rest_framework.settings import api_settings
 
-from chats.models import Conversation, Message
+from chats.models import Conversation, Message, User
 from chats.safety.reports import NothingToReport
 from chats.services import IdempotencyKeyReused, MessageDeleted
 
@@ -52,6 +52,8 @@ METHOD_HINTS = {
     "message-detail": {"PUT": "Use PATCH.", "POST": "Use PATCH."},
     "user-list": dict.fromkeys(["PUT", "PATCH", "DELETE"], YOUR_ACCOUNT),
     "user-detail": dict.fromkeys(["POST", "PUT", "PATCH", "DELETE"], YOUR_ACCOUNT),
+    "user-block": {"GET": "GET /api/users/blocked/ lists the users that you have blocked."},
+    "blocked-user-list": {"POST": "To block a user, use POST /api/users/{id}/block/."},
     "user-me": {"PUT": "Use PATCH.", "POST": "To register, use POST /api/users/."},
 }
 # What the exceptions of the program and of Django become.
@@ -59,6 +61,7 @@ API_EXCEPTIONS = {
     Http404: exceptions.NotFound,
     Conversation.DoesNotExist: exceptions.NotFound,
     Message.DoesNotExist: exceptions.NotFound,
+    User.DoesNotExist: exceptions.NotFound,
     IdempotencyKeyReused: IdempotencyKeyConflict,
     MessageDeleted: MessageConflict,
     NothingToReport: ReportConflict,

@@ -170,3 +170,6 @@ MESSAGES = ParameterHints(MESSAGE_NAMES, "sent_at", f"{MOMENT} message sent")
 CONVERSATION_MESSAGES = MESSAGES._replace(names=CONVERSATION_MESSAGE_NAMES)
 CONVERSATIONS = ParameterHints(CONVERSATION_NAMES, "created_at", f"{MOMENT} started")
 USERS = ParameterHints(USER_NAMES)
+BLOCKED_USERS = ParameterHints(
+    by_name(PAGES | {"leave it out, users are ordered by `user_id`": ORDER})
+)

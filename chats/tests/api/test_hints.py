@@ -552,6 +552,12 @@ class TestMethods:
             ),
             ("PATCH", USERS, "account is /api/users/me/."),
             ("PUT", f"{USERS}me/", "Use PATCH."),
+            (
+                "GET",
+                f"{USERS}{{user}}/block/",
+                "GET /api/users/blocked/ lists the users that you have blocked.",
+            ),
+            ("POST", f"{USERS}blocked/", "To block a user, use POST /api/users/{id}/block/."),
             ("POST", f"{USERS}me/", "To register, use POST /api/users/."),
             ("DELETE", MESSAGES, "The path of one message is /api/messages/{id}/."),
         ],
@@ -616,28 +622,39 @@ class TestUnknownPaths:
             ("/api/reports/", "POST /api/messages/{id}/report/"),
             ("/api/chat/messages/", "/api/messages/"),
             ("/api/contacts/", "/api/users/"),
+            ("/api/users/{id}/unblock/", "DELETE /api/users/{id}/block/"),
+            ("/api/users/{id}/block_user/", "POST /api/users/{id}/block/"),
+            ("/api/blocks/", "/api/users/blocked/"),
+            ("/api/users/me/blocked/", "/api/users/blocked/"),
             ("/api/swagger/", "GET /api/docs/"),
             ("/api/openapi.json", "GET /api/schema/"),
         ],
     )
     @pytest.mark.parametrize("method", ["GET", "POST"])
-    def test_name_the_path_with_the_same_meaning(self, api, alice, message, method, path, hint):
-        ids = {"id": message.pk if "/messages/{id}" in path else message.conversation_id}
+    def test_name_the_path_with_the_same_meaning(
+        self, api, alice, bob, message, method, path, hint
+    ):
+        ids = {"messages": message.pk, "conversations": message.conversation_id, "users": bob.pk}
+
+        def fill(path):
+            return re.sub(
+                "(messages|conversations|users)/{id}",
+                lambda found: f"{found[1]}/{ids[found[1]]}",
+                path,
+            )
+
         client = api(alice)
-        response = client.generic(method, path.replace("{id}", str(ids["id"])))
+        response = client.generic(method, fill(path))
         hint = hint.replace("{c}", "/api/conversations/{id}/")
-        written_out = hint if hint.startswith("POST") else hint.replace("{id}", str(ids["id"]))
+        written_out = hint if hint.startswith(("POST", "DELETE")) else fill(hint)
         listed = "GET /api/ and /api/docs/ list what there is."
         assert (response.status_code, response.json()) == (
             404,
             {"detail": f"There is no such path; use {written_out}. {listed}"},
         )
         *verb, path = hint.split()
-        path = path.replace(
-            "{id}", str(message.pk if "messages/{id}" in path else message.conversation_id)
-        )
         [verb] = verb or ["GET"]
-        assert client.generic(verb, path).status_code not in {404, 405}
+        assert client.generic(verb, fill(path)).status_code not in {404, 405}
 
     @pytest.mark.parametrize(
         "path",

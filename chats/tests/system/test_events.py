@@ -104,6 +104,8 @@ class Cast:
             text=True,
         )
         self.alice = self.people["alice"]
+        # So that she can remove others.
+        self.run(f"User.objects.filter(pk='{self.alice.user_id}').update(role='host')")
 
     def start(self, *names):
         others = [self.people[name] for name in names if name != "alice"]
