@@ -10,7 +10,7 @@ from chats import views
 from chats.accounts import tokens
 from chats.accounts.views import UserViewSet
 from chats.events.views import EventsView
-from chats.safety.views import BlockedUserViewSet
+from chats.safety.views import BlockedUserViewSet, ExportView
 
 router = SimpleRouter(use_regex_path=False)
 router.register("users/blocked", BlockedUserViewSet, "blocked-user")
@@ -35,6 +35,7 @@ urlpatterns = [
     *router.urls,
     *conversation_router.urls,
     *message_router.urls,
+    path("users/me/export/", ExportView.as_view(), name="export"),
     path("events/", EventsView.as_view(), name="events"),
     path(
         "schema/",

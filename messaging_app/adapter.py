@@ -6,9 +6,33 @@ from time import thread_time
 from typing import IO, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from django.db import close_old_connections
+from django.http import StreamingHttpResponse
+
 from messaging_app.wsgi import application
 
 Scope = dict[str, Any]
+
+
+class Part(NamedTuple):
+    # Nothing at the end.
+    body: bytes
+    processor_seconds: float
+
+
+class Parts:
+    """The body of a response, of which each part is read when the client has taken the one before.
+    To be closed."""
+
+    def __init__(self, response: StreamingHttpResponse) -> None:
+        self.iterator, self.close = iter(response), response.close
+        self.sent_bytes = 0
+
+    def read(self) -> Part:
+        begin = thread_time()
+        # As Django does before a request. Each part can be read in another thread.
+        close_old_connections()
+        return Part(next(self.iterator, b""), thread_time() - begin)
 
 
 class Response(NamedTuple):
@@ -16,6 +40,8 @@ class Response(NamedTuple):
     headers: list[tuple[str, str]]
     body: bytes
     processor_seconds: float
+    # What is sent instead of the body.
+    parts: Parts | None = None
 
 
 def build_environ(scope: Scope, body: IO[bytes]) -> dict[str, Any]:
@@ -58,7 +84,11 @@ def call_application(environ: dict[str, Any]) -> Response:
         nonlocal status, headers
         status, headers = arguments[:2]
 
-    with closing(application(environ, start_response)) as chunks:
-        body = b"".join(chunks)
+    chunks = application(environ, start_response)
+    parts = Parts(chunks) if getattr(chunks, "is_sent_in_parts", False) else None
+    body = b""
+    if not parts:
+        with closing(chunks):
+            body = b"".join(chunks)
     code, _, _ = status.partition(" ")
-    return Response(int(code), headers, body, thread_time() - begin)
+    return Response(int(code), headers, body, thread_time() - begin, parts)

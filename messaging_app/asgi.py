@@ -10,27 +10,34 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from time import perf_counter
-from typing import IO
+from typing import IO, TypeVar
 
 from django.conf import settings
 
 from messaging_app.access_log import log_access
-from messaging_app.adapter import Response, Scope, build_environ, call_application
+from messaging_app.adapter import (
+    Part,
+    Parts,
+    Response,
+    Scope,
+    build_environ,
+    call_application,
+)
 from messaging_app.lanes import Lane, UserLanes
 from messaging_app.middleware import (
-    BODY_MAX_SECONDS,
     BUSY,
-    CUT_OFF,
     REFUSAL,
     TOO_LONG,
-    TOO_SLOW,
     URL_MAX_BYTES,
     RequestRefused,
 )
+from messaging_app.request_body import discard_body, read_body
 from messaging_app.serve import LISTENER_FD, STREAMS_PART, count_connections
 from messaging_app.streaming import (
     PART_SECONDS,
@@ -39,20 +46,21 @@ from messaging_app.streaming import (
     Receive,
     Send,
     Subscriber,
+    send_parts,
     send_stream,
     start_hub,
 )
 
+Result = TypeVar("Result", Response, Part)
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # A longer body is kept in a file.
 BODY_MEMORY_BYTES = 64 * 1024
-# How much of a refused body is read. A client that is still sending could lose the response.
-REFUSED_BODY_BYTES = 16 * 1024 * 1024
-REFUSED_BODY_SECONDS = 5
 # A longer response is sent in parts. If one is not taken within PART_SECONDS, the rest is dropped.
 PART_BYTES = 64 * 1024
 # The total size of such responses in progress, in each process. Beyond it, a large read is a 503.
 MAX_UNSENT_BYTES = 64 * 1024 * 1024
+# Exports in progress, in each process. Each keeps a part and a list of keys, up to 2 MB.
+MAX_IN_PARTS = 50
 # How long a thread may compute while others wait. Python's 5 ms add up in a request that waits for
 # the database several times.
 SWITCH_SECONDS = 0.0005
@@ -71,7 +79,7 @@ class Application:
         # Health checks succeed while all other threads are busy.
         self.health_thread, self.health_checks = ThreadPoolExecutor(1), Lane(1)
         self.user_lanes = UserLanes()
-        self.unsent_bytes = 0
+        self.unsent_bytes = self.in_parts = 0
         self.is_closing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,9 +132,12 @@ class Application:
             await send_head(response, send)
             if stream:
                 await send_stream(stream, receive, send)
+            elif response.parts:
+                read = partial(self.call, scope, response.parts.read)
+                await send_parts(response.parts, read, receive, send)
             else:
                 await self.send_body(response.body, send)
-        except TimeoutError:
+        except (TimeoutError, RequestRefused):
             # The connection ends with the response incomplete.
             return
         finally:
@@ -134,6 +145,9 @@ class Application:
             if stream:
                 self.hub.close(stream)
                 sent_bytes = stream.sent_bytes
+            if response.parts:
+                await self.close_parts(response.parts)
+                sent_bytes = response.parts.sent_bytes
             log_access(scope, response, sent_bytes, perf_counter() - begin)
         if not is_whole:
             await discard_body(receive)
@@ -141,26 +155,43 @@ class Application:
     async def run(self, scope: Scope, body: IO[bytes]) -> tuple[Response, Subscriber | None]:
         """The response of the WSGI application, and who is sent a stream of events instead of its
         body. Raises RequestRefused."""
+        subscribers: list[Subscriber] = []
+        environ = build_environ(scope, body) | {SUBSCRIBERS: subscribers}
+        response = await self.call(scope, partial(call_application, environ))
+        # Responses to writes are always sent: the change is already stored.
+        is_read = scope["method"] in SAFE_METHODS
+        if is_read and len(response.body) > PART_BYTES and self.unsent_bytes > MAX_UNSENT_BYTES:
+            raise RequestRefused(503, BUSY)
+        if response.parts:
+            self.in_parts += 1
+            if self.in_parts > MAX_IN_PARTS:
+                await self.close_parts(response.parts)
+                raise RequestRefused(503, BUSY)
+        return response, next(iter(subscribers), None)
+
+    async def call(self, scope: Scope, function: Callable[[], Result]) -> Result:
+        """In a thread, when there is room for another request of this user. Raises
+        RequestRefused."""
         threads = self.threads
         is_read = scope["method"] in SAFE_METHODS
         lane = self.reads if is_read else self.writes
         if scope["path"] == "/healthz":
             threads, lane = self.health_thread, self.health_checks
-        subscribers: list[Subscriber] = []
-        environ = build_environ(scope, body) | {SUBSCRIBERS: subscribers}
         own_lane, pause = self.user_lanes.get(scope, is_read=is_read), 0.0
         loop = asyncio.get_running_loop()
         await own_lane.acquire()
         try:
             async with lane:
-                response = await loop.run_in_executor(threads, call_application, environ)
-            pause = self.user_lanes.get_pause(response.processor_seconds)
+                result = await loop.run_in_executor(threads, function)
+            pause = self.user_lanes.get_pause(result.processor_seconds)
         finally:
             loop.call_later(pause, own_lane.release)
-        # Responses to writes are always sent: the change is already stored.
-        if is_read and len(response.body) > PART_BYTES and self.unsent_bytes > MAX_UNSENT_BYTES:
-            raise RequestRefused(503, BUSY)
-        return response, next(iter(subscribers), None)
+        return result
+
+    async def close_parts(self, parts: Parts) -> None:
+        """In a thread, because that ends Django's request."""
+        self.in_parts -= 1
+        await asyncio.get_running_loop().run_in_executor(self.threads, parts.close)
 
     async def refuse(self, scope: Scope, refusal: RequestRefused) -> Response:
         """By the middleware, so that the response has the same headers as others."""
@@ -205,41 +236,6 @@ def stop_listening() -> None:
 def check_url(scope: Scope) -> None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > URL_MAX_BYTES:
         raise RequestRefused(414, TOO_LONG)
-
-
-async def read_body(scope: Scope, receive: Receive, body: IO[bytes]) -> bool:
-    """Read the request's body into `body`. Returns False for a body that is chunked or too long: it
-    stays unread, and Django sees the headers and no body."""
-    headers = dict(scope["headers"])
-    length = int(headers.get(b"content-length", 0))
-    if b"transfer-encoding" in headers or length > settings.API_REQUEST_MAX_BYTES:
-        return False
-    if not length:
-        return True
-    try:
-        async with asyncio.timeout(BODY_MAX_SECONDS):
-            while body.tell() < length:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise RequestRefused(400, CUT_OFF)
-                body.write(message["body"])
-    except TimeoutError:
-        raise RequestRefused(408, TOO_SLOW) from None
-    body.seek(0)
-    return True
-
-
-async def discard_body(receive: Receive) -> None:
-    discarded = 0
-    try:
-        async with asyncio.timeout(REFUSED_BODY_SECONDS):
-            while discarded < REFUSED_BODY_BYTES:
-                message = await receive()
-                if not message.get("more_body"):
-                    return
-                discarded += len(message["body"])
-    except TimeoutError:
-        return
 
 
 application = Application()

@@ -9,8 +9,9 @@ from chats.events.hub import Hub
 from chats.events.streams import Stream, Subscriber
 from chats.events.views import SUBSCRIBERS
 from chats.events.watcher import start_hub
+from messaging_app.adapter import Part, Parts
 
-__all__ = ["SUBSCRIBERS", "Hub", "Subscriber", "send_stream", "start_hub"]
+__all__ = ["SUBSCRIBERS", "Hub", "Subscriber", "send_parts", "send_stream", "start_hub"]
 
 # A client that does not take a part in this time is disconnected.
 PART_SECONDS = 30
@@ -21,18 +22,39 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 async def send_stream(stream: Stream, receive: Receive, send: Send) -> None:
     """Returns when the stream or the client has ended. Raises TimeoutError."""
-
-    def wait_for_end() -> None:
-        asyncio.ensure_future(receive()).add_done_callback(end_if_gone)
-
-    def end_if_gone(message: asyncio.Future) -> None:
-        if message.result()["type"] == "http.disconnect":
-            stream.end()
-        else:
-            wait_for_end()
-
-    wait_for_end()
+    call_when_gone(receive, stream.end)
     while part := await stream.read():
-        async with asyncio.timeout(PART_SECONDS):
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send_part(part, send)
     await send({"type": "http.response.body", "body": b""})
+
+
+async def send_parts(
+    parts: Parts, read: Callable[[], Awaitable[Part]], receive: Receive, send: Send
+) -> None:
+    """Returns when the client has taken all parts, or is gone. Raises TimeoutError."""
+    gone = asyncio.Event()
+    call_when_gone(receive, gone.set)
+    while not gone.is_set() and (part := await read()).body:
+        await send_part(part.body, send)
+        parts.sent_bytes += len(part.body)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def send_part(body: bytes, send: Send) -> None:
+    async with asyncio.timeout(PART_SECONDS):
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def call_when_gone(receive: Receive, call: Callable[[], object]) -> None:
+    """When the client has ended the connection."""
+
+    def wait() -> None:
+        asyncio.ensure_future(receive()).add_done_callback(check)
+
+    def check(message: asyncio.Future) -> None:
+        if message.result()["type"] == "http.disconnect":
+            call()
+        else:
+            wait()
+
+    wait()

@@ -32,6 +32,9 @@ PATHS = by_name(
             forgot forgot_password password_reset reset_password
             """,
         "POST /api/users/reset_password_confirm/": "password_reset_confirm reset_password_confirm",
+        "GET /api/users/me/export/": """
+            archive data_export download download_data export export_data my_data takeout
+            """,
         "POST /api/users/{id}/block/": "block block_user",
         "DELETE /api/users/{id}/block/": "unblock unblock_user",
         "/api/users/blocked/": "block_list blocked blocked_users blocks",

@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from chats.events.memberships import Change, Key
-from chats.events.slots import STREAMS_PER_USER, Slots
+from chats.events.slots import STREAMS_PER_USER, get_slots
 from chats.events.streams import Stream, Subscriber
 from messaging_app.middleware import BUSY, RequestRefused
 
@@ -32,7 +32,7 @@ class Hub:
         self.has_other_users = False
         # Those that are not ready, because the watcher does not follow their user yet.
         self.new: list[Stream] = []
-        self.slots = Slots()
+        self.slots = get_slots()
         self.has_stopped = False
         self.has_streams = asyncio.Event()
         # Set when a stream begins or ends.

@@ -1,10 +1,14 @@
 import os
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
 from uuid import UUID
 
 STREAMS_PER_USER = 10
+EXPORTS_PER_USER = 1
+SLOTS_PER_USER = STREAMS_PER_USER + EXPORTS_PER_USER
 # The environment variable that names a file which the processes of a server share.
 SLOTS_FILE = "SLOTS_FILE"
 
@@ -22,14 +26,22 @@ class Slots:
         self.file = Path(path).open("a+b") if path else TemporaryFile()  # noqa: SIM115
         # A process can lock a byte twice.
         self.taken: set[int] = set()
+        self.threads = Lock()
 
     def take(self, user_id: UUID) -> int | None:
-        """Returns None if the user has no slot left."""
-        first = user_id.int % 2**58 * STREAMS_PER_USER
-        for slot in range(first, first + STREAMS_PER_USER):
-            if slot not in self.taken and self.lock(slot):
-                self.taken.add(slot)
-                return slot
+        """For a stream. Returns None if the user has no slot left."""
+        return self.take_one(user_id, range(STREAMS_PER_USER))
+
+    def take_for_export(self, user_id: UUID) -> int | None:
+        return self.take_one(user_id, range(STREAMS_PER_USER, SLOTS_PER_USER))
+
+    def take_one(self, user_id: UUID, numbers: range) -> int | None:
+        first = user_id.int % 2**58 * SLOTS_PER_USER
+        with self.threads:
+            for slot in (first + number for number in numbers):
+                if slot not in self.taken and self.lock(slot):
+                    self.taken.add(slot)
+                    return slot
         return None
 
     def lock(self, slot: int) -> bool:
@@ -40,5 +52,12 @@ class Slots:
         return True
 
     def release(self, slot: int) -> None:
-        self.taken.remove(slot)
-        lockf(self.file, LOCK_UN, 1, slot)
+        with self.threads:
+            self.taken.remove(slot)
+            lockf(self.file, LOCK_UN, 1, slot)
+
+
+@cache
+def get_slots() -> Slots:
+    """Of this process. Closing a file releases all its locks of the process, so there is one."""
+    return Slots()

@@ -4,12 +4,12 @@ from django.conf import settings
 from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.exceptions import NotFound
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.views import APIView
 from rest_framework_simplejwt.settings import api_settings
 
 from chats.events.runserver import open_stream
 from chats.events.streams import Subscriber
+from chats.rest.negotiation import AcceptAnything
 from chats.rest.openapi import describe_error
 from chats.statements import get_parameters
 
@@ -33,13 +33,6 @@ data: {{"conversation_id":"{CONVERSATION_ID}"}}
 
 """
 STREAM = OpenApiResponse(str, "A stream of events.", [OpenApiExample("Events", EXAMPLE)])
-
-
-class AcceptAnything(DefaultContentNegotiation):
-    """The stream has a type of its own, and errors are JSON."""
-
-    def select_renderer(self, request, renderers, format_suffix=None):
-        return renderers[0], renderers[0].media_type
 
 
 class EventsView(APIView):

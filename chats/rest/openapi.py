@@ -209,7 +209,8 @@ class AutoSchema(SpectacularAutoSchema):
 
 
 def is_stream(operation):
-    return "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
+    content = operation["responses"].get("200", {}).get("content", {})
+    return not content.keys().isdisjoint({"text/event-stream", "application/x-ndjson"})
 
 
 def complete_parameter(parameter):

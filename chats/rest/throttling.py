@@ -160,6 +160,13 @@ class UserThrottle(RateThrottle):
         return [Limit(scope, str(request.user.pk)) for scope in counted if counted[scope]]
 
 
+class ExportThrottle(RateThrottle):
+    """Counts as a search."""
+
+    def get_limits(self, request: Any, view: Any) -> list[Limit]:
+        return [Limit("search", str(request.user.pk))] if request.method == "GET" else []
+
+
 def get_network(address: str) -> str:
     """The IPv4 address, or the /64 of an IPv6 address, all of which one machine may use (RFC 6177).
 

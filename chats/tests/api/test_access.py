@@ -38,6 +38,8 @@ ACCESS = [
     ("PATCH", "/api/users/me/", "user-me", 401, 200, 200),
     ("PUT", "/api/users/me/", "user-me", 401, 405, 405),
     ("POST", "/api/users/me/", "user-me", 401, 405, 405),
+    ("HEAD", "/api/users/me/export/", "export", 401, 200, 200),
+    ("POST", "/api/users/me/export/", "export", 401, 405, 405),
     ("POST", U + "block/", "user-block", 401, 204, 204),
     ("DELETE", U + "block/", "user-block", 401, 204, 204),
     ("GET", U + "block/", "user-block", 401, 405, 405),

@@ -217,7 +217,6 @@ def test_expired_tokens_end_their_streams_without_the_database():
         other = hub.open(Subscriber(uuid4(), "user", "", expires_at=float("inf")))
         hub.end_expired(hub.get_all())
         assert (expired.has_ended, other.has_ended) == (True, False)
-        hub.slots.file.close()
 
     asyncio.run(run())
 
@@ -319,7 +318,6 @@ def test_hub_knows_when_other_users_have_streams():
         for stream in streams:
             hub.close(stream)
             note()
-        hub.slots.file.close()
         assert changes == [True, False, False, True]
 
     asyncio.run(run())
@@ -334,7 +332,7 @@ def test_process_without_room_refuses_a_stream():
     async def run():
         hub = Hub(max_streams=1)
         hub.open(Subscriber(uuid4(), "user", "", 0))
-        with hub.slots.file, pytest.raises(RequestRefused) as error:
+        with pytest.raises(RequestRefused) as error:
             hub.open(Subscriber(uuid4(), "user", "", 0))
         assert error.value.status == 503
 

@@ -622,6 +622,7 @@ class TestUnknownPaths:
             ("/api/reports/", "POST /api/messages/{id}/report/"),
             ("/api/chat/messages/", "/api/messages/"),
             ("/api/contacts/", "/api/users/"),
+            ("/api/export/", "GET /api/users/me/export/"),
             ("/api/users/{id}/unblock/", "DELETE /api/users/{id}/block/"),
             ("/api/users/{id}/block_user/", "POST /api/users/{id}/block/"),
             ("/api/blocks/", "/api/users/blocked/"),

@@ -193,6 +193,16 @@ def test_writes_and_email_lookups_are_throttled_by_user(api, alice, bob, convers
     assert api(bob).post(f"{path}messages/", {"message_body": "Hello"}).status_code == 201
 
 
+def test_export_counts_as_a_search(api, alice, rates):
+    rates(search="2/min")
+    client, search = api(alice), "/api/users/?search=x"
+    assert client.get(search).status_code == 200
+    export = client.get("/api/users/me/export/")
+    assert (export.status_code, bool(list(export.streaming_content))) == (200, True)
+    assert is_refused(client.get("/api/users/me/export/"))
+    assert is_refused(client.get(search))
+
+
 def test_email_lookup_counts_as_a_search_too(api, alice, rates):
     rates(write="5/min", search="2/min")
     client = api(alice)
