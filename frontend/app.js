@@ -18,6 +18,9 @@ const as = new URLSearchParams(location.search).get("as");
 const client = new Client({ api: read("api"), name: as ? `chat-${as}` : "chat" });
 const inbox = new Inbox(client);
 const conversation = new ConversationView(client, inbox);
+const NO_DEMO =
+  "This demo account cannot sign in. If it is missing, run manage.py seed_demo. If it was deactivated, or " +
+  "its password changed, undo that in the admin.";
 let shown; // the user_id for whom the page was set up
 
 function show() {
@@ -52,6 +55,7 @@ const signIn = makeForm({
     password: { label: "Password", type: "password", autocomplete: "current-password" },
   },
   submit: "Sign in",
+  busy: "Signing in…",
   action: ({ email, password }) => client.signIn(email, password),
 });
 const register = makeForm({
@@ -67,6 +71,7 @@ const register = makeForm({
     },
   },
   submit: "Create an account",
+  busy: "Creating your account…",
   action: (profile) => client.register(profile),
 });
 
@@ -98,9 +103,7 @@ function showDemo() {
   others.forEach((other, n) => find("#hint").append(n ? " or " : "", open(other)));
   if (client.user || client.reason) return;
   client.signIn(account.email, account.password).catch((error) => {
-    const text =
-      error.code === "no_active_account" ? "Run manage.py seed_demo first." : error.message;
-    find("#reason").textContent = text;
+    find("#reason").textContent = error.code === "no_active_account" ? NO_DEMO : error.message;
   });
 }
 

@@ -18,6 +18,7 @@
  * Timestamps stay the strings that the API sent: `Date` drops their microseconds.
  */
 
+import { anySignal, randomUUID, storage } from "./platform.js";
 import { backoff, Later, Refused } from "./requests.js";
 import { Room } from "./room.js";
 import { Session } from "./session.js";
@@ -53,8 +54,9 @@ export class Client extends Session {
    */
   outbox(user = this.user) {
     const prefix = this.storageKey(user?.user_id, "outbox", "");
-    const ids = Object.keys(localStorage).filter((id) => id.startsWith(prefix));
-    return ids.sort().map((id) => ({ id, ...JSON.parse(localStorage.getItem(id)) }));
+    const ids = storage.keys().filter((id) => id.startsWith(prefix));
+    const entries = ids.sort().map((id) => ({ id, ...storage.get(id) }));
+    return entries.filter(({ message_body }) => message_body);
   }
 
   /** Raises what localStorage raises when it is full. */
@@ -62,23 +64,23 @@ export class Client extends Session {
     const { user } = this;
     const places = this.outbox(user).map((entry) => 1 + entry.place);
     const place = Math.max(Date.now(), ...places);
-    const key = crypto.randomUUID();
+    const key = randomUUID();
     const entry = { conversation, message_body, key, place };
     const id = this.storageKey(user.user_id, "outbox", String(place).padStart(15, "0"), key);
-    localStorage.setItem(id, JSON.stringify(entry));
+    storage.set(id, entry);
     this.emit("outbox");
     this.deliver(conversation);
   }
 
   /** Sends a refused message again. The API knows by its key if it was sent after all. */
   retry({ id, error, ...entry }) {
-    if (error) localStorage.setItem(id, JSON.stringify(entry));
+    if (error) storage.set(id, entry);
     this.emit("outbox");
     this.deliver(entry.conversation);
   }
 
   discard({ id }) {
-    localStorage.removeItem(id);
+    storage.delete(id);
     this.emit("outbox");
   }
 
@@ -105,12 +107,12 @@ export class Client extends Session {
           key,
         });
         this.#failures.delete(conversation);
-        localStorage.removeItem(id);
+        storage.delete(id);
         this.emit("sent", { message: data });
       } catch (error) {
         if (error instanceof Refused && error.status !== 401) {
           const refused = { conversation, message_body, key, place, error: error.message };
-          if (localStorage.getItem(id)) localStorage.setItem(id, JSON.stringify(refused));
+          if (storage.get(id)) storage.set(id, refused);
         } else {
           if (error instanceof Later) this.#deliverLater(conversation, error);
           break;
@@ -178,7 +180,7 @@ export class Client extends Session {
     let path, etag;
     for (let failures = 0; !signal.aborted;) {
       poll.news = new AbortController(); // now, so that news during the request is not lost
-      let end = AbortSignal.any([signal, poll.news.signal]);
+      let end = anySignal(signal, poll.news.signal);
       if (document.hidden && !this.#stream.isUp) {
         await this.sleep(Infinity, end);
         continue;

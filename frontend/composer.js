@@ -1,11 +1,20 @@
-import { find } from "./dom.js";
+import { find, isTouch } from "./dom.js";
+import { storage } from "./platform.js";
+
+const MAX_CHARACTERS = 10_000;
+const FEW_CHARACTERS = 500; // from here on, the page says how many are left
+
+/**
+ * Whether the key belongs to an input method. Safari sends the Enter that ends a composition after
+ * `compositionend`, with the key code 229.
+ */
+const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
 /** Where messages are written and edited. `sent` is dispatched when one is in the outbox. */
 export class Composer extends EventTarget {
   #client;
   #room = null;
-  #drafts = new Map(); // by person and conversation
-  #place = null;
+  #draftKey = null;
   #edited = null;
 
   constructor(client) {
@@ -16,10 +25,14 @@ export class Composer extends EventTarget {
       event.preventDefault();
       this.#submit();
     };
+    find("#text").oninput = () => {
+      if (!this.#edited) this.#keepDraft();
+      this.#count();
+    };
     find("#text").onkeydown = (event) => {
+      if (isComposing(event)) return;
       if (event.key === "Escape") this.#stopEditing();
-      const isSend = event.key === "Enter" && !event.shiftKey && !event.isComposing;
-      if (!isSend || matchMedia("(pointer: coarse)").matches) return;
+      if (event.key !== "Enter" || event.shiftKey || isTouch()) return;
       event.preventDefault();
       this.#submit();
     };
@@ -27,24 +40,54 @@ export class Composer extends EventTarget {
 
   open(room) {
     this.#room = room;
-    this.#place = `${this.#client.user.user_id} ${room.id}`;
-    find("#text").value = this.#drafts.get(this.#place) ?? "";
+    this.#draftKey = this.#client.storageKey(this.#client.user.user_id, "draft", room.id);
+    this.#write(storage.get(this.#draftKey) ?? "");
   }
 
   close() {
     this.#stopEditing();
     this.#say("");
-    this.#drafts.set(this.#place, find("#text").value);
     this.#room = null;
   }
 
   edit(message) {
-    if (!this.#edited) this.#drafts.set(this.#place, find("#text").value);
     this.#edited = message;
     find("#editing").hidden = false;
     find("#composer .primary").textContent = "Save";
-    find("#text").value = message.message_body;
+    this.#write(message.message_body);
     find("#text").focus();
+  }
+
+  /** Takes a message that was refused back, below what was written since. */
+  takeBack({ message_body }) {
+    this.#stopEditing();
+    const text = find("#text").value;
+    this.#write(text ? `${text}\n${message_body}` : message_body);
+    this.#keepDraft();
+    find("#text").focus();
+  }
+
+  #write(text) {
+    find("#text").value = text;
+    this.#count();
+  }
+
+  #keepDraft() {
+    const text = find("#text").value;
+    try {
+      if (text) storage.set(this.#draftKey, text);
+      else storage.delete(this.#draftKey);
+    } catch {
+      // Storage is full. The draft lives as long as the page.
+    }
+  }
+
+  #count() {
+    const left = MAX_CHARACTERS - [...find("#text").value].length;
+    const characters = `${Math.abs(left)} character${Math.abs(left) === 1 ? "" : "s"}`;
+    const text = `${characters} ${left < 0 ? "too many" : "left"}`;
+    find("#count").textContent = left < FEW_CHARACTERS ? text : "";
+    find("#composer .primary").disabled = left < 0;
   }
 
   #stopEditing() {
@@ -52,13 +95,13 @@ export class Composer extends EventTarget {
     this.#edited = null;
     find("#editing").hidden = true;
     find("#composer .primary").textContent = "Send";
-    find("#text").value = this.#drafts.get(this.#place) ?? "";
+    this.#write(storage.get(this.#draftKey) ?? "");
   }
 
   #submit() {
     const text = find("#text").value;
     this.#say("");
-    if (!text.trim()) return;
+    if (!text.trim() || find("#composer .primary").disabled) return;
     if (this.#edited) this.#saveEdit(text);
     else this.#send(text);
   }
@@ -67,9 +110,12 @@ export class Composer extends EventTarget {
     try {
       this.#client.send(this.#room.id, text);
     } catch {
-      return this.#say("The browser’s storage is full.");
+      return this.#say(
+        "The browser’s storage is full, so the message cannot be kept until it is sent.",
+      );
     }
-    find("#text").value = "";
+    this.#write("");
+    this.#keepDraft();
     this.dispatchEvent(new Event("sent"));
   }
 

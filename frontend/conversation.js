@@ -1,6 +1,17 @@
 import { Composer } from "./composer.js";
 import { addPerson, deleteMessage, leave, rename } from "./dialogs.js";
-import { announce, dayOf, find, fullName, make, openMenu, setChildren, titleOf } from "./dom.js";
+import {
+  announce,
+  dayOf,
+  find,
+  fullName,
+  isTouch,
+  make,
+  openMenu,
+  peopleOf,
+  setChildren,
+  titleOf,
+} from "./dom.js";
 import { showMessage, showUnsent } from "./messages.js";
 
 const NEAR_PX = 300; // how near to the top older messages are loaded
@@ -44,7 +55,7 @@ export class ConversationView {
       );
       this.#showHeader();
       this.#showMessages();
-      find("#title").focus();
+      find(isTouch() ? "#title" : "#text").focus();
     }
     if (sentAt) await this.#scrollTo(sentAt);
   }
@@ -75,7 +86,7 @@ export class ConversationView {
     if (!this.#room || !this.#client.user) return;
     const row = this.#row;
     find("#title").textContent = row ? titleOf(row, this.#client.user) : "…";
-    find("#people").textContent = row?.participants.map(fullName).join(", ") ?? "";
+    find("#people").textContent = row ? peopleOf(row, this.#client.user) : "";
     find("#options").hidden = !row;
     if (row) this.#showMessages();
   }
@@ -162,6 +173,10 @@ export class ConversationView {
   #unsentItem(entry) {
     const actions = {
       "Try again": () => this.#client.retry(entry),
+      Edit: () => {
+        this.#client.discard(entry);
+        this.#composer.takeBack(entry);
+      },
       Discard: () => this.#client.discard(entry),
     };
     const className = `message own first ${entry.error ? "refused" : "unsent"}`;

@@ -1,8 +1,9 @@
 /** The questions that the page asks. */
 
 import { Refused } from "./client.js";
-import { titleOf } from "./dom.js";
+import { fullName, isolate, titleOf } from "./dom.js";
 import { ask } from "./forms.js";
+import { randomUUID } from "./platform.js";
 
 const PATIENCE = 5; // seconds
 
@@ -17,7 +18,7 @@ async function findPerson(client, field, email) {
 }
 
 export function startConversation(client) {
-  const key = crypto.randomUUID();
+  const key = randomUUID();
   ask({
     title: "New conversation",
     fields: {
@@ -78,7 +79,7 @@ export function rename(client, { conversation_id, title }) {
   });
 }
 
-export function addPerson(client, { conversation_id }) {
+export function addPerson(client, { conversation_id, participants }) {
   ask({
     title: "Add a person",
     text: "They will see the whole conversation.",
@@ -86,7 +87,10 @@ export function addPerson(client, { conversation_id }) {
     submit: "Add",
     async action({ user_id: email }) {
       if (!email.trim()) refuse("user_id", "Enter an e-mail address.");
-      const { user_id } = await findPerson(client, "user_id", email.trim());
+      const person = await findPerson(client, "user_id", email.trim());
+      const { user_id } = person;
+      if (participants.some((other) => other.user_id === user_id))
+        refuse("user_id", `${isolate(fullName(person))} is here already.`);
       const path = `/conversations/${conversation_id}/add_participant/`;
       await client.request(path, { method: "POST", body: { user_id }, patience: PATIENCE });
       client.wake();
@@ -97,7 +101,7 @@ export function addPerson(client, { conversation_id }) {
 export function leave(client, conversation) {
   ask({
     title: "Leave the conversation?",
-    text: `You will not see “${titleOf(conversation, client.user)}” any more. Your messages stay.`,
+    text: `You will not see “${isolate(titleOf(conversation, client.user))}” any more. Your messages stay.`,
     submit: "Leave",
     isDangerous: true,
     async action() {

@@ -22,6 +22,12 @@ export function setChildren(list, elements) {
   });
 }
 
+/** A screen keyboard would cover what is shown. */
+export const isTouch = () => matchMedia("(pointer: coarse)").matches;
+
+/** For a name inside a sentence, which may run in the other direction. */
+export const isolate = (text) => `\u2068${text}\u2069`;
+
 export const announce = (text) => (find("#live").textContent = text);
 
 export const fullName = (person) => `${person.first_name} ${person.last_name}`;
@@ -32,16 +38,29 @@ export function titleOf({ title, participants }, me) {
   return title || others.map(fullName).join(", ") || "Only you";
 }
 
+/** Everybody's names, the person's own last. Empty if the title says it. */
+export function peopleOf({ title, participants }, me) {
+  const others = participants.filter((person) => person.user_id !== me.user_id);
+  return title || others.length > 1 ? [...others.map(fullName), "you"].join(", ") : "";
+}
+
 // `Date` is for showing only: it drops the microseconds.
 const format = (options) => {
   const formatter = new Intl.DateTimeFormat(undefined, options);
   return (timestamp) => formatter.format(new Date(timestamp));
 };
 export const dayOf = format({ weekday: "long", day: "numeric", month: "long", year: "numeric" });
-export const timeOf = format({ hour: "2-digit", minute: "2-digit" });
+export const timeOf = format({ hour: "numeric", minute: "2-digit" });
 const shortDay = format({ day: "numeric", month: "short" });
-export const shortTime = (timestamp) =>
-  dayOf(timestamp) === dayOf(Date.now()) ? timeOf(timestamp) : shortDay(timestamp);
+const shortDate = format({ day: "numeric", month: "short", year: "numeric" });
+const yearOf = (timestamp) => new Date(timestamp).getFullYear();
+
+/** The time of today, the day of this year, or the date. */
+export function shortTime(timestamp) {
+  const now = Date.now();
+  if (dayOf(timestamp) === dayOf(now)) return timeOf(timestamp);
+  return (yearOf(timestamp) === yearOf(now) ? shortDay : shortDate)(timestamp);
+}
 
 /** Opens a menu below the button; `items` is {label: action}. */
 export function openMenu(button, items) {
@@ -58,6 +77,7 @@ export function openMenu(button, items) {
   const { bottom, top, right } = button.getBoundingClientRect();
   const below = bottom + menu.offsetHeight < innerHeight;
   menu.style.top = `${below ? bottom : top - menu.offsetHeight}px`;
-  menu.style.left = `${Math.max(8, right - menu.offsetWidth)}px`;
+  const left = Math.min(right, innerWidth - 8) - menu.offsetWidth;
+  menu.style.left = `${Math.max(8, left)}px`;
   buttons[0].focus();
 }

@@ -5,9 +5,9 @@ let count = 0;
 
 /**
  * A form. `fields` is {name: {label, hint?, …properties of the input}}. On submit, `action(values)`
- * runs, and what it raises is shown, a Refused beside its fields.
+ * runs, while the button says `busy`, and what it raises is shown, a Refused beside its fields.
  */
-export function makeForm({ fields = {}, submit, action, onCancel, isDangerous }) {
+export function makeForm({ fields = {}, submit, busy = submit, action, onCancel, isDangerous }) {
   const inputs = {};
   const texts = {};
   const rows = Object.entries(fields).map(([name, { label, hint = "", ...properties }]) => {
@@ -44,6 +44,7 @@ export function makeForm({ fields = {}, submit, action, onCancel, isDangerous })
     event.preventDefault();
     show(null);
     button.disabled = true;
+    button.textContent = busy;
     try {
       await action(
         Object.fromEntries(Object.entries(inputs).map(([name, { value }]) => [name, value])),
@@ -52,6 +53,7 @@ export function makeForm({ fields = {}, submit, action, onCancel, isDangerous })
       show(error);
     } finally {
       button.disabled = false;
+      button.textContent = submit;
     }
   }
   const buttons = make("div", { className: "buttons" }, cancel ?? null, button);

@@ -127,9 +127,13 @@ export class Inbox extends EventTarget {
       "a",
       { href: `#${id}`, "aria-current": isSelected ? "true" : null },
       make("span", { className: "avatar", ariaHidden: "true" }, initials(title)),
-      make("span", { className: "name" }, title),
+      make("span", { className: "name", dir: "auto" }, title),
       make("time", { dateTime: row.updated_at }, shortTime(row.updated_at)),
-      make("span", { className: "preview" }, preview(row.last_message, this.#client.user)),
+      make(
+        "span",
+        { className: "preview", dir: "auto" },
+        preview(row.last_message, this.#client.user),
+      ),
     );
     if (count) {
       const hidden = make("span", { className: "visually-hidden" }, " unread");
@@ -185,8 +189,8 @@ export class Inbox extends EventTarget {
         make(
           "a",
           { href },
-          make("span", { className: "name" }, name),
-          make("span", { className: "preview" }, text),
+          make("span", { className: "name", dir: "auto" }, name),
+          make("span", { className: "preview", dir: "auto" }, text),
         ),
       );
     const list = (title, items) =>

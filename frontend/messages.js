@@ -16,7 +16,11 @@ export function showMessage(message, { isOwn, isNamed, actions }) {
   }
   const name = isOwn ? "You" : fullName(message.sender);
   return [
-    paragraph(isNamed ? "sender" : "visually-hidden", isNamed ? name : `${name}:`),
+    make(
+      "p",
+      { className: isNamed ? "sender" : "visually-hidden", dir: "auto" },
+      isNamed ? name : `${name}:`,
+    ),
     isDeleted ? paragraph("text deleted", "Message deleted") : showText(message_body),
     meta,
   ];

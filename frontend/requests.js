@@ -1,3 +1,5 @@
+import { anySignal } from "./platform.js";
+
 const TIMEOUT_MS = 30_000; // also for requests that were open when the computer went to sleep
 const GATEWAY = [502, 503, 504];
 
@@ -12,7 +14,7 @@ export class Later extends Error {
 /** The API refused the request: `status`, `code` (on a 401), and `fields` ({name: [text, …]}). */
 export class Refused extends Error {
   constructor(status, { code, detail, ...fields }) {
-    const texts = Object.entries(fields).map(([name, texts]) => `${name}: ${texts.join(" ")}`);
+    const texts = Object.values(fields).map((texts) => texts.join(" "));
     super([detail, ...texts].filter(Boolean).join("\n"));
     Object.assign(this, { status, code, fields });
   }
@@ -20,6 +22,11 @@ export class Refused extends Error {
 
 /** Seconds to wait after a failed try; not the same for everybody. */
 export const backoff = (tries) => Math.min(2 ** tries, 30) * (0.5 + Math.random() / 2);
+
+const duration = (seconds) => {
+  const [number, unit] = seconds < 90 ? [seconds, "second"] : [Math.ceil(seconds / 60), "minute"];
+  return `${number} ${unit}${number === 1 ? "" : "s"}`;
+};
 
 /** Also raised when a proxy or a captive portal responds instead of the API. */
 const noConnection = () => new Later("There is no connection to the server.", { isOutage: true });
@@ -43,7 +50,7 @@ export async function fetchJson(api, path, options = {}) {
     ...(key && { "Idempotency-Key": key }),
     ...(etag && { "If-None-Match": etag }),
   };
-  const signals = [!isStream && AbortSignal.timeout(TIMEOUT_MS), signal].filter(Boolean);
+  const timeout = isStream ? null : AbortSignal.timeout(TIMEOUT_MS);
   let response, data;
   try {
     response = await fetch(api + path, {
@@ -51,7 +58,7 @@ export async function fetchJson(api, path, options = {}) {
       headers,
       body: body && JSON.stringify(body),
       cache: "no-store",
-      signal: AbortSignal.any(signals),
+      signal: anySignal(timeout, signal),
     });
     if (isStream && response.ok) data = response.body;
     else data = [204, 304].includes(response.status) ? null : await response.json();
@@ -66,5 +73,7 @@ export async function fetchJson(api, path, options = {}) {
   if (!isError(data)) throw noConnection();
   if (status !== 429 && status < 500) throw new Refused(status, data);
   const seconds = Number(response.headers.get("Retry-After")) || undefined;
-  throw new Later(data.detail, { seconds, isOutage: GATEWAY.includes(status) });
+  const isTooOften = status === 429 && seconds;
+  const text = isTooOften ? `That was too often. Try again in ${duration(seconds)}.` : data.detail;
+  throw new Later(text, { seconds, isOutage: GATEWAY.includes(status) });
 }

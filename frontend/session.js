@@ -1,3 +1,4 @@
+import { parseJson, requestLock, storage } from "./platform.js";
 import { backoff, fetchJson, Later, Refused } from "./requests.js";
 
 const STORAGE_LAG_SECONDS = 1;
@@ -18,7 +19,7 @@ export class Session extends EventTarget {
     document.addEventListener("visibilitychange", () => document.hidden || this.wake());
     addEventListener("storage", ({ key, oldValue, newValue }) => {
       if (key !== null && key !== this.storageKey("session")) return;
-      const [before, after] = [oldValue, newValue].map((text) => JSON.parse(text)?.user);
+      const [before, after] = [oldValue, newValue].map((text) => parseJson(text)?.user);
       // Nothing has changed for the person when the tokens were renewed.
       if (key === null || JSON.stringify(before) !== JSON.stringify(after)) this.#changed();
     });
@@ -26,11 +27,11 @@ export class Session extends EventTarget {
 
   /** {user, access, refresh}; after the API has ended the session {reason}; otherwise {}. */
   get #stored() {
-    return JSON.parse(localStorage.getItem(this.storageKey("session"))) ?? {};
+    return storage.get(this.storageKey("session")) ?? {};
   }
 
   set #stored(value) {
-    localStorage.setItem(this.storageKey("session"), JSON.stringify(value));
+    storage.set(this.storageKey("session"), value);
   }
 
   /** The profile of whoever is signed in, or null. */
@@ -92,8 +93,10 @@ export class Session extends EventTarget {
 
   #forget() {
     const prefix = this.storageKey(this.user?.user_id, "");
-    for (const key of Object.keys(localStorage))
-      if (key.startsWith(prefix)) localStorage.removeItem(key);
+    storage
+      .keys()
+      .filter((key) => key.startsWith(prefix))
+      .forEach((key) => storage.delete(key));
     this.#save({});
   }
 
@@ -213,7 +216,7 @@ export class Session extends EventTarget {
   }
 
   lock(name, callback, options = {}) {
-    return navigator.locks.request(this.storageKey(name), options, callback);
+    return requestLock(this.storageKey(name), callback, options);
   }
 
   emit(type, detail = {}) {

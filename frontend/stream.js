@@ -1,3 +1,4 @@
+import { anySignal } from "./platform.js";
 import { Refused } from "./requests.js";
 
 const SILENCE_MS = 30_000; // the server sends a comment every 15 seconds
@@ -117,7 +118,7 @@ export class Stream {
       this.#readyAt = 0;
       this.#connection = new AbortController();
       try {
-        await this.#read(parser, AbortSignal.any([signal, this.#connection.signal]));
+        await this.#read(parser, anySignal(signal, this.#connection.signal));
         [seconds, spread] = [parser.retry / 1000, 1];
       } catch (error) {
         if (signal.aborted) return;

@@ -70,7 +70,8 @@ def test_new_user_registers_starts_a_conversation_and_leaves(
     expect(window.page.get_by_text("Nobody here has the address")).to_be_visible()
     window.page.get_by_label("E-mail address").filter(visible=True).fill("BOB@example.com")
     window.press("Start")
-    expect(window.page.get_by_role("heading", name="Bob Baker")).to_be_focused()
+    expect(window.page.get_by_role("heading", name="Bob Baker")).to_be_visible()
+    expect(window.page.get_by_label("Message", exact=True)).to_be_focused()
     window.send("Hello, Bob, and welcome")
     window.expect_messages("Hello, Bob, and welcome")
 

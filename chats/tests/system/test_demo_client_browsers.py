@@ -1,0 +1,252 @@
+"""The demo client under other input methods and browsers, and with storage that does not work."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from chats.tests.support.servers import PASSWORD, bodies
+
+pytestmark = pytest.mark.once
+# Safari's order at the end of a composition.
+SAFARI_ENTER = """input => {
+    input.dispatchEvent(new CompositionEvent("compositionstart"));
+    input.dispatchEvent(new CompositionEvent("compositionend"));
+    const key = { key: "Enter", keyCode: 229, isComposing: false, bubbles: true, cancelable: true };
+    input.dispatchEvent(new KeyboardEvent("keydown", key));
+}"""
+LACKING = {
+    "AbortSignal.any": "delete AbortSignal.any",
+    "plain http": """
+        Object.defineProperty(navigator, "locks", { value: undefined });
+        delete Crypto.prototype.randomUUID;
+    """,
+    "storage": """
+        const get = () => { throw new DOMException("Access is denied.", "SecurityError"); };
+        Object.defineProperty(window, "localStorage", { get });
+    """,
+}
+FULL = """() => {
+    Storage.prototype.setItem = () => { throw new DOMException("Full", "QuotaExceededError"); };
+}"""
+SHORT_TIMES = """async moments => {
+    const { shortTime } = await import("/dom.js");
+    return moments.map(shortTime);
+}"""
+
+
+@pytest.fixture
+def conversation_id(alice, bob):
+    conversation_id = alice.start(bob).json()["conversation_id"]
+    bob.send(conversation_id, "Hello, Alice")
+    return conversation_id
+
+
+@pytest.fixture
+def window(open_browser, alice, conversation_id):
+    window = open_browser(alice, polls=False).open(f"/#{conversation_id}")
+    window.expect_messages("Hello, Alice")
+    return window
+
+
+@pytest.fixture
+def box(window):
+    return window.page.get_by_label("Message", exact=True)
+
+
+def read_bodies(person, conversation_id):
+    return bodies(person.everything(f"/conversations/{conversation_id}/messages/"))
+
+
+class TestInputMethod:
+    def test_enter_that_ends_a_composition_sends_nothing(self, window, box):
+        box.focus()
+        keyboard = window.page.context.new_cdp_session(window.page)
+        composed = {"text": "にほん", "selectionStart": 3, "selectionEnd": 3}
+        keyboard.send("Input.imeSetComposition", composed)
+        enter = {"key": "Enter", "windowsVirtualKeyCode": 229}
+        keyboard.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", **enter})
+        keyboard.send("Input.insertText", {"text": "日本"})
+        expect(box).to_have_value("日本")
+        window.page.keyboard.press("Enter")
+        window.expect_messages("Hello, Alice", "日本")
+
+    def test_enter_after_the_end_of_a_composition_sends_nothing_in_safari(self, window, box):
+        box.fill("日本")
+        box.evaluate(SAFARI_ENTER)
+        expect(box).to_have_value("日本")
+        window.page.keyboard.press("Enter")
+        window.expect_messages("Hello, Alice", "日本")
+
+    def test_escape_of_a_composition_does_not_end_an_edit(self, window, box):
+        window.send("One")
+        window.press("Options of this message")
+        window.press("Edit")
+        box.fill("Two")
+        box.evaluate(SAFARI_ENTER.replace("Enter", "Escape"))
+        expect(box).to_have_value("Two")
+        window.page.keyboard.press("Escape")
+        expect(box).to_have_value("")
+
+
+@pytest.mark.parametrize("lacking", LACKING)
+def test_client_works_without(open_browser, alice, bob, conversation_id, lacking):
+    browser = open_browser(polls=False)
+    browser.context.add_init_script(LACKING[lacking])
+    window = browser.open(f"/#{conversation_id}")
+    window.sign_in(alice.email, PASSWORD)
+    window.expect_messages("Hello, Alice")
+    bob.send(conversation_id, "How are you?")
+    window.send("Fine")
+    window.expect_all_sent()
+    window.expect_messages("Hello, Alice", "How are you?", "Fine")
+    assert sorted(read_bodies(bob, conversation_id)) == ["Fine", "Hello, Alice", "How are you?"]
+    window.press("New conversation")
+    expect(window.page.get_by_role("dialog")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", ["session", "outbox"])
+def test_stored_value_that_is_no_json_is_ignored(open_browser, alice, bob, conversation_id, name):
+    key = {"session": "chat.session", "outbox": f"chat.{alice.user_id}.outbox.000000000000001.x"}
+    script = f"localStorage.getItem('once') || (localStorage[{json.dumps(key[name])}] = '{{')"
+    browser = open_browser(alice, polls=False)
+    browser.context.add_init_script(f"{script}; localStorage.setItem('once', 1)")
+    window = browser.open(f"/#{conversation_id}")
+    if name == "session":
+        window.sign_in(alice.email, PASSWORD)
+    window.expect_messages("Hello, Alice")
+    window.send("Hello, Bob")
+    window.expect_messages("Hello, Alice", "Hello, Bob")
+
+
+def test_full_storage_is_said_and_the_text_stays(window, box):
+    window.page.evaluate(FULL)
+    window.send("A long letter")
+    expect(window.alerts).to_contain_text("The browser’s storage is full")
+    expect(box).to_have_value("A long letter")
+
+
+class TestWriting:
+    def test_draft_survives_a_reload_and_belongs_to_its_conversation(
+        self, window, box, alice, bob, conversation_id
+    ):
+        other_id = alice.start(bob).json()["conversation_id"]
+        alice.call("PATCH", f"/conversations/{other_id}/", json={"title": "Other"})
+        box.fill("Half a tho")
+        window.page.reload()
+        window.expect_messages("Hello, Alice")
+        expect(box).to_have_value("Half a tho")
+        window.page.goto(f"{window.page.url.split('#')[0]}#{other_id}")
+        expect(box).to_have_value("")
+        window.choose("Bob Test")
+        expect(box).to_have_value("Half a tho")
+        window.page.keyboard.press("Enter")
+        window.expect_all_sent()
+        window.page.reload()
+        window.expect_messages("Hello, Alice", "Half a tho")
+        expect(box).to_have_value("")
+
+    def test_draft_is_gone_after_signing_out(self, window, box):
+        box.fill("A secret")
+        window.press("Alice Test")
+        window.press("Sign out")
+        expect(window.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert "A secret" not in window.page.evaluate("JSON.stringify(localStorage)")
+
+    def test_characters_are_counted_near_the_limit(self, window, box):
+        count = window.page.locator("#count")
+        box.fill("😀" * 9_000)
+        expect(count).to_have_text("")
+        box.fill("😀" * 9_999)
+        expect(count).to_have_text("1 character left")
+        box.fill("😀" * 10_002)
+        expect(count).to_have_text("2 characters too many")
+        expect(window.page.get_by_role("button", name="Send")).to_be_disabled()
+        window.page.keyboard.press("Enter")
+        window.expect_messages("Hello, Alice")
+        box.fill("😀")
+        expect(count).to_have_text("")
+        window.page.keyboard.press("Enter")
+        window.expect_messages("Hello, Alice", "😀")
+
+    def test_refused_message_can_be_edited(self, window, box):
+        refusal = {"message_body": ["This is refused."]}
+        window.page.route(
+            "**/messages/", lambda route: route.fulfill(status=400, json=refusal), times=1
+        )
+        window.send("Refsed")
+        expect(window.page.get_by_text("Not sent. This is refused.")).to_be_visible()
+        box.fill("Written since")
+        window.press("Edit")
+        expect(box).to_have_value("Written since\nRefsed")
+        window.expect_messages("Hello, Alice")
+        window.send("Refused")
+        window.expect_messages("Hello, Alice", "Refused")
+
+    def test_focus_is_in_the_box_when_a_conversation_opens(self, window, box):
+        expect(box).to_be_focused()
+
+    def test_text_and_names_run_in_their_own_direction(
+        self, window, box, demo_server, alice, conversation_id
+    ):
+        box.fill("שלום")
+        assert box.evaluate("box => getComputedStyle(box).direction") == "rtl"
+        alice.call("PATCH", f"/conversations/{conversation_id}/", json={"title": "شرفة"})
+        for element in (window.page.get_by_role("heading", name="شرفة"), window.inbox.first):
+            expect(element).to_contain_text("شرفة")
+        for element in ("#title", "#inbox .name"):
+            direction = f"getComputedStyle(document.querySelector('{element}')).direction"
+            assert window.page.evaluate(direction) == "rtl"
+
+
+class TestWords:
+    def test_of_a_conversation_of_two(self, window, alice, bob, conversation_id):
+        """Its title is the other's name, and nobody is named twice."""
+        expect(window.page.locator("#title")).to_have_text("Bob Test")
+        expect(window.page.locator("#people")).to_have_text("")
+        alice.call("PATCH", f"/conversations/{conversation_id}/", json={"title": "Garden"})
+        expect(window.page.locator("#people")).to_have_text("Bob Test, you")
+
+    def test_of_adding_somebody_who_is_there(self, window, bob):
+        window.press("Options of this conversation")
+        window.press("Add a person")
+        window.fill(**{"E-mail_address": bob.email})
+        window.press("Add")
+        hint = window.page.get_by_role("dialog").locator(".hint")
+        expect(hint).to_have_text(re.compile("Bob Test.* is here already."))
+
+    def test_of_signing_in(self, open_browser, alice):
+        window = open_browser(polls=False).open()
+        held = []
+
+        def hold(route):
+            held.append(route)
+
+        window.page.route("**/api/token/", hold)
+        window.sign_in(alice.email, PASSWORD)
+        expect(window.page.get_by_role("button", name="Signing in…")).to_be_disabled()
+        [route] = held
+        route.fulfill(status=429, headers={"Retry-After": "7"}, json={"detail": "Throttled."})
+        expect(window.alerts).to_have_text("That was too often. Try again in 7 seconds.")
+        expect(window.page.get_by_role("button", name="Sign in", exact=True)).to_be_enabled()
+
+    def test_of_a_demo_account_that_cannot_sign_in(self, open_browser):
+        browser = open_browser(polls=False)
+        refusal = {"detail": "No active account", "code": "no_active_account"}
+        browser.context.route(
+            "**/api/token/", lambda route: route.fulfill(status=401, json=refusal)
+        )
+        window = browser.open("/?as=alice")
+        expect(window.alerts).to_contain_text("deactivated, or its password changed")
+
+    def test_of_times(self, open_browser):
+        window = open_browser(polls=False, locale="en-US", timezone_id="America/New_York").open(
+            has_clock=True
+        )
+        window.page.clock.set_fixed_time("2026-03-02T05:05:00Z")
+        moments = ["2026-03-02T05:01:00Z", "2026-03-02T04:59:00Z", "2025-12-31T12:00:00Z"]
+        shown = window.page.evaluate(SHORT_TIMES, moments)
+        # Some versions of the locale have a narrow space here.
+        shown[0] = shown[0].replace("\u202f", " ")
+        assert shown == ["12:01 AM", "Mar 1", "Dec 31, 2025"]
