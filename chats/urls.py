@@ -2,14 +2,13 @@ from django.urls import path
 from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import TemplateView
-from drf_spectacular.renderers import OpenApiJsonRenderer2
-from drf_spectacular.views import SpectacularAPIView
 from rest_framework_nested.routers import NestedSimpleRouter, SimpleRouter
 
 from chats import views
 from chats.accounts import tokens
 from chats.accounts.views import UserViewSet
 from chats.events.views import EventsView
+from chats.rest.schema import SchemaView
 from chats.safety.views import BlockedUserViewSet, ExportView
 
 router = SimpleRouter(use_regex_path=False)
@@ -37,10 +36,6 @@ urlpatterns = [
     *message_router.urls,
     path("users/me/export/", ExportView.as_view(), name="export"),
     path("events/", EventsView.as_view(), name="events"),
-    path(
-        "schema/",
-        SpectacularAPIView.as_view(renderer_classes=[OpenApiJsonRenderer2]),
-        name="schema",
-    ),
+    path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", csrf_exempt(TemplateView.as_view(template_name="chats/docs.html")), name="docs"),
 ]

@@ -12,7 +12,33 @@ import pytest
 
 from chats.tests.support.conformance import get_document, get_operations, get_schema
 from chats.tests.support.machines import find
-from chats.tests.support.servers import PASSWORD, environment
+from chats.tests.support.servers import PASSWORD, environment, run
+
+EIGHT_FIRST_REQUESTS = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from django.test import Client
+
+begin = Barrier(8)
+clients = [Client(SERVER_NAME="localhost") for _ in range(8)]
+for client in clients:
+    client.get("/api/")
+
+def get_schema(client):
+    begin.wait()
+    return client.get("/api/schema/")
+
+with ThreadPoolExecutor(8) as pool:
+    responses = list(pool.map(get_schema, clients))
+for response in responses:
+    print(response.status_code, response.content == responses[0].content)
+"""
+
+
+@pytest.mark.once
+def test_first_requests_of_a_process_get_the_same_description():
+    done = run("shell", "-v0", "-c", EIGHT_FIRST_REQUESTS)
+    assert done.stdout.splitlines() == ["200 True"] * 8, done.stderr
 
 
 @pytest.mark.once
