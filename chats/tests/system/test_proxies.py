@@ -86,8 +86,8 @@ class Site:
         return session.request(method, f"{self.url}{path}", headers=headers, **options, **arguments)
 
 
-@pytest.fixture
-def site(own_server, tmp_path):
+@pytest.fixture(scope="class")
+def site(own_server, tmp_path_factory):
     own_server.restart(
         workers=1,
         ALLOWED_HOSTS=HOST,
@@ -95,7 +95,8 @@ def site(own_server, tmp_path):
         SECURE_SSL_REDIRECT="1",
         THROTTLE_SIGN_IN="1/min",
     )
-    certificate, key = tmp_path / "chat.pem", tmp_path / "chat.key"
+    folder = tmp_path_factory.mktemp("site")
+    certificate, key = folder / "chat.pem", folder / "chat.key"
     names = f"subjectAltName=IP:127.0.0.1,DNS:{HOST}"
     command = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={HOST}"]
     files = ["-out", certificate, "-keyout", key, "-addext", names]
@@ -110,7 +111,7 @@ def site(own_server, tmp_path):
     }.items():
         assert text.count(documented) == 1
         text = text.replace(documented, own)
-    with proxying(tmp_path, text) as nginx:
+    with proxying(folder, text) as nginx:
         yield Site(nginx.port, certificate)
 
 
@@ -135,7 +136,8 @@ class TestDocumentedProxy:
 
     def test_clients_are_told_apart_by_their_addresses_and_not_by_what_they_say(self, site):
         statuses = []
-        for n, address in enumerate(["127.0.0.1"] * 11 + ["127.0.0.2"]):
+        # The other tests sign in from 127.0.0.1.
+        for n, address in enumerate(["127.0.0.2"] * 11 + ["127.0.0.3"]):
             body = {"email": f"{n}@example.com", "password": "wrong"}
             arguments = {"json": body, "headers": {"X-Forwarded-For": f"10.0.0.{n}"}}
             response = site.request("POST", "/api/token/", address, **arguments)
@@ -155,27 +157,31 @@ class TestDocumentedProxy:
         with site.request("GET", "/api/events/", headers=headers, stream=True) as response:
             assert response.raw.readline() == b"event: ready\n"
 
+    @pytest.mark.parametrize(("scheme", "status"), [("HTTPS", 200), ("https", 200), ("http", 301)])
+    def test_scheme_may_be_in_upper_case(self, own_server, site, scheme, status):
+        headers = {"Host": HOST, "X-Forwarded-Proto": scheme}
+        response = own_server.request("GET", "/api/", headers=headers, allow_redirects=False)
+        assert response.status_code == status
+
     def test_nginx_closes_idle_connections_before_the_program_does(self):
         [seconds] = re.findall(r"keepalive_timeout (\d+)s;", CONFIGURATION)
         assert int(seconds) < HEAD_SECONDS
 
 
-@pytest.mark.parametrize(("scheme", "status"), [("HTTPS", 200), ("https", 200), ("http", 301)])
-def test_scheme_may_be_in_upper_case(own_server, scheme, status):
-    own_server.restart(workers=1, TRUSTED_PROXIES="1", SECURE_SSL_REDIRECT="1")
-    headers = {"X-Forwarded-Proto": scheme}
-    response = own_server.request("GET", "/api/", headers=headers, allow_redirects=False)
-    assert response.status_code == status
+@pytest.fixture(scope="class")
+def nginx(own_server, tmp_path_factory):
+    own_server.restart(workers=1, SCRIPT_NAME="/chat", ALLOWED_HOSTS="127.0.0.1,127.0.0.2")
+    text = UNDER_A_PATH.format(address=own_server.address)
+    with proxying(tmp_path_factory.mktemp("path"), text) as nginx:
+        yield nginx
 
 
 class TestPath:
     """SCRIPT_NAME=/chat, with the prefix in the request's path and without it."""
 
     @pytest.fixture(params=["127.0.0.1", "127.0.0.2"], ids=["passed", "removed"])
-    def path(self, own_server, tmp_path, request):
-        own_server.restart(workers=1, SCRIPT_NAME="/chat", ALLOWED_HOSTS=request.param)
-        with proxying(tmp_path, UNDER_A_PATH.format(address=own_server.address)) as nginx:
-            yield f"http://{request.param}:{nginx.port}"
+    def path(self, nginx, request):
+        return f"http://{request.param}:{nginx.port}"
 
     def call(self, method, url, **arguments):
         return requests.request(method, url, timeout=60, allow_redirects=False, **arguments)
@@ -222,15 +228,16 @@ class TestPath:
         assert response.url == f"{path}/chat/admin/"
         assert "Site administration" in response.text
 
-    def test_demo_client_asks_the_api_under_the_path(self, own_server):
-        variables = {"DEBUG": "1", "DJANGO_SETTINGS_MODULE": "chats.tests.support.demo_settings"}
-        own_server.restart(workers=1, SCRIPT_NAME="/chat", **variables)
-        page = self.call("GET", f"{own_server.site}/chat/").text
-        assert '<meta name="api" content="/chat/api">' in page
-
     def test_health_is_checked_without_the_path(self, own_server, path):
         for prefix in ("", "/chat"):
             assert self.call("GET", f"{own_server.site}{prefix}/readyz").status_code == 200
+
+
+def test_demo_client_asks_the_api_under_the_path(own_server):
+    variables = {"DEBUG": "1", "DJANGO_SETTINGS_MODULE": "chats.tests.support.demo_settings"}
+    own_server.restart(workers=1, SCRIPT_NAME="/chat", **variables)
+    page = own_server.request("GET", "/chat/").text
+    assert '<meta name="api" content="/chat/api">' in page
 
 
 def test_demo_client_loads_older_messages_behind_a_proxy_that_passes_no_host(
