@@ -26,6 +26,11 @@ NEWCOMER = {
 }
 
 
+def pytest_collection_modifyitems(items):
+    """The long files come first, so that no process works alone at the end."""
+    items.sort(key=lambda item: "system" not in item.path.parts)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _redis_of_this_process(worker_id):
     """Clearing a Redis cache clears its database, so each process of pytest-xdist has its own."""

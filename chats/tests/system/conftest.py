@@ -16,13 +16,6 @@ from chats.tests.support.windows import FRONTEND, Browser
 expect.set_options(timeout=30_000)
 
 
-def pytest_collection_modifyitems(items):
-    """One process runs the tests of a module that share a server."""
-    for item in items:
-        if {"running_server", "demo_server"}.intersection(item.fixturenames):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-
-
 @pytest.fixture(scope="session")
 def static_files(tmp_path_factory, worker_id):
     """Collected by the first process of pytest-xdist, before any server reads them."""
@@ -85,8 +78,9 @@ def path(conversation_id):
     return f"/conversations/{conversation_id}/messages/"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(django_db_blocker):
+    """Ends with the module, because tests of others run event loops of their own."""
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=find("chromium"), args=options)

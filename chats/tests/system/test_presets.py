@@ -10,8 +10,7 @@ from django.conf import settings
 from chats.tests.support.servers import Database, Server, run, running
 from chats.tests.support.services import PgBouncer, PostgresServer
 
-# One process runs them, with one PostgreSQL.
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("presets")]
+pytestmark = pytest.mark.once
 
 GROWING = (settings.BASE_DIR / "docs" / "growing.md").read_text()
 [CONNECT_QUERY] = re.findall("connect_query='(.*)'", GROWING)
