@@ -46,6 +46,14 @@ class PasswordChanged(AuthenticationFailed):
     default_code = "password_changed"
 
 
+class EmailNotVerified(AuthenticationFailed):
+    default_detail = (
+        "The e-mail address is not verified. Follow the link that was sent to it, or ask for a new "
+        "one with POST /api/users/resend_verification/."
+    )
+    default_code = "email_not_verified"
+
+
 class JWTAuthentication(authentication.JWTAuthentication):
     def get_raw_token(self, header):
         # The scheme is the same in upper case (RFC 9110, section 11.1).
@@ -78,6 +86,8 @@ class JWTAuthentication(authentication.JWTAuthentication):
         issued_under = validated_token.get(api_settings.REVOKE_TOKEN_CLAIM)
         if issued_under != get_md5_hash_password(user.password):
             raise PasswordChanged
+        if user.must_verify_email:
+            raise EmailNotVerified
         return user
 
 
@@ -218,6 +228,9 @@ def end_session(session):
 
 def lock_active(user):
     """Lock the user. Raises UserInactive if they were deactivated or deleted since they were
-    read."""
-    if not lock(User.objects.active().filter(pk=user.pk)):
+    read, and EmailNotVerified."""
+    locked = lock(User.objects.active().filter(pk=user.pk))
+    if not locked:
         raise UserInactive
+    if locked[0].must_verify_email:
+        raise EmailNotVerified

@@ -157,6 +157,11 @@ class User(PasswordMixin, AbstractUser):
         return keys
 
     @property
+    def must_verify_email(self):
+        """True until the user may sign in."""
+        return settings.EMAIL_VERIFICATION and self.email_verified_at is None
+
+    @property
     def is_erased(self):
         """True after `services.erase()`. It depends on nothing that a person can choose."""
         return self.password == ERASED_PASSWORD

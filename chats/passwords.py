@@ -9,12 +9,15 @@ from django.contrib.auth.hashers import (
     make_password,
 )
 from django.db import transaction
+from django.db.models.functions import Coalesce
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 # The stored password of an erased user. No password has this hash.
 ERASED_PASSWORD = f"{UNUSABLE_PASSWORD_PREFIX}erased"
 # A longer one is not normalized: it takes a time that is quadratic in the length.
 PASSWORD_MAX_CHARACTERS = 1_000
+PASSWORD_AND_RIGHTS = {"password", "is_staff", "is_superuser"}
 
 
 def get_password_forms(password: str | None) -> list[Any]:
@@ -66,21 +69,34 @@ class PasswordMixin:
         outside of transactions.
         """
         password = make_password(new_password)
-        unchanged = (
-            type(self)
-            ._default_manager.active()
-            .filter(
-                pk=self.pk,
-                password=self.password,
-                is_staff=self.is_staff,
-                is_superuser=self.is_superuser,
-            )
-        )
-        # Only transactions wait in SQLite's queue of writers.
-        with transaction.atomic():
-            if not unchanged.update(password=password):
-                return False
+        if not self.update_if_unchanged(PASSWORD_AND_RIGHTS, password=password):
+            return False
         self.password = password
         return True
 
     replace_password.alters_data = True
+
+    def reset_password(self, new_password):
+        """Like replace_password(), for somebody who has received a link: their address is verified
+        from now on. Also returns False if the address was changed."""
+        return self.update_if_unchanged(
+            {*PASSWORD_AND_RIGHTS, "email"},
+            password=make_password(new_password),
+            email_verified_at=Coalesce("email_verified_at", timezone.now()),
+        )
+
+    reset_password.alters_data = True
+
+    def update_if_unchanged(self, names, **fields):
+        """Write these fields and nothing else.
+
+        Returns False, and writes nothing, if a field of `names` was changed after this user was
+        read, or if the user is no longer active. Does not change this object.
+        """
+        active = type(self)._default_manager.active().filter(pk=self.pk)
+        unchanged = active.filter(**{name: getattr(self, name) for name in names})
+        # Only transactions wait in SQLite's queue of writers.
+        with transaction.atomic():
+            return unchanged.update(**fields) > 0
+
+    update_if_unchanged.alters_data = True

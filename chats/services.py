@@ -9,6 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Least
+from django.utils import timezone
 
 from chats.clock import batched, lock, move_clocks
 from chats.events.announcements import announce
@@ -302,6 +303,19 @@ def change_profile(user: User, **fields: str) -> User:
     with transaction.atomic():
         active.update(**fields)
     return active.get()
+
+
+def confirm_email(user: User, email: str) -> bool:
+    """The user has followed a link to `email`, their current address or a new one. Writes it, and
+    that it is verified.
+
+    Returns False, and writes nothing, if the user was deactivated, or if the address, its
+    verification or the password was changed, since they were read. Raises IntegrityError if
+    somebody else has the address.
+    """
+    return user.update_if_unchanged(
+        {"email", "email_verified_at", "password"}, email=email, email_verified_at=timezone.now()
+    )
 
 
 def erase(user: User, allowed_users: QuerySet[User] | None = None) -> None:

@@ -8,6 +8,8 @@ from django.core import checks
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from messaging_app.backends.mail import is_sent
+
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
 REDIRECT = checks.Info(
     "SECURE_SSL_REDIRECT is on without TRUSTED_PROXIES, so X-Forwarded-Proto is ignored. Behind a "
@@ -26,6 +28,11 @@ MAIL = checks.Info(
     hint="Set EMAIL_URL to a mail server.",
     id="messaging_app.I003",
 )
+VERIFICATION = checks.Error(
+    "EMAIL_VERIFICATION is on, but EMAIL_URL is not set: nobody who registers can sign in.",
+    hint="Set EMAIL_URL to a mail server.",
+    id="messaging_app.E002",
+)
 
 
 @checks.register(checks.Tags.security, deploy=True)
@@ -33,7 +40,8 @@ def check_deployment(**kwargs: Any) -> list[checks.CheckMessage]:
     found = [
         (REDIRECT, settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXIES),
         (HOSTS, LOCAL_HOSTS.issuperset(settings.ALLOWED_HOSTS)),
-        (MAIL, settings.EMAIL_BACKEND == "messaging_app.backends.mail.NotSent"),
+        (MAIL, not is_sent()),
+        (VERIFICATION, settings.EMAIL_VERIFICATION and not is_sent()),
     ]
     return [message for message, is_found in found if is_found]
 

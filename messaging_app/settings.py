@@ -186,6 +186,7 @@ EMAIL_USE_SSL = mail["EMAIL_USE_SSL"]
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.mail_address("DEFAULT_FROM_EMAIL", "webmaster@localhost")
 PASSWORD_RESET_URL = env.page_url("PASSWORD_RESET_URL")
+VERIFY_EMAIL_URL = env.page_url("VERIFY_EMAIL_URL")
 # Whether users sign in, and can be found, only after they have followed a link to their address.
 EMAIL_VERIFICATION = env.boolean("EMAIL_VERIFICATION")
 

@@ -38,6 +38,21 @@ PATHS = by_name(
         "POST /api/users/{id}/block/": "block block_user",
         "DELETE /api/users/{id}/block/": "unblock unblock_user",
         "/api/users/blocked/": "block_list blocked blocked_users blocks",
+        "POST /api/users/verify_email/": """
+            activate activate_account activation confirm_email email_confirm email_verification
+            email_verify verify_email
+            """,
+        "POST /api/users/resend_verification/": """
+            resend resend_activation resend_confirmation resend_email resend_verification
+            resend_verification_email send_verification_email
+            """,
+        "POST /api/users/set_email/": """
+            change_email email email_change new_email reset_email set_email update_email
+            """,
+        "POST /api/users/set_email_confirm/": """
+            change_email_confirm confirm_email_change email_change_confirm reset_email_confirm
+            set_email_confirm
+            """,
         "/api/users/": "contacts friends people search_users user_list users",
         "/api/conversations/": """
             channels chat chats conversation conversations dialogs groups inbox rooms threads

@@ -1,17 +1,20 @@
-from uuid import UUID
-
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import models
-from django.utils.http import urlsafe_base64_decode
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
 from chats import fields
+from chats.accounts.links import find_user, read_change_token, verification_tokens
 from chats.models import EMAIL_TAKEN, User
-from chats.rest.field_hints import NEW_PASSWORD_FIELDS, PROFILE_FIELDS, REGISTRATION_FIELDS
+from chats.rest.field_hints import (
+    NEW_EMAIL_FIELDS,
+    NEW_PASSWORD_FIELDS,
+    PROFILE_FIELDS,
+    REGISTRATION_FIELDS,
+)
 from chats.rest.fields import (
     EmailField,
     LineField,
@@ -24,6 +27,7 @@ from chats.rest.serializers import HintsSerializer
 from chats.serializers import ANN
 
 NOT_CURRENT = "This is not your current password."
+NOT_NEW = "This is your current e-mail address."
 DEAD_LINK = "The link was used or has expired: ask for a new one."
 STRENGTH = (
     "At least 8 characters, not only digits, not a common password, and not similar to the "
@@ -33,13 +37,18 @@ STRENGTH = (
 # Why `PATCH /api/users/me/` refuses each of these fields.
 NOT_CHANGEABLE = {
     "This cannot be changed.": "created_at user_id",
-    "This cannot be changed here. Staff can change it in the admin.": "email",
+    "This cannot be changed here. Use POST /api/users/set_email/.": "email",
     "This cannot be changed here. Staff set it in the admin.": "role",
     "This cannot be changed here. Use POST /api/users/set_password/.": "password",
 }
 
 EXAMPLE_PASSWORD = "tide over the moor"  # noqa: S105
 EXAMPLE_NEW_PASSWORD = "moor under the tide"  # noqa: S105
+EXAMPLE_LINK = {
+    "uid": "ZDY5OGJlMDItOTllYi00Yjk0LTgyNGEtNjA0YWFjMzA1NDNh",
+    "token": "d1x4k2-5f0c5b8ad9f2c1b3e4a6978877665544",
+}
+EXAMPLE_CHANGE_TOKEN = "WyJaRFk1T0dKbE1ESSJd:1vN0Zq:p6Qn2dV0bXk3c1RrYmQ4eW9wM2Zk"  # noqa: S105
 
 
 @extend_schema_serializer(
@@ -140,42 +149,66 @@ class SetPasswordSerializer(HintsSerializer, CurrentPasswordSerializer):
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Address", {"email": "ann@example.com"})])
-class PasswordResetSerializer(serializers.Serializer):
+class AddressSerializer(serializers.Serializer):
     email = EmailField()
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Link", EXAMPLE_LINK)])
+class VerifyEmailSerializer(serializers.Serializer):
+    tokens = verification_tokens
+    uid = StringField()
+    token = StringField()
+
+    def validate(self, attrs):
+        """Adds the `user` whom the link is for."""
+        user = find_user(attrs["uid"])
+        if not self.tokens.check_token(user, attrs["token"]):
+            raise serializers.ValidationError({"token": [DEAD_LINK]})
+        return attrs | {"user": user}
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("Link", EXAMPLE_LINK | {"new_password": EXAMPLE_NEW_PASSWORD})]
+)
+class PasswordResetConfirmSerializer(HintsSerializer, VerifyEmailSerializer):
+    field_hints = NEW_PASSWORD_FIELDS
+    tokens = default_token_generator
+    new_password = PasswordField(help_text=STRENGTH)
+
+    def validate(self, attrs):
+        attrs = super().validate(attrs)
+        check_strength("new_password", attrs["new_password"], attrs["user"])
+        return attrs
 
 
 @extend_schema_serializer(
     examples=[
         OpenApiExample(
-            "Link",
-            {
-                "uid": "ZDY5OGJlMDItOTllYi00Yjk0LTgyNGEtNjA0YWFjMzA1NDNh",
-                "token": "d1x4k2-5f0c5b8ad9f2c1b3e4a6978877665544",
-                "new_password": EXAMPLE_NEW_PASSWORD,
-            },
+            "New address",
+            {"current_password": EXAMPLE_PASSWORD, "new_email": "ann@example.org"},
         )
     ]
 )
-class PasswordResetConfirmSerializer(HintsSerializer):
-    field_hints = NEW_PASSWORD_FIELDS
-    uid = StringField()
+class SetEmailSerializer(HintsSerializer, CurrentPasswordSerializer):
+    field_hints = NEW_EMAIL_FIELDS
+    # Not compared with others' addresses: the response must not tell who has an account.
+    new_email = EmailField()
+
+    def validate_new_email(self, new_email):
+        if new_email == self.context["request"].user.email:
+            raise serializers.ValidationError(NOT_NEW)
+        return new_email
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Link", {"token": EXAMPLE_CHANGE_TOKEN})])
+class SetEmailConfirmSerializer(serializers.Serializer):
     token = StringField()
-    new_password = PasswordField(help_text=STRENGTH)
 
     def validate(self, attrs):
-        """Adds the `user` whom the link is for."""
-        user = self.get_user(attrs["uid"])
-        if user is None or not default_token_generator.check_token(user, attrs["token"]):
+        """Adds the `change`."""
+        if (change := read_change_token(attrs["token"])) is None:
             raise serializers.ValidationError({"token": [DEAD_LINK]})
-        check_strength("new_password", attrs["new_password"], user)
-        return attrs | {"user": user}
-
-    def get_user(self, uid):
-        try:
-            user_id = UUID(urlsafe_base64_decode(uid).decode())
-        except ValueError:
-            return None
-        return User.objects.active().filter(pk=user_id).first()
+        return attrs | {"change": change}
 
 
 def check_strength(field, password, user):

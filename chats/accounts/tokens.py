@@ -20,7 +20,7 @@ EMPTY = OpenApiResponse(
 )
 class TokenObtainPairView(views.TokenObtainPairView):
     """Returns an access token and a refresh token. The response is the same for a wrong password,
-    an unknown address and an inactive user."""
+    an unknown address and an inactive user. The address may have to be verified first."""
 
     throttle_classes = [SignInThrottle]
 

@@ -9,13 +9,17 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from chats.accounts.password_reset import mail_reset_link
+from chats.accounts.email_views import EmailMixin
+from chats.accounts.mail import (
+    mail_reset_link,
+    mail_verification_link,
+)
 from chats.accounts.serializers import (
     DEAD_LINK,
     NOT_CURRENT,
+    AddressSerializer,
     CurrentPasswordSerializer,
     PasswordResetConfirmSerializer,
-    PasswordResetSerializer,
     ProfileSerializer,
     RegistrationSerializer,
     SetPasswordSerializer,
@@ -25,15 +29,13 @@ from chats.filters import UserFilter
 from chats.models import EMAIL_TAKEN, Conversation, User
 from chats.pagination import KeysetPagination
 from chats.rest.conditions import check_conditions
-from chats.rest.generics import read_body
+from chats.rest.generics import OPEN_TO_ANYONE, read_body
 from chats.rest.search import LimitedListModelMixin
-from chats.rest.throttling import PasswordResetThrottle, RegistrationThrottle
+from chats.rest.throttling import LinkThrottle, RegistrationThrottle
 from chats.safety.views import BlockMixin
 from chats.serializers import PublicProfileSerializer
 from chats.services import change_profile, erase
-
-# The Authorization header is ignored.
-OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]}
+from messaging_app.backends.mail import is_sent
 
 
 @extend_schema_view(
@@ -51,7 +53,9 @@ OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]
         "with. For anybody else the response is a 404.",
     ),
 )
-class UserViewSet(BlockMixin, LimitedListModelMixin, RetrieveModelMixin, GenericViewSet):
+class UserViewSet(
+    EmailMixin, BlockMixin, LimitedListModelMixin, RetrieveModelMixin, GenericViewSet
+):
     queryset = User.objects.none()
     serializer_class = RegistrationSerializer
     filterset_class = UserFilter
@@ -102,13 +106,17 @@ class UserViewSet(BlockMixin, LimitedListModelMixin, RetrieveModelMixin, Generic
     )
     def create(self, request, *args, **kwargs):
         """Creates a user with the role `guest`; staff set other roles. The e-mail address is stored
-        in lower case and must be new. White space around names is removed."""
+        in lower case and must be new; a link to verify it is sent. White space around names is
+        removed."""
         data = read_body(request, RegistrationSerializer)
         try:
-            user = User.objects.create_user(**data)
+            user = User.objects.create_user(**data, email_verified_at=None)
         except IntegrityError as error:
             # Somebody else registered the address after it was validated.
             raise ValidationError({"email": [EMAIL_TAKEN]}) from error
+        if is_sent():
+            # Otherwise each registration would be a warning about a mail that nobody asked for.
+            mail_verification_link(user)
         return Response(ProfileSerializer(user).data, status.HTTP_201_CREATED)
 
     @extend_schema(operation_id="get_profile", summary="Retrieve your profile")
@@ -173,14 +181,14 @@ class UserViewSet(BlockMixin, LimitedListModelMixin, RetrieveModelMixin, Generic
     @action(
         detail=False,
         methods=["post"],
-        serializer_class=PasswordResetSerializer,
-        throttle_classes=[PasswordResetThrottle],
+        serializer_class=AddressSerializer,
+        throttle_classes=[LinkThrottle],
         **OPEN_TO_ANYONE,
     )
     def reset_password(self, request):
         """Sends an e-mail with a link. It works once, within three days, and only until the user
         next signs in. The response is the same whether or not a user has this address."""
-        mail_reset_link(request, read_body(request, PasswordResetSerializer)["email"])
+        mail_reset_link(read_body(request, AddressSerializer)["email"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
@@ -193,12 +201,13 @@ class UserViewSet(BlockMixin, LimitedListModelMixin, RetrieveModelMixin, Generic
         detail=False,
         methods=["post"],
         serializer_class=PasswordResetConfirmSerializer,
-        throttle_classes=[PasswordResetThrottle],
+        throttle_classes=[LinkThrottle],
         **OPEN_TO_ANYONE,
     )
     def reset_password_confirm(self, request):
-        """Sets a new password with the `uid` and `token` of the link, which works once."""
+        """Sets a new password with the `uid` and `token` of the link, which works once. The e-mail
+        address is verified from then on."""
         data = read_body(request, PasswordResetConfirmSerializer)
-        if not data["user"].replace_password(data["new_password"]):
+        if not data["user"].reset_password(data["new_password"]):
             raise ValidationError({"token": [DEAD_LINK]})
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -7,16 +7,17 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.urls import path, reverse
+from django.utils import timezone
 
 from chats import services
-from chats.accounts.password_reset import PasswordResetForm, mail_reset_link
+from chats.accounts.mail import mail_reset_link
 from chats.accounts.sessions import end_sessions
 from chats.admin.confirmation import Confirmation, ConfirmedActionsMixin
 from chats.admin.rights import is_protected_from
 from chats.clock import lock
 from chats.models import User
 from chats.passwords import ERASED_PASSWORD
-from messaging_app.conf.env import NOT_SENT
+from messaging_app.backends.mail import is_sent
 
 ACCESS_TOKEN_MINUTES = int(settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"].total_seconds() // 60)
 DEACTIVATE = Confirmation(
@@ -39,6 +40,13 @@ SEND_RESET_LINK = Confirmation(
     "changes.",
     "Send the links",
 )
+VERIFY_EMAIL = Confirmation(
+    "verify_email",
+    "Mark e-mail addresses as verified",
+    "It is as if they had followed the link that was sent to them: where only verified addresses "
+    "may sign in, they can.",
+    "Mark them as verified",
+)
 SIGN_OUT = Confirmation(
     "sign_out",
     "Sign out everywhere",
@@ -56,11 +64,12 @@ ERASE = Confirmation(
     "Erase them",
 )
 NO_MAIL_SERVER = "No e-mail can be sent, because EMAIL_URL is not set."
-CONFIRMATIONS = [DEACTIVATE, ACTIVATE, SEND_RESET_LINK, SIGN_OUT, ERASE]
+CONFIRMATIONS = [DEACTIVATE, ACTIVATE, SEND_RESET_LINK, VERIFY_EMAIL, SIGN_OUT, ERASE]
 LABELS = {
     "deactivate": "Deactivate",
     "activate": "Activate",
     "send_reset_link": "Send a reset link",
+    "verify_email": "Mark the address as verified",
     "sign_out": "Sign out everywhere",
     "erase": "Erase",
 }
@@ -102,6 +111,7 @@ class UserActionsMixin(ConfirmedActionsMixin):
         else:
             may_run = self.has_change_permission(request, user)
             may_run = may_run and user.is_active == (name != "activate")
+            may_run = may_run and not (name == "verify_email" and user.email_verified_at)
         return may_run and self.may_change(request, user)
 
     def confirm_view(self, confirmation, request, object_id):
@@ -132,24 +142,26 @@ class UserActionsMixin(ConfirmedActionsMixin):
     def deactivate_for(self, request, users, reason):
         """Deactivate the users of a queryset. The reason is for their history."""
         text = f"Deactivated. Reason: {reason}" if reason else "Deactivated."
-        self.set_active(request, users, False, text)
+        count = self.change_all(request, users, text, is_active=False)
+        self.message_user(request, f"Users deactivated: {count}.", messages.SUCCESS)
 
     @admin.action(description="Activate selected users", permissions=["change"])
     def activate(self, request, users):
         users = self.keep_changeable(request, users).filter(is_active=False)
         if not self.is_confirmed(request):
             return self.ask_about(request, ACTIVATE, users)
-        self.set_active(request, users, True, "Activated.")
+        count = self.change_all(request, users, "Activated.", is_active=True)
+        self.message_user(request, f"Users activated: {count}.", messages.SUCCESS)
         return None
 
-    def set_active(self, request, users, is_active, text):
+    def change_all(self, request, users, text, **fields):
+        """Write these fields, and the text into the users' history. Returns their number."""
         with transaction.atomic():
             users = lock(users)
-            User.objects.filter(pk__in=[user.pk for user in users]).update(is_active=is_active)
+            User.objects.filter(pk__in=[user.pk for user in users]).update(**fields)
             for user in users:
                 self.log_change(request, user, text)
-        done = "activated" if is_active else "deactivated"
-        self.message_user(request, f"Users {done}: {len(users)}.", messages.SUCCESS)
+        return len(users)
 
     @admin.action(description="Send a reset link to selected users", permissions=["change"])
     def send_reset_link(self, request, users):
@@ -157,15 +169,14 @@ class UserActionsMixin(ConfirmedActionsMixin):
         users = self.keep_changeable(request, users).active()
         if not self.is_confirmed(request):
             return self.ask_about(request, SEND_RESET_LINK, users)
-        if NOT_SENT["EMAIL_BACKEND"] == settings.EMAIL_BACKEND:
+        if not is_sent():
             self.message_user(request, NO_MAIL_SERVER, messages.ERROR)
             return None
         sent, left_out = 0, []
         for user in users:
-            if not PasswordResetForm().get_users(user.email):
+            if not mail_reset_link(user.email):
                 left_out.append(user)
                 continue
-            mail_reset_link(request, user.email)
             self.log_change(request, user, "Reset link sent.")
             sent += 1
         if left_out:
@@ -173,6 +184,18 @@ class UserActionsMixin(ConfirmedActionsMixin):
             text = f"Without a password, no link can be sent. Set one instead: {names}."
             self.message_user(request, text, messages.WARNING)
         self.message_user(request, f"Reset links sent: {sent}.", messages.SUCCESS)
+        return None
+
+    @admin.action(
+        description="Mark addresses of selected users as verified", permissions=["change"]
+    )
+    def verify_email(self, request, users):
+        users = self.keep_changeable(request, users).active().filter(email_verified_at=None)
+        if not self.is_confirmed(request):
+            return self.ask_about(request, VERIFY_EMAIL, users)
+        text, now = "Marked the address as verified.", timezone.now()
+        count = self.change_all(request, users, text, email_verified_at=now)
+        self.message_user(request, f"Addresses marked as verified: {count}.", messages.SUCCESS)
         return None
 
     @admin.action(description="Sign out selected users everywhere", permissions=["change"])

@@ -34,11 +34,13 @@ class UserAdmin(UserActionsMixin, ChangedFieldsMixin, LargeTableAdmin, DjangoUse
     ordering = ["email"]
     search_fields = ["email", "first_name", "last_name"]
     search_help_text = "A part of the name or e-mail address, or an id."
-    readonly_fields = ["user_id", "last_login", "created_at", "newest_conversations"]
+    readonly_fields = [
+        *["user_id", "last_login", "created_at", "email_verified_at", "newest_conversations"]
+    ]
     fieldsets = [
         (None, {"fields": ["user_id", "email", "password"]}),
         ("Profile", {"fields": ["first_name", "last_name", "phone_number", "role", "is_active"]}),
-        ("Dates", {"fields": ["last_login", "created_at"]}),
+        ("Dates", {"fields": ["last_login", "created_at", "email_verified_at"]}),
     ]
     add_fieldsets = [
         (

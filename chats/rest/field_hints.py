@@ -119,6 +119,12 @@ NEW_PASSWORD_FIELDS = refuse(
             """
     }
 )
+NEW_EMAIL_FIELDS = refuse(
+    {
+        "use “new_email”": "address email email_address mail new_address new_mail",
+        "use “current_password”": "old_password password",
+    }
+)
 PROFILE_FIELDS = refuse(
     OF_A_PERSON
     | {"use POST /api/users/set_password/": "current_password new_password old_password"}

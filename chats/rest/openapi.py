@@ -69,7 +69,7 @@ HEADERS = {
     "WWW-Authenticate": header("How to authenticate.", 'Bearer realm="api"', **STRING),
 }
 CODES = """not_authenticated bad_authorization_header token_not_valid password_changed user_inactive
-    user_not_found no_active_account"""
+    user_not_found no_active_account email_not_verified"""
 CODE = STRING | {"description": "Stays the same when `detail` is reworded.", "enum": CODES.split()}
 SCHEMAS = {
     "Error": {"type": "object", "properties": {"detail": STRING}, "required": ["detail"]},

@@ -123,7 +123,9 @@ class RegistrationThrottle(AddressThrottle):
     scope = "register"
 
 
-class PasswordResetThrottle(AddressThrottle):
+class LinkThrottle(AddressThrottle):
+    """E-mails with links, and tries to use one."""
+
     scope = "reset"
 
 
@@ -165,6 +167,13 @@ class ExportThrottle(RateThrottle):
 
     def get_limits(self, request: Any, view: Any) -> list[Limit]:
         return [Limit("search", str(request.user.pk))] if request.method == "GET" else []
+
+
+class EmailChangeThrottle(LinkThrottle):
+    """Also a write, by user."""
+
+    def get_limits(self, request: AnyRequest, view: Any) -> list[Limit]:
+        return [*super().get_limits(request, view), *UserThrottle().get_limits(request, view)]
 
 
 def get_network(address: str) -> str:

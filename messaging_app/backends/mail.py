@@ -1,6 +1,7 @@
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.core.mail.backends.base import BaseEmailBackend
 
 logger = logging.getLogger(__name__)
@@ -12,3 +13,8 @@ class NotSent(BaseEmailBackend):
     def send_messages(self, email_messages: Any) -> int:
         logger.warning("An e-mail was not sent, because EMAIL_URL is not set.")
         return 0
+
+
+def is_sent() -> bool:
+    """Whether e-mails are sent at all."""
+    return f"{__name__}.{NotSent.__name__}" != settings.EMAIL_BACKEND

@@ -406,6 +406,11 @@ REGISTRATION = {
     "last_name": "Diaz",
 }
 NEW_PASSWORD = {"current_password": PASSWORD, "new_password": "moor under the tide"}
+NEW_EMAIL = {"current_password": PASSWORD, "new_email": "alicia@example.com"}
+NEW_EMAIL_FIELDS = [
+    *((name, "use “new_email”") for name in ["email", "newEmail", "new_address"]),
+    ("password", "use “current_password”"),
+]
 LINK = {"uid": "x", "token": "x", "new_password": "moor under the tide"}
 
 
@@ -458,6 +463,13 @@ class TestFields:
         for use in re.findall("“(.*?)”", hint):
             value = True if use == "distinct" else "+14155552671"
             assert change(endpoint, body | {use: value}).status_code < 300
+
+    @pytest.mark.parametrize(("name", "hint"), NEW_EMAIL_FIELDS)
+    def test_of_another_address_are_refused(self, change, name, hint):
+        response = change(f"POST {USERS}set_email/", NEW_EMAIL | {name: "x"})
+        error = f"There is no such field here; {hint}."
+        assert (response.status_code, response.json()) == (400, {name: [error]})
+        assert change(f"POST {USERS}set_email/", NEW_EMAIL).status_code == 204
 
     def test_beside_other_errors(self, change):
         response = change("PATCH /api/users/me/", {"bio": "x", "first_name": "", "email": "x"})
@@ -597,6 +609,14 @@ class TestUnknownPaths:
             ("/api/users/set-password/", "POST /api/users/set_password/"),
             ("/api/change_password/", "POST /api/users/set_password/"),
             ("/api/password_reset/", "POST /api/users/reset_password/"),
+            ("/api/users/verify-email/", "POST /api/users/verify_email/"),
+            ("/api/verify_email", "POST /api/users/verify_email/"),
+            ("/api/auth/users/activation/", "POST /api/users/verify_email/"),
+            ("/api/users/resend/", "POST /api/users/resend_verification/"),
+            ("/api/auth/registration/resend-email/", "POST /api/users/resend_verification/"),
+            ("/api/users/me/email/", "POST /api/users/set_email/"),
+            ("/api/users/change_email/", "POST /api/users/set_email/"),
+            ("/api/auth/users/reset_email_confirm/", "POST /api/users/set_email_confirm/"),
             ("/api/v1/conversations/", "/api/conversations/"),
             ("/api/v2.0/conversations/{id}/messages/", "/api/conversations/{id}/messages/"),
             ("/api/chats/", "/api/conversations/"),

@@ -6,14 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import settings
-from django.core import mail
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from chats.accounts.password_reset import MAIL
 from chats.history import importer
 from chats.models import Conversation, Message, Participation, User
 from chats.services import delete, edit, erase, leave, rename, send
+from chats.tests.support.mail import read_mail
 from chats.tests.support.paths import conversation_path, messages_path
 from chats.tests.support.rows import read_row, read_tables
 
@@ -275,8 +274,7 @@ def test_imported_people_set_a_password_by_email(import_lines, api):
     ann = User.objects.get(email="ann@example.com")
     assert ann.password == User.objects.get(email="ben@example.com").password
     api().post("/api/users/reset_password/", {"email": "ann@example.com"})
-    MAIL.submit(len, mail.outbox).result()
-    assert [message.to for message in mail.outbox] == [["ann@example.com"]]
+    assert [message.to for message in read_mail()] == [["ann@example.com"]]
 
 
 def test_what_people_did_since_stays(import_lines, api):

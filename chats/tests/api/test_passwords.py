@@ -2,7 +2,6 @@
 
 import re
 from threading import Event
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
@@ -13,10 +12,10 @@ from django.db import connection
 from django.utils.http import urlsafe_base64_encode
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from chats.accounts.password_reset import MAIL
 from chats.models import User
 from chats.services import erase
 from chats.tests.conftest import NEWCOMER, PASSWORD
+from chats.tests.support.mail import read_link, read_mail
 from chats.tests.support.rows import change, deactivate
 
 
@@ -132,9 +131,7 @@ class TestResetPassword:
             before = len(mail.outbox)
             response = api().post(self.PATH, {"email": email})
             assert (response.status_code, response.content) == (204, b"")
-            # There is one thread, so everything queued before this is done.
-            MAIL.submit(len, mail.outbox).result()
-            return mail.outbox[before:]
+            return read_mail()[before:]
 
         return ask
 
@@ -142,8 +139,7 @@ class TestResetPassword:
     def link(self, ask, alice, settings):
         settings.PASSWORD_RESET_URL = "https://chat.example.com/new-password"
         [sent] = ask("ALICE@example.com")
-        [link] = re.findall(r"https://chat.example.com/new-password\S+", sent.body)
-        return {name: value for name, [value] in parse_qs(urlsplit(link).query).items()}
+        return read_link(sent, settings.PASSWORD_RESET_URL)
 
     def test_mails_a_link_that_works_once(self, api, alice, link):
         client = api(alice)

@@ -27,7 +27,7 @@ class TestProfile:
             (
                 "email",
                 "x@example.com",
-                "This cannot be changed here. Staff can change it in the admin.",
+                "This cannot be changed here. Use POST /api/users/set_email/.",
             ),
             ("role", "admin", "This cannot be changed here. Staff set it in the admin."),
             ("created_at", "2000-01-01T00:00:00Z", "This cannot be changed."),

@@ -5,10 +5,10 @@ import json
 
 import pytest
 from django.contrib.auth.tokens import default_token_generator
-from django.utils.http import urlsafe_base64_encode
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from chats.accounts.links import encode_user_id, make_change_token, verification_tokens
 from chats.models import Conversation, Message, Participation, User
 from chats.services import send as send_message
 from chats.tests.conftest import PASSWORD
@@ -38,6 +38,13 @@ BODIES = {
         "token": "{reset_token}",
         "new_password": NEW_PASSWORD,
     },
+    "POST /api/users/verify_email/": {"uid": "{unverified_uid}", "token": "{verification_token}"},
+    "POST /api/users/resend_verification/": {"email": "dana@example.com"},
+    "POST /api/users/set_email/": {
+        "current_password": PASSWORD,
+        "new_email": "alicia@example.com",
+    },
+    "POST /api/users/set_email_confirm/": {"token": "{change_token}"},
     "POST /api/token/": {"email": "alice@example.com", "password": PASSWORD},
     "POST /api/token/refresh/": {"refresh": "{refresh}"},
     "POST /api/token/verify/": {"token": "{refresh}"},
@@ -68,18 +75,22 @@ DEEP = json.loads("[" * 900 + "]" * 900)
 
 
 @pytest.fixture
-def fill(alice, bob, carol, conversation):
+def fill(alice, bob, carol, conversation, make_user):
     """`fill(text)`: the text with ids and tokens instead of their names."""
     # So that she can remove Bob.
     change(alice, role=User.Role.HOST)
+    dana = make_user("Dana", email_verified_at=None)
     values = {
         "conversation": conversation.pk,
         "message": send_message(conversation, "Hello", actor=alice)[0].pk,
         "bob": bob.pk,
         "carol": carol.pk,
         "refresh": RefreshToken.for_user(alice),
-        "uid": urlsafe_base64_encode(str(alice.pk).encode()),
+        "uid": encode_user_id(alice),
         "reset_token": default_token_generator.make_token(alice),
+        "unverified_uid": encode_user_id(dana),
+        "verification_token": verification_tokens.make_token(dana),
+        "change_token": make_change_token(alice, "alicia@example.com"),
     }
 
     def fill(text):

@@ -67,6 +67,9 @@ def test_open_operations_need_no_token(document):
         "POST /api/users/",
         "POST /api/users/reset_password/",
         "POST /api/users/reset_password_confirm/",
+        "POST /api/users/verify_email/",
+        "POST /api/users/resend_verification/",
+        "POST /api/users/set_email_confirm/",
     }
 
 

@@ -6,7 +6,7 @@ from django.core.management import CommandError, call_command
 
 from chats.models import Conversation, Message, User
 from chats.services import start
-from chats.tests.conftest import NEWCOMER
+from chats.tests.conftest import NEWCOMER, PASSWORD
 from chats.tests.support.expected import NOT_VISIBLE, one_line
 
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
@@ -324,8 +324,14 @@ class TestAddresses:
     @pytest.mark.timeout(30)
     def test_long_combining_text_is_not_normalized(self, api, alice, email):
         """It would take minutes, in which the process does nothing else."""
-        for path in ("/api/token/", "/api/users/", "/api/users/reset_password/"):
-            response = api().post(path, NEWCOMER | {"email": email})
+        for path, body in [
+            ("/api/token/", NEWCOMER | {"email": email}),
+            ("/api/users/", NEWCOMER | {"email": email}),
+            ("/api/users/reset_password/", {"email": email}),
+            ("/api/users/resend_verification/", {"email": email}),
+            ("/api/users/set_email/", {"current_password": PASSWORD, "new_email": email}),
+        ]:
+            response = api(alice).post(path, body)
             assert response.status_code in {400, 401}
 
 

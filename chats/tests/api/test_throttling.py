@@ -142,6 +142,28 @@ def test_password_reset_is_throttled_by_address(api, rates):
     assert is_refused(api().post("/api/users/reset_password_confirm/", {}))
 
 
+@pytest.mark.parametrize("name", ["verify_email", "resend_verification", "set_email_confirm"])
+@pytest.mark.usefixtures("db")
+def test_links_to_addresses_are_throttled_as_password_resets(api, rates, name):
+    rates(reset="2/min")
+    path = f"/api/users/{name}/"
+    assert count_accepted(lambda n: api().post(path, {}), 4) == 2
+    assert is_refused(api().post("/api/users/reset_password/", {}))
+    assert not is_refused(api().post(path, {}, REMOTE_ADDR="10.0.0.2"))
+
+
+def test_change_of_address_is_throttled_by_address_and_by_user(api, alice, bob, rates):
+    rates(reset="2/min", write="3/min")
+    path = "/api/users/set_email/"
+    calls = [api(alice), api(alice), api(alice), api(bob)]
+    assert [is_refused(client.post(path, {})) for client in calls] == [False, False, True, True]
+    # Refused requests did not count as writes.
+    refused = [is_refused(api(alice).patch("/api/users/me/", {})) for _ in range(2)]
+    assert refused == [False, True]
+    assert is_refused(api(alice).post(path, {}, REMOTE_ADDR="10.0.0.2"))
+    assert not is_refused(api(bob).post(path, {}, REMOTE_ADDR="10.0.0.2"))
+
+
 @pytest.mark.usefixtures("db")
 def test_refresh_is_throttled_by_address(api, rates):
     rates(refresh="2/min")
@@ -158,6 +180,7 @@ def test_refresh_is_throttled_by_address(api, rates):
         ("register", "/api/users/"),
         ("reset", "/api/users/reset_password/"),
         ("reset", "/api/users/reset_password_confirm/"),
+        ("reset", "/api/users/set_email/"),
         ("write", "/api/messages/"),
     ],
 )

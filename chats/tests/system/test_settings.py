@@ -106,6 +106,8 @@ def load(monkeypatch):
         ({"SCRIPT_NAME": "/api"}, "none of the program's own paths"),
         ({"SCRIPT_NAME": "/static/chat"}, "none of the program's own paths"),
         ({"PASSWORD_RESET_URL": "nonsense"}, "PASSWORD_RESET_URL is not of the form"),
+        ({"VERIFY_EMAIL_URL": "nonsense"}, "VERIFY_EMAIL_URL is not of the form"),
+        ({"EMAIL_VERIFICATION": "maybe"}, "EMAIL_VERIFICATION must be 1 or 0"),
     ],
     ids=lambda value: " ".join(map("=".join, value.items())) if isinstance(value, dict) else "",
 )
@@ -176,6 +178,14 @@ def test_deployment_check_reports_what_would_fail_in_silence(environment, messag
     assert checked.returncode == 0
 
 
+def test_verification_without_a_mail_server_fails_the_deployment_check():
+    """Nobody who registers could sign in."""
+    checked = check_deployment(EMAIL_VERIFICATION="1", EMAIL_URL="")
+    assert checked.returncode != 0
+    assert "(messaging_app.E002) EMAIL_VERIFICATION is on" in checked.stderr
+    assert check_deployment(EMAIL_VERIFICATION="1").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
@@ -237,6 +247,9 @@ def test_deployment_check_reports_what_would_fail_in_silence(environment, messag
             {"CSRF_TRUSTED_ORIGINS": ["https://*.example.com", "https://a.example:8443"]},
         ),
         ({"PASSWORD_RESET_URL": "chat://new"}, {"PASSWORD_RESET_URL": "chat://new"}),
+        ({"VERIFY_EMAIL_URL": "chat://new"}, {"VERIFY_EMAIL_URL": "chat://new"}),
+        ({"EMAIL_VERIFICATION": "1"}, {"EMAIL_VERIFICATION": True}),
+        ({}, {"EMAIL_VERIFICATION": False, "VERIFY_EMAIL_URL": ""}),
         (
             {"EMAIL_URL": "submit://h?tls=1"},
             {"EMAIL_HOST": "h", "EMAIL_PORT": 587, "EMAIL_USE_TLS": True},

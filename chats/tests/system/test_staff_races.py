@@ -3,9 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event
 
-import requests
-
-from chats.tests.support.servers import PASSWORD, RESPONSE_SECONDS, manage
+from chats.tests.support.servers import PASSWORD, manage
+from chats.tests.support.staff import Staff
 
 
 def test_staff_delete_conversations_and_users_while_others_send(server, people):
@@ -48,24 +47,6 @@ User.objects.filter(pk__in={[person.user_id for person in silent[3:]]}).delete()
     assert writing[3].result() <= {200, 201, 400, 404}
     left = {row["conversation_id"] for row in alice.everything("/conversations/", page_size=100)}
     assert left & set(ids) == set(ids[8:])
-
-
-class Staff:
-    """A member of staff with the admin's forms."""
-
-    def __init__(self, server):
-        self.site, self.session = server.site, requests.Session()
-        self.session.get(f"{self.site}/admin/login/", timeout=RESPONSE_SECONDS)
-        self.post("login/?next=/admin/", username=server.make_superuser(), password=PASSWORD)
-
-    def post(self, path, **form):
-        """Its page after the form was taken."""
-        form["csrfmiddlewaretoken"] = self.session.cookies["csrftoken"]
-        url = f"{self.site}/admin/{path}"
-        response = self.session.post(url, form, timeout=RESPONSE_SECONDS)
-        assert response.status_code == 200, response.text
-        assert [redirect.status_code for redirect in response.history] == [302], response.text
-        return response.text
 
 
 class TestAllWritesAtOnce:

@@ -1,0 +1,68 @@
+"""The e-mails of accounts. Each function returns at once."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib.auth.tokens import default_token_generator
+from django.core.mail import EmailMessage
+from django.template.loader import render_to_string
+
+from chats.accounts.links import encode_user_id, make_change_token, verification_tokens
+from chats.models import User
+from chats.validators import to_ascii
+
+logger = logging.getLogger(__name__)
+
+# A thread sends the mail, so that the response time does not tell whether the address is known. A
+# process that exits normally sends the queued mail first.
+MAIL = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
+
+
+def mail_reset_link(email: str) -> bool:
+    """To the user with this address. Returns whether there is one who can set a password."""
+    user = User.objects.active().filter(email=email).first()
+    if user is None or not user.has_usable_password():
+        return False
+    token = default_token_generator.make_token(user)
+    page = settings.PASSWORD_RESET_URL
+    queue("password_reset", user.email, page, uid=encode_user_id(user), token=token)
+    return True
+
+
+def resend_verification_link(email: str) -> None:
+    """To the user with this address, if there is one and it is not verified."""
+    for user in User.objects.active().filter(email=email, email_verified_at=None):
+        mail_verification_link(user)
+
+
+def mail_verification_link(user: User) -> None:
+    token = verification_tokens.make_token(user)
+    page = settings.VERIFY_EMAIL_URL
+    queue("verify_email", user.email, page, uid=encode_user_id(user), token=token)
+
+
+def mail_change_link(user: User, new_email: str) -> None:
+    """To the new address, and a notice to the current one. Nothing depends on whether somebody has
+    the new address."""
+    token = make_change_token(user, new_email)
+    queue("change_email", new_email, settings.VERIFY_EMAIL_URL, token=token)
+    queue("email_change_notice", user.email)
+
+
+def queue(name: str, to_email: str, page: str = "", **values: str) -> None:
+    """Queue the e-mail `name`. It has a link to the page with these values, or without a page the
+    values themselves."""
+    MAIL.submit(send, name, to_email, page, values)
+
+
+def send(name: str, to_email: str, page: str, values: dict[str, str]) -> None:
+    separator = "&" if "?" in page else "?"
+    link = page and f"{page}{separator}{urlencode(values)}"
+    subject = render_to_string(f"chats/{name}_subject.txt").strip()
+    body = render_to_string(f"chats/{name}_email.txt", {"link": link, "values": values})
+    try:
+        EmailMessage(subject, body, to=[to_ascii(to_email)]).send()
+    except OSError:
+        logger.exception("An e-mail was not sent.")
