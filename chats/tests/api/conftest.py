@@ -1,6 +1,14 @@
 import pytest
 
+from chats.tests.support.mail import read_mail
 from chats.tests.support.paths import MESSAGES, messages_path
+
+
+@pytest.fixture(autouse=True)
+def _no_mail_is_left():
+    """The thread would send it during the next test."""
+    yield
+    read_mail()
 
 
 @pytest.fixture
