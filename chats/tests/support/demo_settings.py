@@ -3,3 +3,5 @@
 from messaging_app.settings import *  # noqa: F403
 
 DEBUG = False
+# Standard output has nothing but the access log.
+EMAIL_BACKEND = "messaging_app.backends.mail.NotSent"
