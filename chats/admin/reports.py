@@ -11,7 +11,7 @@ from chats.admin.reading import LoggedReadingMixin
 from chats.admin.rights import may_view
 from chats.models import Conversation, Message, User
 from chats.safety.models import Report
-from chats.safety.reports import close
+from chats.safety.reports import close, dismiss
 
 DELETE_MESSAGES = Confirmation(
     "delete_messages",
@@ -123,8 +123,13 @@ class ReportAdmin(LoggedReadingMixin, ConfirmedActionsMixin, LargeTableAdmin):
 
     @admin.action(description="Dismiss selected reports", permissions=["decide"])
     def dismiss(self, request, reports):
-        """Closes all reports of these messages."""
-        self.close(request, reports, "Dismissed.")
+        """Closes all reports of these messages and texts."""
+        closed = 0
+        for report in reports:
+            if number := dismiss(report):
+                self.log_change(request, report, "Dismissed.")
+            closed += number
+        self.say_closed(request, closed)
 
     @admin.action(description="Delete the reported messages", permissions=["delete_messages"])
     def delete_messages(self, request, reports):
@@ -136,7 +141,10 @@ class ReportAdmin(LoggedReadingMixin, ConfirmedActionsMixin, LargeTableAdmin):
         messages_admin = self.admin_site.get_model_admin(Message)
         messages_admin.log_deletions(request, chosen)
         messages_admin.delete_queryset(request, chosen)
-        self.close(request, reports, "Message deleted.")
+        close({row.message_id for row in reports})
+        for row in reports:
+            self.log_change(request, row, "Message deleted.")
+        self.say_closed(request, len(reports))
         return None
 
     @admin.action(description="Deactivate the senders", permissions=["deactivate"])
@@ -154,12 +162,8 @@ class ReportAdmin(LoggedReadingMixin, ConfirmedActionsMixin, LargeTableAdmin):
         names = {row.pk: f"{sender.get_full_name()} ({sender})" for sender, row in rows.items()}
         return self.ask(request, DEACTIVATE_SENDERS, names, form=form)
 
-    def close(self, request, reports, text):
-        reports = list(reports)
-        close({row.message_id for row in reports})
-        for row in reports:
-            self.log_change(request, row, text)
-        self.message_user(request, f"Reports closed: {len(reports)}.", messages.SUCCESS)
+    def say_closed(self, request, number):
+        self.message_user(request, f"Reports closed: {number}.", messages.SUCCESS)
 
     def describe(self, request, report):
         label = str if may_view(User, request) else User.get_full_name

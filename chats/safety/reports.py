@@ -62,6 +62,17 @@ def close(message_ids: Collection[UUID]) -> None:
         reports.update(closed_at=timezone.now())
 
 
+def dismiss(report: Report) -> int:
+    """Close the open reports of the same message and text, whoever reported it. Not those of
+    another text, which staff have not seen with this one. Returns how many these are."""
+    reports = Report.objects.filter(
+        message=report.message_id, message_body=report.message_body, closed_at=None
+    )
+    # Only transactions wait in SQLite's queue of writers.
+    with transaction.atomic():
+        return reports.update(closed_at=timezone.now())
+
+
 def forget_former_texts(sender: User) -> None:
     """Replace the kept texts of the sender's messages by what the messages say now.
 

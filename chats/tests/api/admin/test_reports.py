@@ -152,11 +152,21 @@ class TestDismiss:
         report(message, "", actor=carol)
         other, _ = send(conversation, "Another", actor=carol)
         report(other, "", actor=message.sender)
-        assert "Reports closed: 1." in run(staff, "dismiss", reported)
+        assert "Reports closed: 2." in run(staff, "dismiss", reported)
         assert get_cells(staff) == ["Another"]
         assert read_log(CHANGE) == [(str(reported.pk), "Dismissed.")]
         message.refresh_from_db()
         assert message.message_body == "Hello, Bob"
+
+    def test_leaves_reports_of_a_later_text_open(
+        self, staff, reported, message, carol, conversation
+    ):
+        """Staff have not seen it."""
+        conversation.participants.add(carol)
+        edit(message, "Worse", actor=message.sender)
+        report(message, "", actor=carol)
+        assert "Reports closed: 1." in run(staff, "dismiss", reported)
+        assert get_cells(staff) == ["Worse"]
 
     def test_of_a_report_that_was_closed_meanwhile_does_nothing(self, staff, reported, message):
         close([message.pk])
