@@ -318,6 +318,13 @@ def confirm_email(user: User, email: str) -> bool:
     )
 
 
+def rename_in_log(user_id: uuid.UUID, name: str) -> None:
+    """The admin's history names the user by the address that they had."""
+    content_type = ContentType.objects.get_for_model(User)
+    entries = LogEntry.objects.filter(content_type=content_type, object_id=user_id)
+    entries.update(object_repr=name)
+
+
 def erase(user: User, allowed_users: QuerySet[User] | None = None) -> None:
     """Erase the person: remove them from all conversations, clear their personal data and free
     their address. Their messages stay, with this row as the sender.
@@ -357,10 +364,7 @@ def erase(user: User, allowed_users: QuerySet[User] | None = None) -> None:
             email_verified_at=None,
         )
         user.refresh_from_db()
-        # The admin's history names the row as it was.
-        LogEntry.objects.filter(
-            content_type=ContentType.objects.get_for_model(User), object_id=user.pk
-        ).update(object_repr=str(user))
+        rename_in_log(user.pk, str(user))
     # Cached pages of conversations that they had left earlier still show their name: invalidate
     # them.
     wrote_in = set(user.sent_messages.values_list("conversation", flat=True).distinct())

@@ -1,12 +1,15 @@
 import logging
 
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import OperationalError, connection, transaction
 from django.template.response import TemplateResponse
+from django.utils.text import smart_split
 
 from chats.admin.rights import may_view
 from chats.models import Message, User
+from chats.safety.models import Report
 from chats.validators import normalize_email
 from messaging_app.admin import READING
 
@@ -34,21 +37,39 @@ class LoggedReadingMixin:
             response.render()
             context = response.context_data
             row = context.get("original") or context.get("object")
-            text = "Read." if row else describe_list(context.get("cl"))
+            text = "Read." if row else self.describe_list(request, context.get("cl"))
             write_entry(request.user, self.model, row.pk if row else "list", text)
         return response
 
+    def describe_list(self, request, changelist):
+        """With the search, and the conversations whose texts the page shows."""
+        rows = changelist.result_list if changelist else self.get_selected(request)
+        ids = dict.fromkeys(str(get_conversation_id(row)) for row in rows)
+        search = describe_search(changelist.query) if changelist else ""
+        return " ".join(["Read.", *([search] if search else []), "Conversations:", *ids])
 
-def describe_list(changelist):
-    """With the search. An e-mail address is replaced by the user's id, so that it does not outlive
-    an erasure."""
-    words = changelist.query.split() if changelist else []
-    if not words:
-        return "Read."
-    addresses = {word: normalize_email(word) for word in words}
-    users = User.objects.filter(email__in=set(addresses.values()))
+    def get_selected(self, request):
+        """What an action asks about."""
+        keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        return self.get_queryset(request).filter(pk__in=keys)
+
+
+def get_conversation_id(row):
+    if isinstance(row, Report):
+        return row.message.conversation_id
+    return row.conversation_id
+
+
+def describe_search(query):
+    """An e-mail address is replaced by the user's id, so that it does not outlive an erasure."""
+    words = [word.strip("\"'") for word in smart_split(query)]
+    addresses = {word: normalize_email(word) for word in words if "@" in word}
+    users = User.objects.filter(email__in=set(addresses.values())) if addresses else []
     ids = {user.email: str(user.pk) for user in users}
-    return f"Read. Search: {' '.join(ids.get(addresses[word], word) for word in words)}"
+    shown = [
+        ids.get(addresses[word], "(an address)") if word in addresses else word for word in words
+    ]
+    return f"Search: {' '.join(shown)}" if shown else ""
 
 
 def write_entry(user, model, name, text):

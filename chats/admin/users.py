@@ -19,6 +19,7 @@ from chats.admin.user_actions import UserActionsMixin
 from chats.admin.user_forms import ERASED, UserChangeForm, UserCreationForm
 from chats.clock import lock
 from chats.models import Conversation, Message, User
+from chats.services import rename_in_log
 
 NEWEST_CONVERSATIONS = 20
 PASSWORD_NOT_SET = "Somebody else has just changed this user. The password was not set."  # noqa: S105
@@ -136,7 +137,9 @@ class UserAdmin(UserActionsMixin, ChangedFieldsMixin, LargeTableAdmin, DjangoUse
         for user in lock(User.objects.filter(pk=obj.pk)):
             if is_protected_from(user, request.user):
                 raise PermissionDenied
+        user_id = obj.pk
         super().delete_model(request, obj)
+        rename_in_log(user_id, str(user_id))
 
     def set_first_password(self, request, user, password):
         if not user.replace_password(password):

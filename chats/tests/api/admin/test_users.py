@@ -4,6 +4,7 @@ import re
 from html import unescape
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -202,9 +203,14 @@ class TestUsersInTheAdmin:
         assert User.objects.filter(pk=alice.pk).exists()
 
     def test_user_without_messages_is_deleted(self, staff, carol):
+        """Their address is not left in the log."""
+        body = {"action": "activate", "_selected_action": [str(carol.pk)], "confirmed": "yes"}
+        change(carol, is_active=False)
+        staff.post("/admin/chats/user/", body)
         path = f"/admin/chats/user/{carol.pk}/delete/"
         assert staff.post(path, {"post": "yes"}).status_code == 302
         assert not User.objects.filter(pk=carol.pk).exists()
+        assert set(LogEntry.objects.values_list("object_repr", flat=True)) == {str(carol.pk)}
 
     @pytest.mark.parametrize("path", ["add/", "{alice.pk}/change/"])
     def test_length_of_an_email_address_is_that_of_its_lower_case(self, staff, alice, path):
