@@ -1,9 +1,10 @@
 import math
 
 from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.contrib.auth.views import PasswordChangeView
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -14,19 +15,29 @@ from chats.rest.throttling import SignInThrottle
 
 # The `action_flag` of an entry for a page that was read, beside Django's three.
 READING = 4
+NOT_VERIFIED = "Follow the link that was sent to your e-mail address first."
 
 
 class AutocompleteView(AutocompleteJsonView):
     def process_request(self, request):
-        """Refuses the reverse side of a relation, on which Django fails."""
+        """Refuses the reverse side of a relation, on which Django fails, and all but users: of
+        messages, it would search the texts."""
         found = super().process_request(request)
-        source_field = found[2]
-        if source_field.auto_created:
+        model_admin, source_field = found[1:3]
+        if source_field.auto_created or model_admin.model is not User:
             raise PermissionDenied
         return found
 
 
+class SignInForm(AdminAuthenticationForm):
+    def confirm_login_allowed(self, user):
+        super().confirm_login_allowed(user)
+        if user.must_verify_email:
+            raise ValidationError(NOT_VERIFIED, "email_not_verified")
+
+
 class AdminSite(admin.AdminSite):
+    login_form = SignInForm
     site_header = site_title = "Messaging"
     site_url = None
 

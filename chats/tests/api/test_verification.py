@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.tokens import default_token_generator
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from chats import auth
@@ -271,12 +272,15 @@ class TestSignInWithVerification:
             response = client.post(path, {name: value})
             assert (response.status_code, list(response.json())) == (400, [name])
 
-    def test_staff_sign_in_to_the_admin_as_before(self, client, root):
-        change(root, email_verified_at=None)
+    def test_staff_sign_in_to_the_admin_only_with_a_verified_address(self, client, root):
         form = {"username": root.email, "password": PASSWORD}
+        change(root, email_verified_at=None)
+        response = client.post("/admin/login/?next=/admin/", form)
+        assert "Follow the link that was sent to your e-mail address" in response.content.decode()
+        assert client.get("/admin/").status_code == 302
+        change(root, email_verified_at=timezone.now())
         response = client.post("/admin/login/?next=/admin/", form)
         assert (response.status_code, response.headers["Location"]) == (302, "/admin/")
-        assert client.get("/admin/").status_code == 200
 
     def test_owner_takes_a_squatted_address_back(self, api, db, settings):
         settings.PASSWORD_RESET_URL = PAGE

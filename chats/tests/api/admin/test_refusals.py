@@ -156,6 +156,12 @@ class TestNonsenseIsNoServerError:
         send("post", f"chats/user/{rows[1].pk}/password/", body)
 
 
+def test_texts_of_messages_are_not_autocompleted(staff, message):
+    parameters = {"app_label": "chats", "model_name": "report", "field_name": "message"}
+    response = staff.get("/admin/autocomplete/", parameters | {"term": "Hello"})
+    assert response.status_code == 403
+
+
 @pytest.mark.parametrize(
     ("model_name", "field_name"),
     [("conversation", "messages"), ("user", "sent_messages"), ("user", "conversations")],
