@@ -320,15 +320,7 @@ def test_error_is_short_whatever_was_sent(api, alice, conversation, path, body):
 
 def test_participants_are_counted_before_each_id_is_read(api, alice, bob):
     """In so many spellings, even one user_id is refused."""
-    spellings = {str(bob.pk)}
-    for letter in "abcdef":
-        spellings |= {spelling.replace(letter, letter.upper()) for spelling in spellings}
-    braces = {
-        f"{'{' * left}{text}{'}' * right}"
-        for text in spellings
-        for left in range(9)
-        for right in range(9)
-    }
+    spellings = [f"{'{' * left}{bob.pk}{'}' * right}" for left in range(33) for right in range(33)]
     error = "A conversation has at most 256 participants, you included."
-    response = api(alice).post(CONVERSATIONS, {"participants": [*braces]})
+    response = api(alice).post(CONVERSATIONS, {"participants": spellings})
     assert (response.status_code, response.json()) == (400, {"participants": [error]})
