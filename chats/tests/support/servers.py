@@ -31,6 +31,8 @@ PASSWORD = "tide over the moor"
 START_SECONDS = 60
 RESPONSE_SECONDS = 90
 MAX_PROCESSES = 4
+FIRST_PORT = 20_000 + 3_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = iter(range(FIRST_PORT, FIRST_PORT + 3_000))
 DIGEST = """
 import hashlib
 from django.apps import apps
@@ -101,9 +103,13 @@ def request(session_class, method, url, **arguments):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that Linux gives to outgoing connections, one of which may take a port before the
+    server does. Each process of pytest-xdist has ports of its own, and takes none twice."""
+    for port in PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("No port is free.")
 
 
 def environment(**variables):
