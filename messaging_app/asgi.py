@@ -21,14 +21,7 @@ from typing import IO, TypeVar
 from django.conf import settings
 
 from messaging_app.access_log import log_access
-from messaging_app.adapter import (
-    Part,
-    Parts,
-    Response,
-    Scope,
-    build_environ,
-    call_application,
-)
+from messaging_app.adapter import Response, Scope, build_environ, call_application
 from messaging_app.lanes import Lane, UserLanes
 from messaging_app.middleware import (
     BUSY,
@@ -37,6 +30,7 @@ from messaging_app.middleware import (
     URL_MAX_BYTES,
     RequestRefused,
 )
+from messaging_app.parts import Part, Parts
 from messaging_app.request_body import discard_body, read_body
 from messaging_app.serve import LISTENER_FD, STREAMS_PART, count_connections
 from messaging_app.streaming import (

@@ -9,7 +9,7 @@ from chats.events.hub import Hub
 from chats.events.streams import Stream, Subscriber
 from chats.events.views import SUBSCRIBERS
 from chats.events.watcher import start_hub
-from messaging_app.adapter import Part, Parts
+from messaging_app.parts import Part, Parts
 
 __all__ = ["SUBSCRIBERS", "Hub", "Subscriber", "send_parts", "send_stream", "start_hub"]
 
