@@ -3,6 +3,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
 from chats.accounts.mail import mail_change_link, resend_verification_link
@@ -14,9 +15,19 @@ from chats.accounts.serializers import (
     VerifyEmailSerializer,
 )
 from chats.models import EMAIL_TAKEN
-from chats.rest.generics import OPEN_TO_ANYONE, read_body
+from chats.rest.generics import read_body
 from chats.rest.throttling import EmailChangeThrottle, LinkThrottle
 from chats.services import confirm_email
+
+# For endpoints that mail a link, and those that take one. The Authorization header is ignored.
+LINK_ACTION = {
+    "detail": False,
+    "methods": ["post"],
+    "throttle_classes": [LinkThrottle],
+    "authentication_classes": [],
+    "permission_classes": [AllowAny],
+}
+LINK_SCHEMA = {"responses": {204: None, 429: None}, "auth": []}
 
 
 class EmailMixin:
@@ -25,16 +36,9 @@ class EmailMixin:
     @extend_schema(
         operation_id="verify_email",
         summary="Verify your e-mail address",
-        responses={204: None, 429: None},
-        auth=[],
+        **LINK_SCHEMA,
     )
-    @action(
-        detail=False,
-        methods=["post"],
-        serializer_class=VerifyEmailSerializer,
-        throttle_classes=[LinkThrottle],
-        **OPEN_TO_ANYONE,
-    )
+    @action(serializer_class=VerifyEmailSerializer, **LINK_ACTION)
     def verify_email(self, request):
         """Takes the `uid` and `token` of the link that was sent after the registration. It works
         once, within three days, and only until the address or the password is changed."""
@@ -44,16 +48,9 @@ class EmailMixin:
     @extend_schema(
         operation_id="resend_verification",
         summary="Request another link to verify your e-mail address",
-        responses={204: None, 429: None},
-        auth=[],
+        **LINK_SCHEMA,
     )
-    @action(
-        detail=False,
-        methods=["post"],
-        serializer_class=AddressSerializer,
-        throttle_classes=[LinkThrottle],
-        **OPEN_TO_ANYONE,
-    )
+    @action(serializer_class=AddressSerializer, **LINK_ACTION)
     def resend_verification(self, request):
         """Sends an e-mail if a user has this address and has not verified it. The response is
         always the same."""
@@ -81,16 +78,9 @@ class EmailMixin:
     @extend_schema(
         operation_id="confirm_email_change",
         summary="Change your e-mail address",
-        responses={204: None, 429: None},
-        auth=[],
+        **LINK_SCHEMA,
     )
-    @action(
-        detail=False,
-        methods=["post"],
-        serializer_class=SetEmailConfirmSerializer,
-        throttle_classes=[LinkThrottle],
-        **OPEN_TO_ANYONE,
-    )
+    @action(serializer_class=SetEmailConfirmSerializer, **LINK_ACTION)
     def set_email_confirm(self, request):
         """Takes the `token` of the link that was sent to the new address. It works once, within
         three days, and only until the address or the password is changed. The new address is

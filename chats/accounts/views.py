@@ -9,7 +9,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from chats.accounts.email_views import EmailMixin
+from chats.accounts.email_views import LINK_ACTION, LINK_SCHEMA, EmailMixin
 from chats.accounts.mail import (
     mail_reset_link,
     mail_verification_link,
@@ -29,9 +29,9 @@ from chats.filters import UserFilter
 from chats.models import EMAIL_TAKEN, Conversation, User
 from chats.pagination import KeysetPagination
 from chats.rest.conditions import check_conditions
-from chats.rest.generics import OPEN_TO_ANYONE, read_body
+from chats.rest.generics import read_body
 from chats.rest.search import LimitedListModelMixin
-from chats.rest.throttling import LinkThrottle, RegistrationThrottle
+from chats.rest.throttling import RegistrationThrottle
 from chats.safety.views import BlockMixin
 from chats.serializers import PublicProfileSerializer
 from chats.services import change_profile, erase
@@ -175,16 +175,9 @@ class UserViewSet(
     @extend_schema(
         operation_id="reset_password",
         summary="Request a password reset",
-        responses={204: None, 429: None},
-        auth=[],
+        **LINK_SCHEMA,
     )
-    @action(
-        detail=False,
-        methods=["post"],
-        serializer_class=AddressSerializer,
-        throttle_classes=[LinkThrottle],
-        **OPEN_TO_ANYONE,
-    )
+    @action(serializer_class=AddressSerializer, **LINK_ACTION)
     def reset_password(self, request):
         """Sends an e-mail with a link. It works once, within three days, and only until the user
         next signs in. The response is the same whether or not a user has this address."""
@@ -194,16 +187,9 @@ class UserViewSet(
     @extend_schema(
         operation_id="confirm_password_reset",
         summary="Reset your password",
-        responses={204: None, 429: None},
-        auth=[],
+        **LINK_SCHEMA,
     )
-    @action(
-        detail=False,
-        methods=["post"],
-        serializer_class=PasswordResetConfirmSerializer,
-        throttle_classes=[LinkThrottle],
-        **OPEN_TO_ANYONE,
-    )
+    @action(serializer_class=PasswordResetConfirmSerializer, **LINK_ACTION)
     def reset_password_confirm(self, request):
         """Sets a new password with the `uid` and `token` of the link, which works once. The e-mail
         address is verified from then on."""

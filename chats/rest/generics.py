@@ -1,9 +1,3 @@
-from rest_framework.permissions import AllowAny
-
-# The Authorization header is ignored.
-OPEN_TO_ANYONE = {"authentication_classes": [], "permission_classes": [AllowAny]}
-
-
 def read_body(request, serializer_class, **options):
     """The validated data of the body. Raises ValidationError. `options` are the serializer's."""
     serializer = serializer_class(data=request.data, context={"request": request}, **options)

@@ -237,7 +237,7 @@ class TestChangesFile:
         """What a reader gets in each step."""
 
         async def run():
-            async with aclosing(changes_file.read(path)) as changes:
+            async with asyncio.timeout(10), aclosing(changes_file.read(path)) as changes:
                 found = [await anext(changes)]
                 for step in steps:
                     step()
