@@ -20,7 +20,6 @@ export function parseJson(text) {
 
 /** JSON values in localStorage, or in memory until the page is closed, if storage is blocked. */
 export const storage = {
-  isBlocked,
   keys: () => (isBlocked ? [...memory.keys()] : Object.keys(localStorage)),
   /** Null if there is none. */
   get: (key) => parseJson(isBlocked ? (memory.get(key) ?? null) : localStorage.getItem(key)),
