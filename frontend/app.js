@@ -10,6 +10,8 @@ import {
 import { find, fullName, make, openMenu } from "./dom.js";
 import { makeForm } from "./forms.js";
 import { Inbox } from "./inbox.js";
+import { Notifications } from "./notifications.js";
+import { showBlocked } from "./people.js";
 
 const read = (name) => find(`meta[name=${name}]`).content;
 const demo = JSON.parse(read("demo"));
@@ -18,6 +20,7 @@ const as = new URLSearchParams(location.search).get("as");
 const client = new Client({ api: read("api"), name: as ? `chat-${as}` : "chat" });
 const inbox = new Inbox(client);
 const conversation = new ConversationView(client, inbox);
+const notifications = new Notifications(client, inbox);
 const NO_DEMO =
   "This demo account cannot sign in. If it is missing, run manage.py seed_demo. If it was deactivated, or " +
   "its password changed, undo that in the admin.";
@@ -124,6 +127,8 @@ find("#account").onclick = ({ currentTarget }) =>
   openMenu(currentTarget, {
     Profile: () => editProfile(client),
     "Change password": () => changePassword(client),
+    ...notifications.actions,
+    "Blocked people": () => showBlocked(client),
     "Delete account": () => deleteAccount(client),
     "Sign out": () => signOut(client, showStart),
   });

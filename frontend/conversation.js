@@ -1,17 +1,7 @@
 import { Composer } from "./composer.js";
-import { addPerson, deleteMessage, leave, rename } from "./dialogs.js";
-import {
-  announce,
-  dayOf,
-  find,
-  fullName,
-  isTouch,
-  make,
-  openMenu,
-  peopleOf,
-  setChildren,
-  titleOf,
-} from "./dom.js";
+import { deleteMessage, reportMessage } from "./dialogs.js";
+import { announce, dayOf, find, fullName, isTouch, make, setChildren } from "./dom.js";
+import { Header } from "./header.js";
 import { showMessage, showUnsent } from "./messages.js";
 
 const NEAR_PX = 300; // how near to the top older messages are loaded
@@ -23,6 +13,7 @@ export class ConversationView {
   #room = null;
   #items = new Map(); // {element, state} by the id of a message, an unsent message or a day
   #composer;
+  #header;
   #announced = null; // `sent_at` of the newest message when it was last looked at
   #marked = "";
   #found = null; // the id of the message that was searched for
@@ -31,12 +22,12 @@ export class ConversationView {
     this.#client = client;
     this.#inbox = inbox;
     this.#composer = new Composer(client);
-    inbox.addEventListener("change", () => this.#showHeader());
+    this.#header = new Header(client, inbox);
+    inbox.addEventListener("change", () => this.#showMessages());
     client.addEventListener("outbox", () => this.#showMessages());
     document.addEventListener("visibilitychange", () => this.#markAsRead());
     find("#scroller").onscroll = () => this.#onScroll();
     find("#newest").onclick = () => this.#scrollDown();
-    find("#options").onclick = ({ currentTarget }) => this.#openOptions(currentTarget);
     this.#composer.addEventListener("sent", () => this.#scrollDown());
   }
 
@@ -49,11 +40,7 @@ export class ConversationView {
       room.addEventListener("messages", () => this.#showMessages());
       room.addEventListener("gone", () => this.#showGone());
       this.#composer.open(room);
-      this.#inbox.load(id).then(
-        () => this.#showHeader(),
-        () => {},
-      );
-      this.#showHeader();
+      this.#header.open(id);
       this.#showMessages();
       find(isTouch() ? "#title" : "#text").focus();
     }
@@ -63,6 +50,7 @@ export class ConversationView {
   close() {
     if (!this.#room) return;
     this.#composer.close();
+    this.#header.close();
     this.#room.stop();
     this.#room = this.#announced = this.#found = null;
     this.#marked = "";
@@ -82,30 +70,12 @@ export class ConversationView {
     return this.#inbox.get(this.#room?.id);
   }
 
-  #showHeader() {
-    if (!this.#room || !this.#client.user) return;
-    const row = this.#row;
-    find("#title").textContent = row ? titleOf(row, this.#client.user) : "…";
-    find("#people").textContent = row ? peopleOf(row, this.#client.user) : "";
-    find("#options").hidden = !row;
-    if (row) this.#showMessages();
-  }
-
   #showGone() {
     find("#gone").hidden = false;
     find("#composer").hidden = true;
-    find("#options").hidden = true;
-    if (!this.#row) find("#title").textContent = "Conversation";
+    this.#header.showGone();
     find("#beginning").textContent = "";
     this.#client.wake();
-  }
-
-  #openOptions(button) {
-    openMenu(button, {
-      "Change the title": () => rename(this.#client, this.#row),
-      "Add a person": () => addPerson(this.#client, this.#row),
-      "Leave the conversation": () => leave(this.#client, this.#row),
-    });
   }
 
   #showMessages() {
@@ -160,10 +130,12 @@ export class ConversationView {
   #messageItem(message, isFirst) {
     const isOwn = message.sender.user_id === this.#client.user.user_id;
     const isNamed = isFirst && !isOwn && (this.#row?.participants.length ?? 0) > 2;
-    const actions = {
-      Edit: () => this.#composer.edit(message),
-      Delete: () => deleteMessage(this.#room, message),
-    };
+    const actions = isOwn
+      ? {
+          Edit: () => this.#composer.edit(message),
+          Delete: () => deleteMessage(this.#room, message),
+        }
+      : { Report: () => reportMessage(this.#client, message) };
     const state = JSON.stringify([message, isNamed]);
     const makeChildren = () => showMessage(message, { isOwn, isNamed, actions });
     const className = `message ${isOwn ? "own" : ""} ${isFirst ? "first" : ""} ${this.#found === message.message_id ? "found" : ""}`;

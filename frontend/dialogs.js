@@ -1,59 +1,36 @@
 /** The questions that the page asks. */
 
-import { Refused } from "./client.js";
-import { fullName, isolate, titleOf } from "./dom.js";
-import { ask } from "./forms.js";
+import { find, fullName, isolate, make, titleOf } from "./dom.js";
+import { ask, openDialog } from "./forms.js";
+import { PeoplePicker } from "./picker.js";
 import { randomUUID } from "./platform.js";
 
 const PATIENCE = 5; // seconds
 
-const refuse = (field, text) => {
-  throw new Refused(400, { [field]: [text] });
-};
-
-async function findPerson(client, field, email) {
-  const path = `/users/?email=${encodeURIComponent(email)}`;
-  const { results } = await client.request(path, { patience: PATIENCE });
-  return results[0] ?? refuse(field, `Nobody here has the address ${email}.`);
-}
-
 export function startConversation(client) {
   const key = randomUUID();
-  ask({
+  const dialog = ask({
     title: "New conversation",
     fields: {
-      emails: {
-        label: "E-mail address",
-        inputMode: "email",
-        autocomplete: "off",
-        hint: "To start a group, separate the addresses with commas.",
-      },
+      participants: { label: "Name or e-mail address", autocomplete: "off" },
       title: { label: "Title (optional)", autocomplete: "off" },
     },
     submit: "Start",
-    async action({ emails, title }) {
-      const addresses = emails.split(/[\s,;]+/).filter(Boolean);
-      if (!addresses.length) refuse("emails", "Enter an e-mail address.");
-      const people = await Promise.all(
-        addresses.map((email) => findPerson(client, "emails", email)),
-      );
+    async action({ title }) {
+      const people = await picker.getPeople();
       const participants = people.map((person) => person.user_id);
-      const others = new Set(participants.filter((id) => id !== client.user.user_id));
-      if (!others.size) refuse("emails", "This is your own address.");
-      const distinct = others.size === 1 && !title;
-      const options = {
+      const distinct = participants.length === 1 && !title;
+      const conversation = await client.request("/conversations/", {
         method: "POST",
         body: { participants, title, distinct },
-        patience: PATIENCE,
-      };
-      const conversation = await client.request("/conversations/", {
-        ...options,
         key: distinct ? null : key,
+        patience: PATIENCE,
       });
       client.wake();
       location.hash = conversation.conversation_id;
     },
   });
+  const picker = new PeoplePicker(client, find("[name=participants]", dialog), [client.user]);
 }
 
 export function rename(client, { conversation_id, title }) {
@@ -79,23 +56,21 @@ export function rename(client, { conversation_id, title }) {
   });
 }
 
-export function addPerson(client, { conversation_id, participants }) {
-  ask({
-    title: "Add a person",
+export function addPeople(client, { conversation_id, participants }) {
+  const dialog = ask({
+    title: "Add people",
     text: "They will see the whole conversation.",
-    fields: { user_id: { label: "E-mail address", type: "email", autocomplete: "off" } },
+    fields: { user_id: { label: "Name or e-mail address", autocomplete: "off" } },
     submit: "Add",
-    async action({ user_id: email }) {
-      if (!email.trim()) refuse("user_id", "Enter an e-mail address.");
-      const person = await findPerson(client, "user_id", email.trim());
-      const { user_id } = person;
-      if (participants.some((other) => other.user_id === user_id))
-        refuse("user_id", `${isolate(fullName(person))} is here already.`);
-      const path = `/conversations/${conversation_id}/add_participant/`;
-      await client.request(path, { method: "POST", body: { user_id }, patience: PATIENCE });
+    async action() {
+      for (const { user_id } of await picker.getPeople()) {
+        const path = `/conversations/${conversation_id}/add_participant/`;
+        await client.request(path, { method: "POST", body: { user_id }, patience: PATIENCE });
+      }
       client.wake();
     },
   });
+  const picker = new PeoplePicker(client, find("[name=user_id]", dialog), participants);
 }
 
 export function leave(client, conversation) {
@@ -122,6 +97,20 @@ export function deleteMessage(room, message) {
     submit: "Delete",
     isDangerous: true,
     action: () => room.delete(message),
+  });
+}
+
+export function reportMessage(client, { message_id, sender }) {
+  ask({
+    title: "Report the message?",
+    text: `Staff will see it, with your name. ${isolate(fullName(sender))} is not told.`,
+    fields: { reason: { label: "What is wrong with it? (optional)", maxLength: 1000 } },
+    submit: "Report",
+    async action(body) {
+      const path = `/messages/${message_id}/report/`;
+      await client.request(path, { method: "POST", body, patience: PATIENCE });
+      openDialog("Thank you", make("p", {}, "Staff will look at the message."));
+    },
   });
 }
 

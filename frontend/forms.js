@@ -60,20 +60,29 @@ export function makeForm({ fields = {}, submit, busy = submit, action, onCancel,
   return make("form", { noValidate: true, onsubmit }, ...rows, alert, buttons);
 }
 
-/** A dialog with a form. */
-export function ask({ title, text = "", action, ...form }) {
+/** A dialog that removes itself when it is closed. */
+export function openDialog(title, ...children) {
   const id = `dialog-${++count}`;
   const dialog = make("dialog", { "aria-labelledby": id, onclose: () => dialog.remove() });
+  dialog.append(make("h2", { id }, title), ...children);
+  const isForm = dialog.querySelector("form") !== null;
+  if (!isForm)
+    dialog.append(
+      make("form", { method: "dialog", className: "buttons" }, make("button", {}, "Close")),
+    );
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+/** A dialog with a form. Returns it. */
+export function ask({ title, text = "", action, ...form }) {
   const actAndClose = async (values) => {
     await action(values);
     dialog.close();
   };
-  dialog.append(
-    make("h2", { id }, title),
-    text && make("p", {}, text),
-    makeForm({ ...form, action: actAndClose, onCancel: () => dialog.close() }),
-  );
-  document.body.append(dialog);
-  dialog.showModal();
+  const content = makeForm({ ...form, action: actAndClose, onCancel: () => dialog.close() });
+  const dialog = openDialog(title, text && make("p", {}, text), content);
   find("input", dialog)?.focus();
+  return dialog;
 }

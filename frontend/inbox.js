@@ -47,6 +47,10 @@ export class Inbox extends EventTarget {
     this.#render();
   }
 
+  get rows() {
+    return [...this.#rows.values()];
+  }
+
   get(id) {
     return this.#rows.get(id);
   }
@@ -105,7 +109,7 @@ export class Inbox extends EventTarget {
   }
 
   #render() {
-    const rows = [...this.#rows.values()];
+    const { rows } = this;
     rows.sort((one, other) => (one.updated_at < other.updated_at ? 1 : -1));
     setChildren(find("#inbox"), this.#client.user ? rows.map((row) => this.#item(row)) : []);
     find("#more").hidden = this.#next === null;

@@ -2,13 +2,13 @@ import { fullName, make, openMenu, timeOf } from "./dom.js";
 
 const paragraph = (className, ...children) => make("p", { className }, ...children);
 
-/** The parts of a message. `actions` is {label: action}, for a menu of an own one. */
+/** The parts of a message. `actions` is {label: action}, for its menu. */
 export function showMessage(message, { isOwn, isNamed, actions }) {
   const { message_body, sent_at, updated_at } = message;
   const isDeleted = message_body === null;
   const meta = paragraph("meta", make("time", { dateTime: sent_at }, timeOf(sent_at)));
   if (!isDeleted && updated_at !== sent_at) meta.append(" · edited");
-  if (isOwn && !isDeleted) {
+  if (!isDeleted) {
     const onclick = ({ currentTarget }) => openMenu(currentTarget, actions);
     const ariaLabel = "Options of this message";
     const properties = { type: "button", className: "icon", ariaLabel, ariaHasPopup: "true" };

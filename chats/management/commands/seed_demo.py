@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from chats.models import User
-from chats.services import mark_as_read, send, start
+from chats.services import mark_as_read, send, start, start_distinct
 
 PASSWORD = "correct-horse-battery"  # noqa: S105
 PEOPLE = {
@@ -104,7 +104,9 @@ class Command(BaseCommand):
     def make_conversation(self, people, title, messages, unread_by):
         names = dict.fromkeys(name for name, _ in messages)
         creator, *others = (people[name] for name in names)
-        conversation, _ = start({user.pk for user in others}, actor=creator, title=title)
+        # As the demo client does, which returns to a conversation of two that exists.
+        begin = start if title else start_distinct
+        conversation, _ = begin({user.pk for user in others}, actor=creator, title=title)
         for name, message_body in messages:
             message, _ = send(conversation, message_body, actor=people[name])
         for name in names:

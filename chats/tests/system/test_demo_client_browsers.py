@@ -210,8 +210,8 @@ class TestWords:
 
     def test_of_adding_somebody_who_is_there(self, window, bob):
         window.press("Options of this conversation")
-        window.press("Add a person")
-        window.fill(**{"E-mail_address": bob.email})
+        window.press("Add people")
+        window.fill(**{"Name_or_e-mail_address": bob.email})
         window.press("Add")
         hint = window.page.get_by_role("dialog").locator(".hint")
         expect(hint).to_have_text(re.compile("Bob Test.* is here already."))

@@ -1,0 +1,109 @@
+/** The people of a conversation, and the people that one has blocked. */
+
+import { addPeople } from "./dialogs.js";
+import { find, fullName, isolate, make } from "./dom.js";
+import { ask, openDialog } from "./forms.js";
+
+const PATIENCE = 5; // seconds
+const MAY_REMOVE = ["host", "admin"];
+
+const button = (label, person, onclick) =>
+  make("button", { type: "button", ariaLabel: `${label} ${fullName(person)}`, onclick }, label);
+
+const nameOf = (person, ...notes) =>
+  make(
+    "span",
+    {},
+    make("bdi", {}, fullName(person)),
+    notes.length ? make("span", { className: "hint" }, ` ${notes.join(", ")}`) : null,
+  );
+
+/** Shows who takes part, and follows the inbox while it is open. */
+export function showPeople(client, inbox, id) {
+  const me = client.user;
+  const list = make("ul", { className: "rows" });
+  const add = make(
+    "button",
+    { type: "button", onclick: () => addPeople(client, inbox.get(id)) },
+    "Add people",
+  );
+  const dialog = openDialog("People", list);
+  find("form", dialog).prepend(add);
+  const show = () => {
+    const row = inbox.get(id);
+    if (!row) return dialog.close();
+    const mine = row.participants.find(({ user_id }) => user_id === me.user_id);
+    list.replaceChildren(
+      ...row.participants.map((person) => {
+        const isMe = person === mine;
+        const notes = [isMe ? "you" : "", person.role === "guest" ? "" : person.role];
+        const buttons = isMe ? [] : [button("Block", person, () => block(client, person))];
+        if (!isMe && MAY_REMOVE.includes(mine?.role))
+          buttons.unshift(button("Remove", person, () => remove(client, id, person)));
+        return make("li", {}, nameOf(person, ...notes.filter(Boolean)), ...buttons);
+      }),
+    );
+  };
+  inbox.addEventListener("change", show);
+  dialog.addEventListener("close", () => inbox.removeEventListener("change", show));
+  show();
+}
+
+function remove(client, id, person) {
+  ask({
+    title: `Remove ${isolate(fullName(person))}?`,
+    text: "They will not see this conversation any more. Their messages stay.",
+    submit: "Remove",
+    isDangerous: true,
+    async action() {
+      const { user_id } = person;
+      const path = `/conversations/${id}/remove_participant/`;
+      await client.request(path, { method: "POST", body: { user_id }, patience: PATIENCE });
+      client.wake();
+    },
+  });
+}
+
+export function block(client, person) {
+  ask({
+    title: `Block ${isolate(fullName(person))}?`,
+    text:
+      "They cannot start a conversation with you, add you to one, or find you by your address any more. " +
+      "You leave the conversations that only you two share. If you want to report a message, do it first.",
+    submit: "Block",
+    isDangerous: true,
+    async action() {
+      const path = `/users/${person.user_id}/block/`;
+      await client.request(path, { method: "POST", patience: PATIENCE });
+      client.wake();
+    },
+  });
+}
+
+export async function showBlocked(client) {
+  const list = make("ul", { className: "rows" });
+  const text = make("p", {}, "Loading…");
+  openDialog("Blocked people", text, list);
+  const say = (error) =>
+    (text.textContent = error?.message ?? (list.children.length ? "" : "You have blocked nobody."));
+  try {
+    for (let path = "/users/blocked/?page_size=100"; path;) {
+      const { results, next } = await client.request(path, { patience: PATIENCE });
+      for (const person of results) {
+        const item = make("li", {}, nameOf(person));
+        const unblock = async () => {
+          const options = { method: "DELETE", patience: PATIENCE };
+          await client.request(`/users/${person.user_id}/block/`, options);
+          item.remove();
+          say();
+        };
+        item.append(button("Unblock", person, () => unblock().catch(say)));
+        list.append(item);
+      }
+      path = next;
+    }
+    say();
+  } catch (error) {
+    say(error);
+  }
+}
