@@ -106,7 +106,7 @@ export class ConversationView {
       if (dayOf(message.sent_at) !== day) {
         day = dayOf(message.sent_at);
         sender = null;
-        yield this.#item(day, day, () => [make("h3", {}, day)], "day");
+        yield this.#item(day, day, () => [make("h2", {}, day)], "day");
       }
       const isFirst = sender !== message.sender.user_id;
       sender = message.sender.user_id;

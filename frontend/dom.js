@@ -74,10 +74,10 @@ export function openMenu(button, items) {
   );
   menu.replaceChildren(...buttons);
   menu.showPopover();
-  const { bottom, top, right } = button.getBoundingClientRect();
+  const { bottom, top, left, right } = button.getBoundingClientRect();
   const below = bottom + menu.offsetHeight < innerHeight;
   menu.style.top = `${below ? bottom : top - menu.offsetHeight}px`;
-  const left = Math.min(right, innerWidth - 8) - menu.offsetWidth;
-  menu.style.left = `${Math.max(8, left)}px`;
+  const start = button.matches(":dir(rtl)") ? left : right - menu.offsetWidth;
+  menu.style.left = `${Math.max(8, Math.min(start, innerWidth - 8 - menu.offsetWidth))}px`;
   buttons[0].focus();
 }
