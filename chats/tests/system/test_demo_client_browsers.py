@@ -81,7 +81,8 @@ class TestInputMethod:
 
     def test_escape_of_a_composition_does_not_end_an_edit(self, window, box):
         window.send("One")
-        window.press("Options of this message")
+        window.expect_all_sent()
+        window.press("Options of this message", -1)
         window.press("Edit")
         box.fill("Two")
         box.evaluate(SAFARI_ENTER.replace("Enter", "Escape"))
