@@ -22,6 +22,16 @@ UNTIL_UP = """name => new Promise(resolve => {
 UNTIL_COMMENT = """name => new Promise(resolve => {
     new BroadcastChannel(name).onmessage = ({ data }) => data && !data.event && resolve(true);
 })"""
+LOSE_RESPONSE = """end => {
+    const { fetch } = window;
+    window.lost = [];
+    window.fetch = async (url, options) => {
+        const response = await fetch(url, options);
+        if (options.method !== "POST" || !url.endsWith(end) || window.lost.length) return response;
+        window.lost.push(response.status);
+        throw new TypeError("The response was lost.");
+    };
+}"""
 SESSION = "JSON.parse(localStorage['chat.session'])"
 
 
@@ -32,10 +42,10 @@ class Browser:
     warnings. Without the stream of events it polls every 0.1 seconds, or hardly ever.
     """
 
-    def __init__(self, chromium, origin, server, person=None, polls=True, streams=True, **options):
+    def __init__(self, browser, origin, server, person=None, polls=True, streams=True, **options):
         self.origin, self.person, self.requests, self.complaints = origin, person, [], []
         state = {"origins": [{"origin": origin, "localStorage": stored_session(person)}]}
-        self.context = chromium.new_context(storage_state=state, **options)
+        self.context = browser.new_context(storage_state=state, **options)
         code = (FRONTEND / "client.js").read_text()
         assert POLL_SECONDS in code
         code = code.replace(POLL_SECONDS, f"const POLL_SECONDS = {0.1 if polls else 3600};")
@@ -147,20 +157,10 @@ class Window:
         )
 
 
-def lose_response(page, pattern, method="POST"):
-    """Of the first such request: the server handles it and the browser does not hear of it.
-    Returns a list for its status code."""
-    lost = []
-
-    def handle(route):
-        if route.request.method == method and not lost:
-            lost.append(route.fetch().status)
-            route.abort()
-        else:
-            route.continue_()
-
-    page.route(pattern, handle)
-    return lost
+def lose_response(page, end):
+    """The page does not hear the response to the first POST to a path with this end. `window.lost`
+    has its status code."""
+    page.evaluate(LOSE_RESPONSE, end)
 
 
 def wait_for_requests(server, before, count, **fields):

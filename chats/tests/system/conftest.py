@@ -1,6 +1,7 @@
 """A running server, a browser, and the demo client on two origins."""
 
 import fcntl
+import os
 import shutil
 
 import pytest
@@ -78,17 +79,25 @@ def path(conversation_id):
     return f"/conversations/{conversation_id}/messages/"
 
 
+def launch(playwright):
+    """Chromium, or with BROWSER=firefox Debian's Firefox."""
+    if os.environ.get("BROWSER") == "firefox":
+        firefox = find("firefox-esr")
+        return playwright.firefox.launch(channel="moz-firefox", executable_path=firefox)
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    return playwright.chromium.launch(executable_path=find("chromium"), args=options)
+
+
 @pytest.fixture(scope="module")
-def chromium(django_db_blocker):
+def browser_engine(django_db_blocker):
     """Ends with the module, because tests of others run event loops of their own."""
     with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=find("chromium"), args=options)
+        engine = launch(playwright)
         # Playwright has an event loop, in which Django refuses to ask the database.
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-            yield browser
-        browser.close()
+            yield engine
+        engine.close()
 
 
 @pytest.fixture(scope="session")
@@ -107,12 +116,12 @@ def other_origin(demo_server, tmp_path_factory):
 
 
 @pytest.fixture
-def open_browser(chromium, demo_server):
+def open_browser(browser_engine, demo_server):
     """`open_browser(alice)` is a Browser in which Alice is signed in."""
     browsers = []
 
     def open_browser(person=None, origin=demo_server.site, **options):
-        browsers.append(Browser(chromium, origin, demo_server, person, **options))
+        browsers.append(Browser(browser_engine, origin, demo_server, person, **options))
         return browsers[-1]
 
     yield open_browser

@@ -9,7 +9,7 @@ from chats.tests.support.servers import PASSWORD
 
 
 @pytest.fixture
-def page(chromium, server):
+def page(browser_engine, server):
     """Fails on whatever the browser complains of, such as a breach of the content policy, and on
     every request to another host."""
     complaints = []
@@ -27,7 +27,7 @@ def page(chromium, server):
         if message.type in {"error", "warning"} and "Failed to load" not in message.text:
             complaints.append(message.text)
 
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context = browser_engine.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.on("console", listen)
     page.on("pageerror", lambda error: complaints.append(str(error)))

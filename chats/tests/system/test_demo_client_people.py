@@ -138,6 +138,7 @@ class TestSafety:
         self, window, dialog, demo_server, bob, conversation_id
     ):
         window.send("Mine")
+        window.expect_all_sent()
         bob.send(conversation_id, "Rude")
         window.expect_messages("Mine", "Rude")
         window.press("Options of this message", 1)
