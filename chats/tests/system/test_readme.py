@@ -19,13 +19,11 @@ from benchmarks import report
 from chats.management.commands.seed_demo import FIRST_CALLS
 from chats.models import Conversation, Message, Participation
 from chats.services import edit, mark_as_read, send, start
+from chats.tests.support.documents import API_GUIDE, OPERATING, README, blocks, section
 from chats.tests.support.machines import find
 from chats.tests.support.servers import Database, Server, digest, environment, manage, running
 from chats.tests.support.services import PostgresServer
 
-README = settings.BASE_DIR / "README.md"
-API_GUIDE = settings.BASE_DIR / "docs/api.md"
-OPERATING = settings.BASE_DIR / "docs/operating.md"
 END_OF_RESPONSE = "\n<end of response>\n"
 CHANGING = {
     r"[0-9a-f]{8}-[0-9a-f]{4}-[45][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}": "id",
@@ -46,14 +44,6 @@ def sort_participants(row):
     if "participants" in row:
         row["participants"].sort(key=str)
     return row
-
-
-def section(page, title):
-    return page.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-
-
-def blocks(language, text):
-    return re.findall(rf"^```{language}\n(.*?)```", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.once
