@@ -1,5 +1,6 @@
 """Redis, PostgreSQL and what runs in front of them: a test's own, to stop and start."""
 
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,16 @@ CONFIGURATION = settings.BASE_DIR / "docker" / "cluster"
 STANDBY = CONFIGURATION / "standby"
 # Nginx's folders, which are not this user's.
 TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+# The fields of its access log.
+LOGGED = {
+    "uri": "$uri",
+    "status": "$status",
+    "program_status": "$upstream_status",
+    "seconds": "$request_time",
+    "program_seconds": "$upstream_response_time",
+    "protocol": "$server_protocol",
+    "connection": "$connection",
+}
 
 
 class Service:
@@ -197,8 +208,13 @@ class Nginx(Service):
         text = text.replace("PORT", str(self.port))
         self.file.write_text(
             f"{user} daemon off; pid {self.folder}/pid; error_log {self.folder}/error.log;\n"
-            f"events {{}}\nhttp {{ access_log off; {' '.join(paths)}\n{text} }}"
+            f"events {{}}\nhttp {{ log_format json escape=json '{json.dumps(LOGGED)}'; "
+            f"access_log {self.folder}/access.log json; {' '.join(paths)}\n{text} }}"
         )
+
+    def get_requests(self):
+        """The lines of its access log, in which all values are strings."""
+        return list(map(json.loads, (self.folder / "access.log").read_text().splitlines()))
 
     def command(self):
         return [find("nginx"), "-c", self.file]

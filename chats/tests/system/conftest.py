@@ -10,6 +10,7 @@ from requests import Session
 
 from chats.tests.support.conformance import CheckedSession
 from chats.tests.support.machines import find
+from chats.tests.support.proxies import RedirectingServer
 from chats.tests.support.servers import Database, Server, manage, running, serve_files
 from chats.tests.support.windows import FRONTEND, Browser
 
@@ -59,6 +60,16 @@ def demo_server(tmp_path_factory, django_db_blocker):
     # A search sends two requests, of which one waits.
     variables = {"DEBUG": "1", "DJANGO_SETTINGS_MODULE": "chats.tests.support.demo_settings"}
     server = Server(database, folder, Session, CACHE_URL="", THROTTLE_SEARCH="1/s", **variables)
+    with running(server, workers=1):
+        yield server
+
+
+@pytest.fixture(scope="module")
+def proxied_server(tmp_path_factory, static_files, django_db_blocker):
+    folder = tmp_path_factory.mktemp("proxied")
+    url = f"sqlite:///{folder}/proxied.sqlite3"
+    with django_db_blocker.unblock():
+        server = RedirectingServer(Database(folder, url), folder, Session, CACHE_URL="")
     with running(server, workers=1):
         yield server
 
