@@ -15,6 +15,7 @@ import requests
 from django.conf import settings
 
 from chats.tests.support.cluster import Cluster
+from chats.tests.support.servers import environment, manage
 from chats.tests.support.streams import EventStream
 
 pytestmark = [pytest.mark.once, pytest.mark.machines]
@@ -217,20 +218,44 @@ def previous_version(tmp_path):
     return folder
 
 
-def test_rolling_release_fails_no_request(cluster, people, path, previous_version):
-    """The previous version runs on the database of this one, alone and then beside it."""
+@pytest.fixture
+def previous_release(cluster, previous_version):
+    """Both web machines run the previous version on a database that it has made. The URL for this
+    version."""
+    cluster.primary.execute("CREATE DATABASE rolling")
+    urls = [f"{url.removesuffix('postgres')}rolling" for url in (cluster.primary.url, cluster.url)]
+    variables = environment(DATABASE_URL=urls[0])
+    migrate = [sys.executable, "manage.py", "migrate", "-v0"]
+    subprocess.run(migrate, cwd=previous_version, env=variables, check=True)  # noqa: S603
     for web in cluster.webs:
         web.stop()
         web.code = previous_version
         web.command = [*PREVIOUS_COMMAND, "--bind", web.address, "--workers", "2"]
-        web.start(DATABASE_URL=cluster.primary.url)
+        web.start(DATABASE_URL=urls[0])
         cluster.balancer.use(web)
         web.code, web.command = settings.BASE_DIR, ["docker/serve"]
+        web.usual_variables["DATABASE_URL"] = urls[1]
+    yield urls[1]
+    for web in cluster.webs:
+        web.usual_variables["DATABASE_URL"] = cluster.url
+        web.stop()
+
+
+def test_rolling_release_fails_no_request(cluster, previous_release):
+    """By docs/growing.md: its database is migrated under load, then machine by machine."""
+    people = [cluster.sign_up(f"person{n}") for n in range(WRITERS)]
+    conversation_id = people[0].start(*people[1:]).json()["conversation_id"]
+    path = f"/conversations/{conversation_id}/messages/"
     with traffic(people, path, has_keys=False) as running:
+        manage("migrate", DATABASE_URL=previous_release)
+        running.wait_for_sends()
         for web in cluster.webs:
             cluster.restart(web)
             running.wait_for_sends()
     assert running.failures == set()
+    for person in people:
+        tokens = person.call("POST", "/token/refresh/", json={"refresh": person.refresh})
+        assert tokens.status_code == 200
 
 
 class TestLostStandby:
