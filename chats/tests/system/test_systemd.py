@@ -32,7 +32,7 @@ class Installed(Systemd):
     """By the page's commands."""
 
     def install(self):
-        copy, start, *_ = blocks("bash", section(OPERATING, "At boot"))
+        copy, start = blocks("bash", section(OPERATING, "At boot"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.run(copy)
