@@ -192,6 +192,24 @@ def test_runserver_listens_at_port(tmp_path, monkeypatch):
         assert server.request("GET", "/healthz").status_code == 200
 
 
+def get_anchors(page):
+    """As GitHub makes them from headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.once
+def test_links_between_the_pages_lead_somewhere():
+    broken = []
+    for page in [README, *(settings.BASE_DIR / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\((?!https?:)(.*?)\)", page.read_text()):
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            if not target.exists() or (anchor and anchor not in get_anchors(target)):
+                broken.append((page.name, link))
+    assert broken == []
+
+
 @pytest.mark.once
 def test_documented_commands_work_with_curl_before_7_82():
     """Which has no `--json`, as on Debian 11 and Ubuntu 22.04."""
