@@ -55,25 +55,20 @@ def test_every_command_is_run():
         assert f"grep -m 1 '{end}$' README.md" in CI.read_text()
 
 
-def test_dumped_rows_are_loaded(bash, tmp_path):
+@pytest.mark.django_db
+def test_history_is_imported_once_and_its_rows_can_be_dumped_and_loaded(bash, tmp_path):
+    [example] = blocks("json", section(OPERATING, "Importing a history"))
+    [import_twice] = blocks("bash", section(OPERATING, "Importing a history"))
     [dump] = blocks("bash", section(OPERATING, "Fixtures"))
     source = Database(tmp_path, f"sqlite:///{tmp_path}/source.sqlite3")
-    manage("make_data", "--people=4", "--conversations=2", "--messages=30", DATABASE_URL=source.url)
+    (tmp_path / "history.jsonl").write_text(example)
+    bash("gzip --keep history.jsonl")
+    bash(import_twice, DATABASE_URL=source.url)
+    assert source.execute("SELECT count(*) FROM chats_message") == [(2,)]
     bash(dump, DATABASE_URL=source.url)
     target = Database(tmp_path, f"sqlite:///{tmp_path}/target.sqlite3")
     manage("loaddata", str(tmp_path / "all.jsonl.gz"), DATABASE_URL=target.url)
     assert digest(target.url) == digest(source.url)
-
-
-@pytest.mark.django_db
-def test_history_is_imported_once(bash, tmp_path):
-    example = blocks("json", section(OPERATING, "Importing a history"))[0]
-    [commands] = blocks("bash", section(OPERATING, "Importing a history"))
-    database = Database(tmp_path, f"sqlite:///{tmp_path}/history.sqlite3")
-    (tmp_path / "history.jsonl").write_text(example)
-    bash("gzip --keep history.jsonl")
-    bash(commands, DATABASE_URL=database.url)
-    assert database.execute("SELECT count(*) FROM chats_message") == [(2,)]
 
 
 @contextmanager

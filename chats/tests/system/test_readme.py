@@ -117,14 +117,27 @@ def test_wrong_clock_is_set_back(api, make_user):
         assert not model.objects.filter(**{f"{field}__gt": fourth.sent_at}).exists()
 
 
+def get_variables():
+    """Those that the settings read."""
+    code = (settings.BASE_DIR / "messaging_app" / "settings.py").read_text()
+    return set(re.findall(r'\b(?:env\.\w+|environ\.get|read_\w+)\(\s*"(\w+)"', code))
+
+
 @pytest.mark.once
 def test_readme_lists_every_variable():
-    code = (settings.BASE_DIR / "messaging_app" / "settings.py").read_text()
-    read = re.findall(r'\b(?:env\.\w+|environ\.get|read_\w+)\(\s*"(\w+)"', code)
     names = [
         row.split("|")[1] for row in section(README, "Configuration").splitlines() if "|" in row
     ]
-    assert set(re.findall(r"`(\w+)`", str(names))) == set(read)
+    assert set(re.findall(r"`(\w+)`", str(names))) == get_variables()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("file", ["deploy/chat.env", "compose.yaml"])
+def test_files_to_copy_name_existing_variables(file):
+    text = (settings.BASE_DIR / file).read_text()
+    names = set(re.findall(r"^ *#?([A-Z_]+)[=:]", text, re.MULTILINE))
+    assert names - get_variables() <= {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"}
+    assert {"SECRET_KEY", "DATABASE_URL"} <= names
 
 
 def walk_through():
