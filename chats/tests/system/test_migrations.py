@@ -1,11 +1,15 @@
 """A database that the previous version filled keeps everything when it is migrated."""
 
 import json
+import subprocess
+import sys
 
+import psycopg
 import pytest
-from django.db import IntegrityError
+from django.conf import settings
+from django.db import IntegrityError, connection
 
-from chats.tests.support.servers import Database, manage, run
+from chats.tests.support.servers import Database, environment, manage, run
 
 FILL = """
 from datetime import UTC, datetime, timedelta
@@ -84,6 +88,10 @@ REFUSED = [
     "UPDATE chats_conversation SET title = NULL",
     "UPDATE chats_conversation_participants SET read_at = NULL",
 ]
+WAITING = """
+SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+WHERE datname = %s AND relation IS NOT NULL AND NOT granted
+"""
 GO_ON = """
 from chats.models import User
 from chats.services import mark_as_read, send, start
@@ -145,3 +153,24 @@ def test_migrations_keep_every_row_forwards_and_backwards(database):
     manage("migrate", DATABASE_URL=database.url)
     check_migrated(database, schema, rows)
     shell(database, GO_ON)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no locks of tables")
+def test_migration_and_send_do_not_wait_for_each_other(tmp_path, django_db_blocker):
+    """Of those after 0007, which has the last release's tables and an index more."""
+    with django_db_blocker.unblock():
+        database = Database(tmp_path, migrate=["chats", "0007"])
+    command = [sys.executable, "manage.py", "migrate"]
+    variables = environment(DATABASE_URL=database.url)
+    try:
+        with psycopg.connect(database.url) as sending:
+            # As inserting a message does, before it looks at the sender.
+            sending.execute("LOCK TABLE chats_message IN ROW EXCLUSIVE MODE")
+            migrating = subprocess.Popen(command, env=variables, cwd=settings.BASE_DIR)  # noqa: S603
+            with psycopg.connect(database.url, autocommit=True) as watching:
+                while not watching.execute(WAITING, [database.name]).fetchall():
+                    assert migrating.poll() is None
+            sending.execute("SELECT FROM chats_user")
+        assert migrating.wait() == 0
+    finally:
+        database.drop()
