@@ -17,7 +17,8 @@ from messaging_app.conf.spectacular import SPECTACULAR_SETTINGS
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = env.boolean("DEBUG")
-LOGGING = build_logging(is_debug=DEBUG)
+LOG_LEVEL = env.log_level("LOG_LEVEL", "INFO")
+LOGGING = build_logging(LOG_LEVEL, is_debug=DEBUG)
 # Signs the tokens: whoever guesses it can sign in as anybody.
 if DEBUG:
     SECRET_KEY = os.environ.get("SECRET_KEY") or "development-only-" + "x" * 48
