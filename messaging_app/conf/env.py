@@ -27,7 +27,9 @@ ENCODING_NOTE = "(special characters in a password are percent-encoded)"
 ORIGIN_NOTE = "lower case, xn-- for other letters, no path, no default port"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # A segment like these would look like a path of the program.
-PATH_PREFIX = r"(/(?!(api|admin|static|healthz|readyz)(/|$))[\w.~-]+)*"
+SEGMENT = r"(?!(api|static|healthz|readyz)(/|$))(?!\.+(/|$))[\w.~-]+"
+PATH_PREFIX = rf"(/(?!admin(/|$)){SEGMENT})*"
+ADMIN_PATH = rf"({SEGMENT}/)+"
 LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 NOT_SENT = dj_email_url.parse("") | {"EMAIL_BACKEND": "messaging_app.backends.mail.NotSent"}
 PRINTED = dj_email_url.parse("console:")
@@ -84,6 +86,13 @@ def path_prefix(name: str) -> str:
     """An empty string if the variable is not set."""
     form = "/chat (no slash at its end, and none of the program's own paths, such as /api)"
     return read(name, "", parse_path_prefix, f"{name} is not of the form {form}.")
+
+
+def admin_path(name: str, default: str, prefix: str) -> str:
+    """Relative to the prefix, with which it does not begin: proxies may remove that, or not."""
+    form = "staff-only/ (with a slash at its end, and none of the program's other paths)"
+    parse = partial(parse_admin_path, prefix=prefix)
+    return read(name, default, parse, f"{name} is not of the form {form}.")
 
 
 def redis_url(name: str) -> str:
@@ -188,6 +197,12 @@ def check_trusted_origin(value: str) -> None:
 
 def parse_path_prefix(value: str) -> str:
     check(re.fullmatch(PATH_PREFIX, value, re.ASCII))
+    return value
+
+
+def parse_admin_path(value: str, prefix: str) -> str:
+    check(re.fullmatch(ADMIN_PATH, value, re.ASCII))
+    check(not prefix or not f"/{value}".startswith(f"{prefix}/"))
     return value
 
 

@@ -107,6 +107,27 @@ def load(monkeypatch):
         ({"SCRIPT_NAME": "/a b"}, "SCRIPT_NAME is not of the form /chat"),
         ({"SCRIPT_NAME": "/api"}, "none of the program's own paths"),
         ({"SCRIPT_NAME": "/static/chat"}, "none of the program's own paths"),
+        *(
+            ({"ADMIN_PATH": path}, "ADMIN_PATH is not of the form staff-only/")
+            for path in [
+                "staff",
+                "/staff/",
+                "/",
+                "a b/",
+                "a//",
+                "../",
+                "a/../",
+                "a/?b/",
+                "<a>/",
+                "é/",
+            ]
+        ),
+        *(
+            ({"ADMIN_PATH": path}, "none of the program's other paths")
+            for path in ["api/", "api/admin/", "static/", "healthz/", "readyz/"]
+        ),
+        ({"ADMIN_PATH": "chat/", "SCRIPT_NAME": "/chat"}, "ADMIN_PATH is not of the form"),
+        ({"SCRIPT_NAME": "/.."}, "SCRIPT_NAME is not of the form /chat"),
         ({"PASSWORD_RESET_URL": "nonsense"}, "PASSWORD_RESET_URL is not of the form"),
         ({"VERIFY_EMAIL_URL": "nonsense"}, "VERIFY_EMAIL_URL is not of the form"),
         ({"EMAIL_VERIFICATION": "maybe"}, "EMAIL_VERIFICATION must be 1 or 0"),
@@ -252,6 +273,12 @@ def test_verification_without_a_mail_server_fails_the_deployment_check():
         ({"VERIFY_EMAIL_URL": "chat://new"}, {"VERIFY_EMAIL_URL": "chat://new"}),
         ({"EMAIL_VERIFICATION": "1"}, {"EMAIL_VERIFICATION": True}),
         ({}, {"EMAIL_VERIFICATION": False, "VERIFY_EMAIL_URL": ""}),
+        ({}, {"ADMIN_PATH": "admin/"}),
+        ({"ADMIN_PATH": ""}, {"ADMIN_PATH": "admin/"}),
+        (
+            {"ADMIN_PATH": "api-1/staff-only/", "SCRIPT_NAME": "/api-1/staff"},
+            {"ADMIN_PATH": "api-1/staff-only/"},
+        ),
         (
             {"EMAIL_URL": "submit://h?tls=1"},
             {"EMAIL_HOST": "h", "EMAIL_PORT": 587, "EMAIL_USE_TLS": True},
