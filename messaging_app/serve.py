@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import sys
+from importlib import import_module
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -18,6 +19,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from chats.events.slots import SLOTS_FILE
 from messaging_app.conf.debug import refuse_debug
+from messaging_app.conf.log import log_exception, log_uncaught
 
 HEAD_MAX_BYTES = 32 * 1024
 # A connection is closed if no complete head arrives in this time.
@@ -55,16 +57,15 @@ class Server(MPServer):
 
 
 def main() -> None:
-    try:
-        refuse_debug()
-    except ImproperlyConfigured as error:
-        sys.exit(str(error))
+    log_uncaught()
+    refuse_debug()
     # Not as copies of this process, which has loaded the settings.
     multiprocessing.set_start_method("spawn")
     try:
         slots = NamedTemporaryFile()  # noqa: SIM115
     except OSError as error:
-        sys.exit(f"There is no folder for temporary files: {error.strerror}")
+        text = f"There is no folder for temporary files: {error.strerror}"
+        raise ImproperlyConfigured(text) from error
     with slots:
         os.environ[SLOTS_FILE] = slots.name
         serve()
@@ -86,7 +87,19 @@ def serve() -> None:
         log_dictconfig=settings.LOGGING,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
-    ).serve()
+    ).serve(target_loader=load)
+
+
+def load(target: str) -> Any:
+    """In each worker."""
+    log_uncaught()
+    module, _, name = target.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except Exception as error:
+        # multiprocessing would print the traceback as text.
+        log_exception(error)
+        sys.exit(1)
 
 
 def count_connections() -> int:
@@ -99,7 +112,8 @@ def count_connections() -> int:
 
 
 def create_listeners() -> list[socket.socket]:
-    """A socket for each worker, at HOST and PORT. Exits if another server listens there."""
+    """A socket for each worker, at HOST and PORT. Raises ImproperlyConfigured if another server
+    listens there."""
     try:
         [(family, *_, address), *_] = socket.getaddrinfo(
             settings.HOST, settings.PORT, type=socket.SOCK_STREAM
@@ -115,7 +129,8 @@ def create_listeners() -> list[socket.socket]:
         return listeners
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
-        sys.exit(f"HOST={settings.HOST} PORT={settings.PORT}: {reason}")
+        text = f"HOST={settings.HOST} PORT={settings.PORT}: {reason}"
+        raise ImproperlyConfigured(text) from error
 
 
 if __name__ == "__main__":

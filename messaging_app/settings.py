@@ -17,7 +17,7 @@ from messaging_app.conf.spectacular import SPECTACULAR_SETTINGS
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = env.boolean("DEBUG")
-LOGGING = build_logging(is_debug=DEBUG)
+LOGGING = build_logging(env.log_level("LOG_LEVEL", "INFO"), is_debug=DEBUG)
 # Signs the tokens: whoever guesses it can sign in as anybody.
 if DEBUG:
     SECRET_KEY = os.environ.get("SECRET_KEY") or "development-only-" + "x" * 48
@@ -29,6 +29,7 @@ ROOT_URLCONF = "messaging_app.urls"
 WSGI_APPLICATION = "messaging_app.wsgi.application"
 # The path at which a proxy serves the program.
 PATH_PREFIX = env.path_prefix("SCRIPT_NAME")
+ADMIN_PATH = env.admin_path("ADMIN_PATH", "admin/", PATH_PREFIX)
 FORCE_SCRIPT_NAME = PATH_PREFIX or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PATH_PREFIX}/"
 if PATH_PREFIX:

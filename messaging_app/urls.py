@@ -8,7 +8,7 @@ urlpatterns = [
     path("api/", RootView.as_view(), name="root"),
     path("api/", include("chats.urls")),
     re_path("^api(/|$)", UnknownPathView.as_view(), name="unknown-path"),
-    path("admin/", admin.site.urls),
+    path(settings.ADMIN_PATH, admin.site.urls),
 ]
 if settings.FRONTEND_ROOT:
     urlpatterns.append(path("", include("messaging_app.frontend")))

@@ -1,7 +1,8 @@
 """The e-mails of accounts. Each function returns at once."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -14,6 +15,8 @@ from chats.models import User
 from chats.validators import to_ascii
 
 logger = logging.getLogger(__name__)
+
+NOT_SENT = "An e-mail was not sent: %s"
 
 # A thread sends the mail, so that the response time does not tell whether the address is known. A
 # process that exits normally sends the queued mail first.
@@ -54,7 +57,16 @@ def mail_change_link(user: User, new_email: str) -> None:
 def queue(name: str, to_email: str, page: str = "", **values: str) -> None:
     """Queue the e-mail `name`. It has a link to the page with these values, or without a page the
     values themselves."""
-    MAIL.submit(send, name, to_email, page, values)
+    # It has the request's id, for the log.
+    context = copy_context()
+    future = MAIL.submit(context.run, send, name, to_email, page, values)
+    future.add_done_callback(lambda done: context.run(log_failure, done))
+
+
+def log_failure(future: Future) -> None:
+    """Of the template, for example. Nobody asks the future for its result."""
+    if error := future.exception():
+        logger.error(NOT_SENT, type(error).__name__, exc_info=error)
 
 
 def send(name: str, to_email: str, page: str, values: dict[str, str]) -> None:
@@ -64,5 +76,7 @@ def send(name: str, to_email: str, page: str, values: dict[str, str]) -> None:
     body = render_to_string(f"chats/{name}_email.txt", {"link": link, "values": values})
     try:
         EmailMessage(subject, body, to=[to_ascii(to_email)]).send()
-    except OSError:
-        logger.exception("An e-mail was not sent.")
+    except OSError as error:
+        # Not its text: a mail server may quote the address, or the link that it refuses.
+        code = getattr(error, "smtp_code", "") or error.strerror or ""
+        logger.error(NOT_SENT, f"{type(error).__name__} {code}".strip())

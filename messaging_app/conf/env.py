@@ -8,6 +8,7 @@ says what to write. The `parse_…` and `check_…` functions raise ValueError.
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -26,7 +27,10 @@ ENCODING_NOTE = "(special characters in a password are percent-encoded)"
 ORIGIN_NOTE = "lower case, xn-- for other letters, no path, no default port"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # A segment like these would look like a path of the program.
-PATH_PREFIX = r"(/(?!(api|admin|static|healthz|readyz)(/|$))[\w.~-]+)*"
+SEGMENT = r"(?!(api|static|healthz|readyz)(/|$))(?!\.+(/|$))[\w.~-]+"
+PATH_PREFIX = rf"(/(?!admin(/|$)){SEGMENT})*"
+ADMIN_PATH = rf"({SEGMENT}/)+"
+LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 NOT_SENT = dj_email_url.parse("") | {"EMAIL_BACKEND": "messaging_app.backends.mail.NotSent"}
 PRINTED = dj_email_url.parse("console:")
 
@@ -38,6 +42,11 @@ def boolean(name: str, default: str = "0") -> bool:
 def integer(name: str, default: int, low: int, high: int) -> int:
     refusal = f"{name} must be a whole number from {low} to {high}."
     return read(name, str(default), lambda value: parse_integer(value, low, high), refusal)
+
+
+def log_level(name: str, default: str) -> str:
+    refusal = f"{name} must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}."
+    return read(name, default, parse_log_level, refusal)
 
 
 def rate(name: str, default: str) -> str | None:
@@ -79,6 +88,13 @@ def path_prefix(name: str) -> str:
     return read(name, "", parse_path_prefix, f"{name} is not of the form {form}.")
 
 
+def admin_path(name: str, default: str, prefix: str) -> str:
+    """Relative to the prefix, with which it does not begin: proxies may remove that, or not."""
+    form = "staff-only/ (with a slash at its end, and none of the program's other paths)"
+    parse = partial(parse_admin_path, prefix=prefix)
+    return read(name, default, parse, f"{name} is not of the form {form}.")
+
+
 def redis_url(name: str) -> str:
     """An empty string if the variable is not set."""
     form = f"redis://:password@host:6379/0, rediss://… or unix:///path?db=0 {ENCODING_NOTE}"
@@ -99,9 +115,10 @@ def mail_address(name: str, default: str) -> str:
 def mail_url(name: str, *, is_debug: bool) -> dict[str, Any]:
     """A dictionary of Django's EMAIL_… settings. If the variable is not set, e-mails are printed in
     DEBUG, and otherwise not sent."""
-    form = f"submission://user:password@mail.example.com {ENCODING_NOTE}"
+    form = f"submission://user:password@mail.example.com {ENCODING_NOTE}, or console: with DEBUG=1"
     default = "console:" if is_debug else ""
-    return read(name, default, parse_mail, f"{name} is not of the form {form}.")
+    parse = partial(parse_mail, is_debug=is_debug)
+    return read(name, default, parse, f"{name} is not of the form {form}.")
 
 
 def read(name: str, default: str, parse: Callable[[str], Any], refusal: str) -> Any:
@@ -137,6 +154,11 @@ def parse_boolean(value: str) -> bool:
 def parse_integer(value: str, low: int, high: int) -> int:
     check(low <= int(value) <= high)
     return int(value)
+
+
+def parse_log_level(value: str) -> str:
+    check(value.upper() in LOG_LEVELS)
+    return value.upper()
 
 
 def parse_rate(value: str) -> str | None:
@@ -178,6 +200,12 @@ def parse_path_prefix(value: str) -> str:
     return value
 
 
+def parse_admin_path(value: str, prefix: str) -> str:
+    check(re.fullmatch(ADMIN_PATH, value, re.ASCII))
+    check(not prefix or not f"/{value}".startswith(f"{prefix}/"))
+    return value
+
+
 def parse_page(value: str) -> str:
     """An app's link has a scheme of its own."""
     url = urlsplit(value)
@@ -205,9 +233,11 @@ def parse_mail_address(value: str) -> str:
     return value
 
 
-def parse_mail(value: str) -> dict[str, Any]:
-    if value in {"", "console:"}:
-        return PRINTED if value else NOT_SENT
+def parse_mail(value: str, *, is_debug: bool) -> dict[str, Any]:
+    if not value:
+        return NOT_SENT
+    if value == "console:" and is_debug:
+        return PRINTED
     url = check_url(value, "smtp", "submission", "submit")
     # dj_email_url ignores any other value, and the password would be sent without TLS.
     for name, option in parse_qsl(

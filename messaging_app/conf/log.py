@@ -3,7 +3,13 @@ mistake is one line at most."""
 
 import json
 import logging
+import sys
+import threading
 from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+logger = logging.getLogger("messaging_app")
 
 
 class JSONFormatter(logging.Formatter):
@@ -28,12 +34,32 @@ def as_mistake(record: logging.LogRecord) -> bool:
     """What a client did wrong is no error of the program, and has no traceback."""
     record.levelno, record.levelname = logging.WARNING, "WARNING"
     record.exc_info = None
-    return True
+    return logging.getLogger().isEnabledFor(record.levelno)
 
 
-def build_logging(*, is_debug: bool) -> dict[str, Any]:
+def log_uncaught() -> None:
+    """From now on, what nothing catches is logged, and warnings are, too. Until the settings
+    configure logging, everything goes to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JSONFormatter())
+    logging.basicConfig(handlers=[handler])
+    logging.captureWarnings(capture=True)
+    sys.excepthook = lambda kind, error, traceback: log_exception(error)
+    sys.unraisablehook = lambda args: log_exception(args.exc_value)
+    threading.excepthook = lambda args: log_exception(args.exc_value)
+
+
+def log_exception(error: BaseException | None) -> None:
+    if isinstance(error, ImproperlyConfigured):
+        logger.critical("%s", error)
+    else:
+        logger.critical("Uncaught exception", exc_info=error)
+
+
+def build_logging(level: str, *, is_debug: bool) -> dict[str, Any]:
     stderr = {
         "class": "logging.StreamHandler",
+        "level": level,
         "formatter": "text" if is_debug else "json",
         "filters": ["request_id"],
     }
@@ -55,20 +81,21 @@ def build_logging(*, is_debug: bool) -> dict[str, Any]:
         "handlers": {
             "stdout": {
                 "class": "logging.StreamHandler",
+                "level": level,
                 "stream": "ext://sys.stdout",
                 "formatter": "message",
             },
             "stderr": stderr,
             "stderr_mistakes": stderr | {"filters": ["request_id", "as_mistake"]},
         },
-        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "messaging_app.access_log": {
                 "handlers": ["stdout"],
                 "level": "INFO",
                 "propagate": False,
             },
-            "django": {"handlers": [], "level": "INFO"},
+            "django": {"handlers": [], "level": level},
             "django.request": {"level": "ERROR"},
             "_granian": {"handlers": []},
             # It quotes a header that it refuses.

@@ -79,7 +79,8 @@ class Command(BaseCommand):
         self.stdout.write(f"The demo client is at {site}/")
         self.stdout.write(f"The documentation is at {site}/api/docs/")
         if "staff@example.com" in demo:
-            self.stdout.write(f"The admin is at {site}/admin/: sign in as staff@example.com.")
+            admin = f"{site}/{settings.ADMIN_PATH}"
+            self.stdout.write(f"The admin is at {admin}: sign in as staff@example.com.")
 
     def make(self):
         # Before the transaction, because hashing is slow and SQLite has one writer at a time.

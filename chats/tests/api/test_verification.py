@@ -15,7 +15,7 @@ from chats.models import User
 from chats.services import confirm_email, erase
 from chats.tests.conftest import NEWCOMER, PASSWORD
 from chats.tests.support.expected import NO_ACTIVE_ACCOUNT
-from chats.tests.support.mail import read_link, read_mail
+from chats.tests.support.mail import read_link, read_mail, refusing_mail_server
 from chats.tests.support.rows import change, deactivate, read_row
 
 PAGE = "https://chat.example.com/verify"
@@ -100,8 +100,29 @@ class TestRegistration:
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
         assert api().post("/api/users/", NEWCOMER).status_code == 201
         read_mail()
-        assert caplog.messages == ["An e-mail was not sent."]
-        assert "ConnectionRefusedError" in caplog.text
+        assert caplog.messages == [
+            "An e-mail was not sent: ConnectionRefusedError Connection refused"
+        ]
+
+    def test_log_does_not_quote_a_mail_server_that_quotes_the_link(self, api, db, settings, caplog):
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.VERIFY_EMAIL_URL = PAGE
+        with refusing_mail_server() as mail_server:
+            settings.EMAIL_HOST, settings.EMAIL_PORT = mail_server.server_address
+            assert api().post("/api/users/", NEWCOMER).status_code == 201
+            read_mail()
+        assert PAGE in mail_server.refused
+        assert caplog.messages == ["An e-mail was not sent: SMTPDataError 554"]
+        assert NEWCOMER["email"].lower() not in caplog.text.lower()
+        assert "token" not in caplog.text
+
+    def test_mail_that_cannot_be_made_is_logged(self, api, db, settings, caplog):
+        settings.TEMPLATES = [settings.TEMPLATES[0] | {"APP_DIRS": False}]
+        assert api().post("/api/users/", NEWCOMER).status_code == 201
+        read_mail()
+        [record] = caplog.records
+        assert record.getMessage() == "An e-mail was not sent: TemplateDoesNotExist"
+        assert record.exc_info
 
 
 class TestVerifyEmail:

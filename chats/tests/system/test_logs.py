@@ -2,6 +2,11 @@
 
 import json
 import re
+import socket
+import struct
+import subprocess
+import sys
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
@@ -17,6 +22,64 @@ except ZeroDivisionError:
     logging.getLogger("asyncio").exception("Failed")
 warnings.warn("Careful")
 """
+LEVELS = """
+import logging
+logging.getLogger("messaging_app.access_log").info('{"level": "access"}')
+logging.getLogger("django.security.DisallowedHost").error("a client's mistake")
+for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+    logging.getLogger("some.library").log(level, "")
+"""
+UNCAUGHT = """
+import threading, warnings
+from messaging_app.conf.log import log_uncaught
+log_uncaught()
+def fail(*args):
+    raise ValueError(args[0])
+thread = threading.Thread(target=fail, args=["in a thread"])
+thread.start()
+thread.join()
+class Deleted:
+    def __del__(self):
+        fail("in a deletion")
+Deleted()
+warnings.warn("Careful")
+fail("in the program")
+"""
+FORM = "HOSTCookie: csrftoken=" + 32 * "a" + "\r\nX-CSRFToken: " + 32 * "a"
+FORM += "\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+JSON = "Content-Type: application/json\r\n"
+MULTIPART = "Content-Type: multipart/form-data; boundary=\xff\r\n"
+# HOST is replaced by the header.
+HOSTILE = [
+    "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "\x00\xff\r\n\r\n",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "GET / HTTP/1.0\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "GET http://evil.example/ HTTP/1.1\r\nHost: a b\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHOSTX: {100_000 * 'a'}\r\n\r\n",
+    f"GET /{9_000 * 'a'} HTTP/1.1\r\nHOST\r\n",
+    "GET /admin/%00%ff?%ff=%00 HTTP/1.1\r\nHOST\r\n",
+    "GET /static/%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHOST\r\n",
+    "GET /static/%00 HTTP/1.1\r\nHOST\r\n",
+    "GET //evil.example/%2f.. HTTP/1.1\r\nHOST\r\n",
+    "GET /admin/login/?\xff\xfe HTTP/1.1\r\nHOST\r\n",
+    "GET /api/%ff%fe HTTP/1.1\r\nHOST\r\n",
+    "GET /api/users/?search=%27%20OR%201%3D1;-- HTTP/1.1\r\nHOST\r\n",
+    "GET /api/users/me/ HTTP/1.1\r\nHOSTAuthorization: Bearer \xff.\xff.\xff\r\n\r\n",
+    "GET /api/ HTTP/1.1\r\nHOSTOrigin: http://[\r\nX-Request-ID: \xff\r\n\r\n",
+    "GET /api/events/ HTTP/1.1\r\nHOSTConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "GET /admin/ HTTP/1.1\r\nHOSTCookie: sessionid=\xff%00'; messages=a:b:c\r\n\r\n",
+    f"GET /admin/ HTTP/1.1\r\nHOSTCookie: sessionid={5_000 * 'a'}; messages=a:b:c\r\n\r\n",
+    "POST /api/token/ HTTP/1.1\r\nHOSTContent-Length: -1\r\n\r\n",
+    "POST /api/token/ HTTP/1.1\r\nHOSTTransfer-Encoding: chunked\r\n\r\nZZ\r\n\r\n",
+    f"POST /api/token/ HTTP/1.1\r\nHOST{JSON}Content-Length: 9\r\n\r\n{{",
+    f"POST /api/token/ HTTP/1.1\r\nHOST{JSON}Content-Length: 2\r\n\r\n{{x",
+    f"POST /admin/login/ HTTP/1.1\r\nHOST{MULTIPART}Content-Length: 5\r\n\r\nabcde",
+    "POST /admin/login/ HTTP/1.1\r\nHOSTOrigin: https://[evil\r\nContent-Length: 0\r\n\r\n",
+    f"POST /admin/login/ HTTP/1.1\r\n{FORM}Content-Length: 22\r\n\r\nusername=%00&password=a",
+    f"POST /admin/login/ HTTP/1.1\r\n{FORM}Content-Length: 4404\r\n\r\n{1101 * 'a=b&'}",
+]
 
 
 def read_errors(server, begin):
@@ -111,9 +174,10 @@ class TestLogs:
         assert response.status_code == 204
         while not (lines := read_errors(server, begin)):
             server.request("GET", "/healthz")
-        assert [(line["level"], line["message"]) for line in lines] == [
-            ("WARNING", "An e-mail was not sent, because EMAIL_URL is not set.")
-        ]
+        [line] = lines
+        assert line["level"] == "WARNING"
+        assert line["message"] == "An e-mail was not sent, because EMAIL_URL is not set."
+        assert line["request_id"] == response.headers["X-Request-ID"]
         for line in server.access_log.read_text()[printed:].splitlines():
             assert json.loads(line)["request_id"]
 
@@ -124,6 +188,52 @@ class TestLogs:
         assert "ZeroDivisionError" in error["traceback"]
         assert warning["logger"] == "py.warnings"
         assert "UserWarning: Careful" in warning["message"]
+
+    @pytest.mark.parametrize(
+        ("level", "printed"),
+        [
+            ("DEBUG", ["access", "WARNING", "DEBUG", "INFO", "WARNING", "ERROR"]),
+            ("info", ["access", "WARNING", "INFO", "WARNING", "ERROR"]),
+            ("WARNING", ["WARNING", "WARNING", "ERROR"]),
+            ("ERROR", ["ERROR"]),
+        ],
+    )
+    def test_log_level_is_the_least_that_is_logged(self, level, printed):
+        done = run("shell", "-v0", "-c", LEVELS, LOG_LEVEL=level)
+        lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+        assert [json.loads(line)["level"] for line in lines] == printed
+
+    def test_what_nothing_catches_is_a_line_of_json(self):
+        """In a thread, while an object is deleted, in the main program, and a warning."""
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", UNCAUGHT], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        assert [(line["level"], line.get("traceback", "").splitlines()[-1:]) for line in lines] == [
+            ("CRITICAL", ["ValueError: in a thread"]),
+            ("CRITICAL", ["ValueError: in a deletion"]),
+            ("WARNING", []),
+            ("CRITICAL", ["ValueError: in the program"]),
+        ]
+
+    def test_what_strangers_send_is_at_most_a_warning(self, server):
+        """Each line of both logs is JSON, too."""
+        begin, count = len(server.error_log.read_text()), len(server.get_requests())
+        for data in HOSTILE:
+            request = data.replace("HOST", "Host: 127.0.0.1\r\n").encode("latin-1")
+            with server.connect() as connection, suppress(OSError):
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(10_000):
+                    pass
+            with server.connect() as connection, suppress(OSError):
+                connection.sendall(request)
+                # Closing sends a reset.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        server.get_request(server.request("GET", "/api/"))
+        assert {line["level"] for line in read_errors(server, begin)} == {"WARNING"}
+        assert not [line for line in server.get_requests()[count:] if line["status"] >= 500]
 
     def test_secrets_are_not_logged(self, server):
         alice, bob = server.sign_up("alice"), server.sign_up("bob")

@@ -23,14 +23,16 @@ server {{ listen 127.0.0.2:PORT; proxy_set_header Host $http_host;
 
 @pytest.fixture(scope="class")
 def nginx(proxied_server, tmp_path_factory):
-    proxied_server.restart(workers=1, SCRIPT_NAME="/chat", ALLOWED_HOSTS="127.0.0.1,127.0.0.2")
+    variables = {"SCRIPT_NAME": "/chat", "ADMIN_PATH": "staff-only/"}
+    proxied_server.restart(workers=1, ALLOWED_HOSTS="127.0.0.1,127.0.0.2", **variables)
     text = UNDER_A_PATH.format(address=proxied_server.address)
     with proxying(tmp_path_factory.mktemp("path"), text) as nginx:
         yield nginx
 
 
 class TestPath:
-    """SCRIPT_NAME=/chat, with the prefix in the request's path and without it."""
+    """SCRIPT_NAME=/chat, with the prefix in the request's path and without it, and
+    ADMIN_PATH=staff-only/."""
 
     @pytest.fixture(params=["127.0.0.1", "127.0.0.2"], ids=["passed", "removed"])
     def path(self, nginx, request):
@@ -52,12 +54,13 @@ class TestPath:
         response = self.call("GET", f"{api}/register/")
         detail = f"There is no such path; use POST /chat/api/users/. {listed}"
         assert (response.status_code, response.json()) == (404, {"detail": detail})
-        response = self.call("GET", f"{path}/chat/nothing/")
         detail = "There is no such path. The API is under /chat/api/."
-        assert (response.status_code, response.json()) == (404, {"detail": detail})
+        for unknown in ("nothing/", "admin/", "admin/login/", "admin"):
+            response = self.call("GET", f"{path}/chat/{unknown}")
+            assert (response.status_code, response.json()) == (404, {"detail": detail})
 
     def test_pages_link_to_their_files(self, proxied_server, path):
-        for page in ("/chat/admin/login/", "/chat/api/docs/"):
+        for page in ("/chat/staff-only/login/", "/chat/api/docs/"):
             response = self.call("GET", f"{path}{page}")
             links = re.findall('(?:href|src|data-schema)="(/.*?)"', response.text)
             assert links
@@ -69,16 +72,16 @@ class TestPath:
         assert "/api/users/" in document["paths"]
 
     def test_staff_sign_in(self, proxied_server, path):
-        response = self.call("GET", f"{path}/chat/admin/")
-        assert response.headers["Location"] == "/chat/admin/login/?next=/chat/admin/"
+        response = self.call("GET", f"{path}/chat/staff-only/")
+        assert response.headers["Location"] == "/chat/staff-only/login/?next=/chat/staff-only/"
         email, session = proxied_server.make_superuser(), requests.Session()
-        url = f"{path}/chat/admin/login/?next=/chat/admin/"
+        url = f"{path}/chat/staff-only/login/?next=/chat/staff-only/"
         page = session.get(url, timeout=60)
         assert "Path=/chat/;" in page.headers["Set-Cookie"]
         [token] = re.findall('name="csrfmiddlewaretoken" value="(.*?)"', page.text)
         form = {"username": email, "password": PASSWORD, "csrfmiddlewaretoken": token}
-        response = session.post(url, form | {"next": "/chat/admin/"}, timeout=60)
-        assert response.url == f"{path}/chat/admin/"
+        response = session.post(url, form | {"next": "/chat/staff-only/"}, timeout=60)
+        assert response.url == f"{path}/chat/staff-only/"
         assert "Site administration" in response.text
 
     def test_health_is_checked_without_the_path(self, proxied_server, path):

@@ -21,7 +21,7 @@ from chats.models import Conversation, Message, Participation
 from chats.services import edit, mark_as_read, send, start
 from chats.tests.support.documents import API_GUIDE, OPERATING, README, blocks, section
 from chats.tests.support.machines import find
-from chats.tests.support.servers import Database, Server, digest, environment, manage, running
+from chats.tests.support.servers import Database, Server, digest, environment, manage, run, running
 from chats.tests.support.services import PostgresServer
 
 END_OF_RESPONSE = "\n<end of response>\n"
@@ -52,7 +52,7 @@ def test_backup_is_restored(tmp_path):
     """By docs/operating.md, on both databases."""
     find("sqlite3")
     commands = blocks("bash", section(OPERATING, "Backups"))
-    save_sqlite, restore_sqlite, save_postgres, restore_postgres = commands
+    save_sqlite, restore_sqlite, save_postgres, restore_postgres, check_data = commands
     service = PostgresServer()
     service.start()
     try:
@@ -73,8 +73,24 @@ def test_backup_is_restored(tmp_path):
             assert database.execute("SELECT count(*) FROM chats_message") == [(0,)]
             bash(restore, variables, tmp_path)
             assert digest(restored or database.url) == before
+            variables = environment(DATABASE_URL=restored or database.url)
+            done = bash(check_data.replace(".venv/bin/", ""), variables, settings.BASE_DIR)
+            assert done.stdout == "There is no fault.\n"
     finally:
         service.remove()
+
+
+@pytest.mark.once
+def test_damaged_file_is_found(tmp_path):
+    database = Database(tmp_path, f"sqlite:///{tmp_path}/db.sqlite3")
+    page_bytes = 4_096
+    with (tmp_path / "db.sqlite3").open("r+b") as file:
+        file.seek(-page_bytes, os.SEEK_END)
+        file.write(page_bytes * b"x")
+    done = run("check_data", DATABASE_URL=database.url)
+    assert done.returncode == 1
+    assert done.stdout.startswith("file: ")
+    assert done.stderr.startswith("CommandError: Faults: ")
 
 
 def bash(script, variables, folder):

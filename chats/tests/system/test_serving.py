@@ -1,6 +1,7 @@
 """docker/serve: reloads, losses, slow clients, bodies that are refused, and what is not HTTP."""
 
 import fcntl
+import json
 import os
 import re
 import selectors
@@ -28,6 +29,7 @@ from chats.tests.support.servers import (
     Database,
     Server,
     environment,
+    free_port,
     running,
 )
 from messaging_app.middleware import BODY_MAX_SECONDS, URL_MAX_BYTES
@@ -191,20 +193,21 @@ class TestStart:
     def test_database_that_is_not_migrated_is_refused(self, start, tmp_path):
         done = start(DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
         assert done.returncode == 1
-        assert "are not applied. Run `manage.py migrate` first." in done.stderr
+        [line] = read_messages(done)
+        assert line.endswith("are not applied. Run `manage.py migrate` first.")
 
     def test_port_in_use_is_refused(self, start, server):
         second = start(HOST=server.machine.host, PORT=str(server.port))
         assert second.returncode == 1
-        [line] = second.stderr.splitlines()
-        assert line.startswith(f"HOST={server.machine.host} PORT={server.port}: Address already in")
+        *_, last = read_messages(second)
+        assert last.startswith(f"HOST={server.machine.host} PORT={server.port}: Address already in")
 
     @pytest.mark.parametrize("host", ["nowhere.invalid", "127.0.0.1:80", "256.0.0.1"])
     def test_host_that_has_no_address_is_refused(self, start, host):
         done = start(HOST=host)
         assert done.returncode == 1
-        [line] = done.stderr.splitlines()
-        assert line.startswith(f"HOST={host} PORT=8000: ")
+        *_, last = read_messages(done)
+        assert last.startswith(f"HOST={host} PORT=8000: ")
 
     @pytest.mark.parametrize(("host", "name"), [("localhost", "localhost"), ("::1", "[::1]")])
     def test_host_may_be_a_name_or_ipv6(self, own_server, host, name):
@@ -216,7 +219,24 @@ class TestStart:
     def test_bad_setting_is_refused_once(self, start):
         done = start(WORKERS="many")
         assert done.returncode == 1
-        assert done.stderr.count("WORKERS must be a whole number from 1 to 100.") == 1
+        assert read_messages(done) == ["WORKERS must be a whole number from 1 to 100."]
+
+    def test_failure_of_a_worker_is_logged_as_json(self, start, tmp_path):
+        settings = "from messaging_app.settings import *\nMIDDLEWARE.append('missing.Middleware')\n"
+        (tmp_path / "broken.py").write_text(settings)
+        path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        variables = {"DJANGO_SETTINGS_MODULE": "broken", "PYTHONPATH": path}
+        done = start(PORT=str(free_port()), WORKERS="1", **variables)
+        assert done.returncode == 1
+        assert {"Uncaught exception", "Worker crash loop detected, exiting"} < {
+            *read_messages(done)
+        }
+        assert "No module named 'missing'" in done.stderr
+
+
+def read_messages(done):
+    """Each line of standard error is JSON."""
+    return [json.loads(line)["message"] for line in done.stderr.splitlines()]
 
 
 def test_threads_keep_their_database_connections(server):

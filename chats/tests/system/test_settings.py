@@ -49,6 +49,7 @@ def load(monkeypatch):
         ({"SECRET_KEY": ""}, "Set it to what `python3 -c 'import secrets; "),
         ({"SECRET_KEY": "x" * 49 + " "}, "SECRET_KEY is not set, or has fewer than 50 characters"),
         ({"DEBUG": "perhaps"}, "DEBUG must be "),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL."),
         ({"DATABASE_POOLER": "2"}, "DATABASE_POOLER must be "),
         ({"ACCESS_TOKEN_MINUTES": "0"}, "ACCESS_TOKEN_MINUTES must be "),
         ({"REFRESH_TOKEN_DAYS": "4000000"}, "REFRESH_TOKEN_DAYS must be "),
@@ -95,6 +96,7 @@ def load(monkeypatch):
         ),
         ({"EMAIL_URL": "submission://"}, "EMAIL_URL is not of the form"),
         ({"EMAIL_URL": "smtp://h?ssl=true&tls=true"}, "EMAIL_URL is not of the form"),
+        ({"EMAIL_URL": "console:"}, "or console: with DEBUG=1"),
         ({"EMAIL_URL": "smtp://h?tls=maybe"}, "EMAIL_URL is not of the form"),
         ({"EMAIL_URL": "smtp://h?ssl=true&timeout=5"}, "EMAIL_URL is not of the form"),
         ({"CORS_ALLOWED_ORIGINS": "null"}, "any page can send the origin null"),
@@ -105,6 +107,27 @@ def load(monkeypatch):
         ({"SCRIPT_NAME": "/a b"}, "SCRIPT_NAME is not of the form /chat"),
         ({"SCRIPT_NAME": "/api"}, "none of the program's own paths"),
         ({"SCRIPT_NAME": "/static/chat"}, "none of the program's own paths"),
+        *(
+            ({"ADMIN_PATH": path}, "ADMIN_PATH is not of the form staff-only/")
+            for path in [
+                "staff",
+                "/staff/",
+                "/",
+                "a b/",
+                "a//",
+                "../",
+                "a/../",
+                "a/?b/",
+                "<a>/",
+                "é/",
+            ]
+        ),
+        *(
+            ({"ADMIN_PATH": path}, "none of the program's other paths")
+            for path in ["api/", "api/admin/", "static/", "healthz/", "readyz/"]
+        ),
+        ({"ADMIN_PATH": "chat/", "SCRIPT_NAME": "/chat"}, "ADMIN_PATH is not of the form"),
+        ({"SCRIPT_NAME": "/.."}, "SCRIPT_NAME is not of the form /chat"),
         ({"PASSWORD_RESET_URL": "nonsense"}, "PASSWORD_RESET_URL is not of the form"),
         ({"VERIFY_EMAIL_URL": "nonsense"}, "VERIFY_EMAIL_URL is not of the form"),
         ({"EMAIL_VERIFICATION": "maybe"}, "EMAIL_VERIFICATION must be 1 or 0"),
@@ -250,6 +273,12 @@ def test_verification_without_a_mail_server_fails_the_deployment_check():
         ({"VERIFY_EMAIL_URL": "chat://new"}, {"VERIFY_EMAIL_URL": "chat://new"}),
         ({"EMAIL_VERIFICATION": "1"}, {"EMAIL_VERIFICATION": True}),
         ({}, {"EMAIL_VERIFICATION": False, "VERIFY_EMAIL_URL": ""}),
+        ({}, {"ADMIN_PATH": "admin/"}),
+        ({"ADMIN_PATH": ""}, {"ADMIN_PATH": "admin/"}),
+        (
+            {"ADMIN_PATH": "api-1/staff-only/", "SCRIPT_NAME": "/api-1/staff"},
+            {"ADMIN_PATH": "api-1/staff-only/"},
+        ),
         (
             {"EMAIL_URL": "submit://h?tls=1"},
             {"EMAIL_HOST": "h", "EMAIL_PORT": 587, "EMAIL_USE_TLS": True},

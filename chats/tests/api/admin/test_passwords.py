@@ -206,3 +206,39 @@ def test_no_transaction_is_open_while_a_password_is_hashed(staff, alice, while_h
     while_hashing(lambda: seen.append(connection.in_atomic_block))
     assert staff.post(f"/admin/{path.format(alice=alice)}", body).status_code == 302
     assert seen == [False]
+
+
+class TestCreateSuperuser:
+    """`manage.py createsuperuser --noinput`"""
+
+    @pytest.fixture(autouse=True)
+    def _environment(self, db, monkeypatch):
+        for name, value in {
+            "EMAIL": "Root@example.com",
+            "PASSWORD": "tide over the moor",
+            "FIRST_NAME": "Ruth",
+            "LAST_NAME": "Root",
+        }.items():
+            monkeypatch.setenv(f"DJANGO_SUPERUSER_{name}", value)
+
+    def test_can_be_repeated(self, capsys):
+        for text in ["created successfully.", "There is a superuser Root@example.com already."]:
+            call_command("createsuperuser", interactive=False)
+            assert text in capsys.readouterr().out
+        user = User.objects.get()
+        assert (user.email, user.first_name, user.role) == ("root@example.com", "Ruth", "admin")
+        assert user.is_superuser
+        assert user.check_password("tide over the moor")
+
+    @pytest.mark.parametrize("password", ["", "12345678", "root@example.com"])
+    def test_refuses_a_weak_password(self, monkeypatch, password):
+        monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", password)
+        with pytest.raises(CommandError, match="The password: "):
+            call_command("createsuperuser", interactive=False)
+        assert not User.objects.exists()
+
+    def test_does_not_promote_somebody_who_has_the_address(self, make_user):
+        user = make_user("Root")
+        with pytest.raises(CommandError, match="already taken"):
+            call_command("createsuperuser", interactive=False)
+        assert not User.objects.get(pk=user.pk).is_staff

@@ -1,0 +1,30 @@
+import os
+
+from django.contrib.auth.management.commands import createsuperuser
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
+
+from chats.models import User
+
+
+class Command(createsuperuser.Command):
+    help = (
+        "Create a superuser. With --noinput, which reads DJANGO_SUPERUSER_EMAIL, _PASSWORD, "
+        "_FIRST_NAME and _LAST_NAME, it can be repeated, and refuses a weak password."
+    )
+
+    def handle(self, *args, **options):
+        if not options["interactive"]:
+            fields = {
+                name: options[name] or os.environ.get(f"DJANGO_SUPERUSER_{name.upper()}", "")
+                for name in ("email", "first_name", "last_name")
+            }
+            if User.objects.filter(email=fields["email"], is_superuser=True).exists():
+                return f"There is a superuser {fields['email']} already. Nothing was changed."
+            try:
+                # Django's command does so only if it asks for the password.
+                validate_password(os.environ.get("DJANGO_SUPERUSER_PASSWORD", ""), User(**fields))
+            except ValidationError as error:
+                raise CommandError(f"The password: {' '.join(error.messages)}") from error
+        return super().handle(*args, **options)

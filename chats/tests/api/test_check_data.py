@@ -1,0 +1,289 @@
+"""`manage.py check_data` names each fault that is planted, and none in healthy data."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Group, Permission
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+
+from chats.integrity import FAULTS_SHOWN, find_faults
+from chats.models import MAX_PARTICIPANTS, Conversation, Message, Participation, User
+from chats.safety.models import Block, Report
+from chats.safety.reports import report
+from chats.safety.services import block
+from chats.services import delete, edit, erase, mark_as_read, send, start
+from chats.tests.support.rows import change
+
+LATER = timedelta(days=1)
+
+
+class World:
+    """Alice and Bob talk. Carol, who wrote to them, is erased."""
+
+    def __init__(self, alice, bob, carol):
+        self.alice, self.bob, self.carol = alice, bob, carol
+        self.conversation, _ = start({bob.pk, carol.pk}, actor=alice)
+        self.message, _ = send(self.conversation, "Hello", actor=alice)
+        edit(self.message, "Hello, Bob", actor=alice)
+        self.deleted, _ = send(self.conversation, "Oops", actor=alice)
+        delete(self.deleted, actor=alice)
+        self.left_behind, _ = send(self.conversation, "Bye", actor=carol)
+        report(self.message, "", actor=bob)
+        report(self.left_behind, "", actor=bob)
+        self.report = Report.objects.get(message=self.left_behind)
+        mark_as_read(self.conversation, self.left_behind.sent_at, actor=bob)
+        block(carol.pk, actor=alice)
+        LogEntry.objects.log_actions(alice.pk, [carol], CHANGE)
+        erase(carol)
+        for row in (self.conversation, self.message, self.carol, self.report):
+            row.refresh_from_db()
+
+
+@pytest.fixture
+def world(alice, bob, carol):
+    return World(alice, bob, carol)
+
+
+def turn_clock_back(world):
+    change(world.conversation, updated_at=world.message.sent_at)
+    Participation.objects.update(read_at=world.message.sent_at)
+    return f"conversation {world.conversation.pk}: updated_at is before that of a message"
+
+
+def edit_before_sending(world):
+    change(world.message, sent_at=world.message.updated_at + timedelta(microseconds=1))
+    return f"message {world.message.pk}: updated_at is before sent_at"
+
+
+def empty_a_text(world):
+    change(world.left_behind, message_body="")
+    change(world.report, message_body="")
+    return f"message {world.left_behind.pk}: message_body is empty, but the message was not deleted"
+
+
+def lengthen_a_text(world):
+    change(world.message, message_body="x" * 10_001)
+    return f"message {world.message.pk}: message_body has more than 10000 characters"
+
+
+def read_what_is_not_sent(world):
+    row = Participation.objects.get(user=world.alice)
+    change(row, read_at=world.conversation.updated_at + LATER)
+    return f"participation {row.pk}: read_at is after updated_at of the conversation"
+
+
+def fill_a_conversation(world):
+    users = User.objects.bulk_create(
+        User(email=f"{n}@example.com", password="!") for n in range(MAX_PARTICIPANTS - 1)
+    )
+    read_at = world.conversation.updated_at
+    Participation.objects.bulk_create(
+        Participation(conversation=world.conversation, user=user, read_at=read_at) for user in users
+    )
+    return f"conversation {world.conversation.pk}: there are more than 256 participants"
+
+
+def write_an_address_in_capitals(world):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE chats_user SET email = 'Bob@example.com' WHERE first_name = 'Bob'")
+    return f"user {world.bob.pk}: email is not in lower case"
+
+
+def keep_a_name(world):
+    change(world.carol, last_name="Carlsen")
+    return f"user {world.carol.pk}: the user was erased, but has personal data or rights"
+
+
+def keep_a_membership(world):
+    read_at = world.conversation.updated_at
+    row = Participation(conversation=world.conversation, user=world.carol, read_at=read_at)
+    Participation.objects.bulk_create([row])
+    row = Participation.objects.get(user=world.carol)
+    return f"participation {row.pk}: user was erased"
+
+
+def keep_a_block(world):
+    row = Block.objects.create(blocker=world.carol, blocked=world.bob)
+    return f"block {row.pk}: blocker was erased"
+
+
+def keep_who_is_blocked(world):
+    row = Block.objects.create(blocker=world.bob, blocked=world.carol)
+    return f"block {row.pk}: blocked was erased"
+
+
+def keep_a_reporter(world):
+    change(world.report, reporter=world.carol, message=world.message, message_body="Hello, Bob")
+    return f"report {world.report.pk}: reporter was erased"
+
+
+def keep_a_group(world):
+    world.carol.groups.add(Group.objects.create(name="Support"))
+    row = User.groups.through.objects.get()
+    return f"user-group relationship {row.pk}: user was erased"
+
+
+def keep_a_permission(world):
+    world.carol.user_permissions.add(Permission.objects.first())
+    row = User.user_permissions.through.objects.get()
+    return f"user-permission relationship {row.pk}: user was erased"
+
+
+def keep_a_reported_text(world):
+    change(world.report, message_body="What Carol took back")
+    return (
+        f"report {world.report.pk}: the sender was erased, but message_body is another one than "
+        "that of the message"
+    )
+
+
+def keep_an_address_in_the_log(world):
+    entry = LogEntry.objects.get()
+    change(entry, object_repr="carol@example.com")
+    return f"log entry {entry.pk}: the user was erased, but object_repr is not their address"
+
+
+def report_oneself(world):
+    change(world.report, reporter=world.alice, message=world.message)
+    return f"report {world.report.pk}: the reporter is the sender"
+
+
+def close_before_the_report(world):
+    change(world.report, closed_at=world.report.created_at - LATER)
+    return f"report {world.report.pk}: closed_at is before created_at"
+
+
+def block_oneself(world):
+    row = Block.objects.create(blocker=world.bob, blocked=world.bob)
+    return f"block {row.pk}: blocker and blocked are the same user"
+
+
+def lose_a_conversation(world):
+    conversation = Conversation.objects.create()
+    message = Message(
+        conversation=conversation, sender=world.bob, message_body="x", sent_at=timezone.now()
+    )
+    message.updated_at = message.sent_at
+    Message.objects.bulk_create([message])
+    Conversation.objects.filter(pk=conversation.pk)._raw_delete(connection.alias)
+    return f"message {message.pk}: conversation does not exist"
+
+
+def lose_an_index(world):
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX user_email_any_case")
+    return "table chats_user: user_email_any_case is missing"
+
+
+def forget_a_migration(world):
+    [(_, name)] = MigrationExecutor(connection).loader.graph.leaf_nodes("chats")
+    MigrationRecorder(connection).record_unapplied("chats", name)
+    return f"migration chats.{name}: not applied"
+
+
+def apply_a_later_migration(world):
+    MigrationRecorder(connection).record_applied("chats", "9999_later")
+    return "migration chats.9999_later: applied, but unknown to this version"
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        turn_clock_back,
+        edit_before_sending,
+        empty_a_text,
+        lengthen_a_text,
+        read_what_is_not_sent,
+        fill_a_conversation,
+        write_an_address_in_capitals,
+        keep_a_name,
+        keep_a_membership,
+        keep_a_block,
+        keep_who_is_blocked,
+        keep_a_reporter,
+        keep_a_group,
+        keep_a_permission,
+        keep_a_reported_text,
+        keep_an_address_in_the_log,
+        report_oneself,
+        close_before_the_report,
+        block_oneself,
+        lose_a_conversation,
+        lose_an_index,
+        forget_a_migration,
+        apply_a_later_migration,
+    ],
+    ids=lambda plant: plant.__name__,
+)
+def test_planted_fault_is_the_only_one_found(world, plant):
+    connection.check_constraints()
+    with transaction.atomic():
+        expected = plant(world)
+        assert list(find_faults()) == [expected]
+        # Some would break a foreign key when the test's transaction ends.
+        transaction.set_rollback(True)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite cannot lose these")
+class TestPostgres:
+    """After a restore that went on after an error."""
+
+    def test_late_sequence_is_found(self, world):
+        row = Block.objects.create(pk=1_000, blocker=world.alice, blocked=world.bob)
+        [fault] = find_faults()
+        assert fault.startswith("table chats_block: the sequence is at ")
+        assert fault.endswith(f", before the row {row.pk}")
+
+    def test_missing_sequence_is_found(self, world):
+        self.alter("chats_block ALTER id DROP IDENTITY")
+        assert list(find_faults()) == ["table chats_block: id has no sequence"]
+
+    def test_missing_constraints_are_found(self, world):
+        with connection.cursor() as cursor:
+            for table in ("chats_block", "auth_group_permissions"):
+                for name, found in connection.introspection.get_constraints(cursor, table).items():
+                    if found["unique"] or found["primary_key"] or found["foreign_key"]:
+                        self.alter(f'{table} DROP CONSTRAINT "{name}"')
+        assert set(find_faults()) == {
+            "table chats_block: block_once is missing",
+            "table chats_block: id is not unique",
+            "table chats_block: blocker_id is not a foreign key",
+            "table chats_block: blocked_id is not a foreign key",
+            "table auth_group_permissions: id is not unique",
+            "table auth_group_permissions: group_id is not a foreign key",
+            "table auth_group_permissions: permission_id is not a foreign key",
+            "table auth_group_permissions: group, permission are not unique",
+        }
+
+    def alter(self, change):
+        connection.check_constraints()
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {change}")
+
+
+def test_many_faults_of_a_kind_are_summed_up(world):
+    users = [User(email=f"{n}@example.com", password="!") for n in range(FAULTS_SHOWN + 1)]
+    User.objects.bulk_create(users)
+    Block.objects.bulk_create(Block(blocker=user, blocked=user) for user in users)
+    *_, last = faults = list(find_faults())
+    assert len(faults) == FAULTS_SHOWN + 1
+    assert last == "block: there are more of which blocker and blocked are the same user"
+
+
+def test_healthy_data_has_none(world, settings, capsys):
+    settings.DEBUG = True
+    call_command("seed_demo")
+    call_command("check_data")
+    assert capsys.readouterr().out.endswith("There is no fault.\n")
+
+
+def test_fault_is_a_line_and_the_command_fails(world, capsys):
+    expected = block_oneself(world)
+    with pytest.raises(CommandError, match="Faults: 1"):
+        call_command("check_data")
+    assert capsys.readouterr().out == f"{expected}\n"
