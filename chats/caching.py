@@ -29,6 +29,7 @@ from chats.serializers import (
     serialize_message,
 )
 from chats.statements import ReadState, get_read_states
+from messaging_app.metrics import add_cache_lookup
 
 CACHE_SECONDS = 60
 # A cached inbox is put together from cached summaries, so a name may be as old as both together.
@@ -57,8 +58,11 @@ def cached_page(
 
     The client is told to ask each time: a `max-age` would make it miss changes.
     """
+    result = "hit"
 
     def render(request: Request) -> HttpResponse:
+        nonlocal result
+        result = "miss"
         # Rendered here, so that only its bytes are stored.
         content = request.accepted_renderer.render(view(request).data)
         response = HttpResponse(content, content_type=request.accepted_renderer.media_type)
@@ -68,6 +72,7 @@ def cached_page(
         return response
 
     response = cache_page(seconds, key_prefix=key_prefix)(render)(request)
+    add_cache_lookup("page", result)
     response.headers["Cache-Control"] = "private, no-cache"
     for header in ("Age", "Expires"):
         response.headers.pop(header, None)
@@ -90,6 +95,9 @@ def get_shared(
         values = dict(zip(missing, serialize_rows(list(missing.values())), strict=True))
         cache.set_many({key: orjson.dumps(value) for key, value in values.items()}, seconds)
         found |= values
+    content, *_ = name.split(".")
+    for key in keys:
+        add_cache_lookup(content, "miss" if key in missing else "hit")
     return [found[key] for key in keys]
 
 

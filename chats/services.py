@@ -25,6 +25,7 @@ from chats.passwords import ERASED_PASSWORD
 from chats.safety.models import Block
 from chats.safety.reports import close, forget_former_texts
 from chats.statements import ReadState, get_conversation, get_read_states, move_clock
+from messaging_app.metrics import MESSAGES_SENT
 
 # Never to be changed: ids derived from it are in the database.
 DISTINCT_NAMESPACE = uuid.UUID("8d0c4c1e-9d2f-4a53-8a53-1f1f2a4f4f0b")
@@ -242,6 +243,7 @@ def send(
         )
         # save() would lock the row and move the clock a second time.
         Message.objects.bulk_create([message])
+        transaction.on_commit(MESSAGES_SENT.inc)
         return message, True
 
 

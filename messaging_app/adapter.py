@@ -6,6 +6,7 @@ from time import thread_time
 from typing import IO, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from messaging_app.metrics import ENDPOINT, NO_ENDPOINT
 from messaging_app.parts import Parts
 from messaging_app.wsgi import application
 
@@ -17,6 +18,7 @@ class Response(NamedTuple):
     headers: list[tuple[str, str]]
     body: bytes
     processor_seconds: float
+    endpoint: str
     # What is sent instead of the body.
     parts: Parts | None = None
 
@@ -68,4 +70,5 @@ def call_application(environ: dict[str, Any]) -> Response:
         with closing(chunks):
             body = b"".join(chunks)
     code, _, _ = status.partition(" ")
-    return Response(int(code), headers, body, thread_time() - begin, parts)
+    endpoint = environ.get(ENDPOINT, NO_ENDPOINT)
+    return Response(int(code), headers, body, thread_time() - begin, endpoint, parts)

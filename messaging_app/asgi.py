@@ -23,6 +23,7 @@ from django.conf import settings
 from messaging_app.access_log import log_access
 from messaging_app.adapter import Response, Scope, build_environ, call_application
 from messaging_app.lanes import Lane, UserLanes
+from messaging_app.metrics import add_response, record, start_recording
 from messaging_app.middleware import (
     BUSY,
     REFUSAL,
@@ -85,6 +86,8 @@ class Application:
     async def live(self, receive: Receive, send: Send) -> None:
         await receive()
         sys.setswitchinterval(SWITCH_SECONDS)
+        if settings.METRICS_ADDRESS:
+            start_recording({"read": self.reads, "write": self.writes})
         self.hub = await start_hub(int(STREAMS_PART * count_connections()))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.close)
@@ -93,6 +96,7 @@ class Application:
             loop.add_reader(parent.sentinel, self.close)
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        record()
         await send({"type": "lifespan.shutdown.complete"})
 
     def close(self) -> None:
@@ -108,18 +112,21 @@ class Application:
         loop.call_later(CLOSING_SECONDS, signal.raise_signal, signal.SIGINT)
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begin = perf_counter()
+        begin = arrived = perf_counter()
         is_whole = False
         stream = None
         with SpooledTemporaryFile(BODY_MEMORY_BYTES) as body:
             try:
                 check_url(scope)
                 is_whole = await read_body(scope, receive, body)
+                arrived = perf_counter()
                 response, subscriber = await self.run(scope, body)
                 if subscriber:
                     stream = self.hub.open(subscriber)
             except RequestRefused as refusal:
                 response = await self.refuse(scope, refusal)
+        seconds = perf_counter() - arrived
+        add_response(scope["method"], response.endpoint, response.status, seconds)
         if self.is_closing or not is_whole:
             response.headers.append(("Connection", "close"))
         try:

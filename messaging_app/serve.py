@@ -20,6 +20,7 @@ from granian.server.mp import MPServer, WorkerProcess
 from chats.events.slots import SLOTS_FILE
 from messaging_app.conf.debug import refuse_debug
 from messaging_app.conf.log import log_exception, log_uncaught
+from messaging_app.exporter import exporting
 
 HEAD_MAX_BYTES = 32 * 1024
 # A connection is closed if no complete head arrives in this time.
@@ -66,7 +67,7 @@ def main() -> None:
     except OSError as error:
         text = f"There is no folder for temporary files: {error.strerror}"
         raise ImproperlyConfigured(text) from error
-    with slots:
+    with slots, exporting():
         os.environ[SLOTS_FILE] = slots.name
         serve()
 

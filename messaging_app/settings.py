@@ -39,6 +39,7 @@ HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = env.integer("PORT", 8000, 1, 65_535)
 WORKERS = env.integer("WORKERS", 2, 1, 100)
 THREADS = env.integer("THREADS", 4, 1, 100)
+METRICS_ADDRESS = env.socket_address("METRICS_ADDRESS")
 
 INSTALLED_APPS = [
     "messaging_app.apps.AdminConfig",
@@ -78,6 +79,8 @@ MIDDLEWARE = [
     "messaging_app.pages.PagesMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if METRICS_ADDRESS:
+    MIDDLEWARE.insert(0, "messaging_app.metrics.EndpointMiddleware")
 
 TEMPLATES = [
     {

@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from chats.accounts.links import encode_user_id, make_change_token, verification_tokens
 from chats.models import User
 from chats.validators import to_ascii
+from messaging_app.metrics import MAIL_BACKLOG, MAIL_FAILURES
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +60,16 @@ def queue(name: str, to_email: str, page: str = "", **values: str) -> None:
     values themselves."""
     # It has the request's id, for the log.
     context = copy_context()
+    MAIL_BACKLOG.inc()
     future = MAIL.submit(context.run, send, name, to_email, page, values)
-    future.add_done_callback(lambda done: context.run(log_failure, done))
+    future.add_done_callback(lambda done: context.run(finish, done))
 
 
-def log_failure(future: Future) -> None:
-    """Of the template, for example. Nobody asks the future for its result."""
+def finish(future: Future) -> None:
+    """Nobody asks the future for its result."""
+    MAIL_BACKLOG.dec()
     if error := future.exception():
+        MAIL_FAILURES.inc()
         logger.error(NOT_SENT, type(error).__name__, exc_info=error)
 
 
@@ -77,6 +81,7 @@ def send(name: str, to_email: str, page: str, values: dict[str, str]) -> None:
     try:
         EmailMessage(subject, body, to=[to_ascii(to_email)]).send()
     except OSError as error:
+        MAIL_FAILURES.inc()
         # Not its text: a mail server may quote the address, or the link that it refuses.
         code = getattr(error, "smtp_code", "") or error.strerror or ""
         logger.error(NOT_SENT, f"{type(error).__name__} {code}".strip())

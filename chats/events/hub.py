@@ -10,6 +10,7 @@ from rest_framework_simplejwt.utils import get_md5_hash_password
 from chats.events.memberships import Change, Key
 from chats.events.slots import STREAMS_PER_USER, get_slots
 from chats.events.streams import Stream, Subscriber
+from messaging_app.metrics import STREAMS
 from messaging_app.middleware import BUSY, RequestRefused
 
 TOO_MANY = f"You have {STREAMS_PER_USER} streams. Close one of them first."
@@ -47,6 +48,7 @@ class Hub:
             raise RequestRefused(429, TOO_MANY)
         stream = Stream(subscriber, slot)
         self.number += 1
+        STREAMS.inc()
         self.has_other_users |= subscriber.key not in self.streams
         self.streams[subscriber.key].add(stream)
         self.new.append(stream)
@@ -58,6 +60,7 @@ class Hub:
 
     def close(self, stream: Stream) -> None:
         self.number -= 1
+        STREAMS.dec()
         self.slots.release(stream.slot)
         streams = self.streams[stream.subscriber.key]
         streams.remove(stream)

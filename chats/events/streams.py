@@ -3,6 +3,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from chats.events.memberships import Change, Key
+from messaging_app.metrics import EVENTS_SENT
 
 # No stream is silent for longer than 15 seconds: proxies may close connections that are.
 COMMENT_SECONDS = 14
@@ -72,6 +73,7 @@ class Stream:
             if not self.pending:
                 return COMMENT
         text = b"".join(self.pending.values())
+        EVENTS_SENT.inc(sum(event != "end" for event, _ in self.pending))
         self.pending.clear()
         self.sent_bytes += len(text)
         return text

@@ -2,6 +2,7 @@ import contextlib
 import hashlib
 import time
 from ipaddress import IPv4Address, IPv6Network, ip_address
+from operator import attrgetter
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
@@ -12,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
 from chats.validators import EMAIL_MAX_CHARACTERS, normalize_email
+from messaging_app.metrics import THROTTLED
 
 IPV6_PREFIX = 64
 
@@ -48,13 +50,10 @@ class RateThrottle(SimpleRateThrottle):
         for limit in self.get_limits(request, view):
             num_requests, duration = self.parse_rate(self.THROTTLE_RATES[limit.scope])
             if num_requests and duration:
-                count = RequestCount(f"{limit.scope} {limit.name}", duration)
+                count = RequestCount(limit, duration)
                 limits.append((count, limit.factor * num_requests))
-        if exhausted := [
-            count.end for count, max_requests in limits if count.value >= max_requests
-        ]:
-            self.end = max(exhausted)
-            return False
+        if exhausted := [count for count, max_requests in limits if count.value >= max_requests]:
+            return self.refuse(max(exhausted, key=attrgetter("end")))
         increased = []
         for count, max_requests in limits:
             count.increase()
@@ -63,9 +62,13 @@ class RateThrottle(SimpleRateThrottle):
                 # A racing request was counted since the value was read.
                 for counted in increased:
                     counted.decrease()
-                self.end = count.end
-                return False
+                return self.refuse(count)
         return True
+
+    def refuse(self, count: "RequestCount") -> bool:
+        THROTTLED.labels(count.scope).inc()
+        self.end = count.end
+        return False
 
     def wait(self) -> float:
         return max(1, self.end - time.time())
@@ -77,10 +80,10 @@ class RequestCount:
     Reading stores nothing. Increasing is atomic, so that racing requests get different values.
     """
 
-    def __init__(self, name: str, duration: int) -> None:
-        self.cache, self.duration = caches["throttles"], duration
+    def __init__(self, limit: Limit, duration: int) -> None:
+        self.cache, self.duration, self.scope = caches["throttles"], duration, limit.scope
         # Hashed, because the name holds what a client has sent.
-        self.key = hashlib.sha256(name.encode()).hexdigest()
+        self.key = hashlib.sha256(f"{limit.scope} {limit.name}".encode()).hexdigest()
         self.end = self.cache.get(self.key)
         self.value = 0 if self.end is None else self.cache.get(self.value_key, 0)
 

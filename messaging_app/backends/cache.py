@@ -12,6 +12,8 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.utils.functional import cached_property
 from redis.exceptions import RedisError
 
+from messaging_app.metrics import REDIS_FAILURES
+
 RETRY_SECONDS = 5
 
 logger = logging.getLogger("django.cache")
@@ -100,6 +102,7 @@ class RedisCache(redis.RedisCache):
 
     def pause(self, error: RedisError) -> None:
         RedisCache.retry_at[self.server] = time.monotonic() + RETRY_SECONDS
+        REDIS_FAILURES.inc()
         logger.warning("Redis failed; local memory is used instead: %r", error)
 
     def publish(self, channel: str, text: str) -> None:
@@ -109,6 +112,7 @@ class RedisCache(redis.RedisCache):
                 self._cache.get_client(write=True).publish(channel, text)
             except RedisError as error:
                 RedisCache.retry_at[f"{self.server} publish"] = time.monotonic() + RETRY_SECONDS
+                REDIS_FAILURES.inc()
                 logger.warning("Redis failed; a change was not announced: %r", error)
 
     def cannot_publish(self) -> bool:

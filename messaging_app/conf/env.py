@@ -95,6 +95,12 @@ def admin_path(name: str, default: str, prefix: str) -> str:
     return read(name, default, parse, f"{name} is not of the form {form}.")
 
 
+def socket_address(name: str) -> tuple[str, int] | None:
+    """A host and a port. None if the variable is not set."""
+    form = "127.0.0.1:8001"
+    return read(name, "", parse_socket_address, f"{name} is not of the form {form}.")
+
+
 def redis_url(name: str) -> str:
     """An empty string if the variable is not set."""
     form = f"redis://:password@host:6379/0, rediss://… or unix:///path?db=0 {ENCODING_NOTE}"
@@ -211,6 +217,14 @@ def parse_page(value: str) -> str:
     url = urlsplit(value)
     check(not value or (url.scheme and url.hostname and url.port != 0))
     return value
+
+
+def parse_socket_address(value: str) -> tuple[str, int] | None:
+    if not value:
+        return None
+    url = urlsplit(f"//{value}")
+    check(url.hostname and url.port and value == url.netloc and "@" not in value)
+    return str(url.hostname), int(url.port or 0)
 
 
 def parse_redis(value: str) -> str:

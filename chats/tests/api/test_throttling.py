@@ -331,7 +331,7 @@ def test_racing_requests_are_all_counted(rates):
             assert sum(allowed) == 2000
     finally:
         sys.setswitchinterval(switch_interval)
-    assert RequestCount("register 127.0.0.1", 60).value == 2000
+    assert RequestCount(Limit("register", "127.0.0.1"), 60).value == 2000
 
 
 def test_default_rates(settings):
@@ -371,7 +371,7 @@ def test_each_scope_has_its_own_count(api, alice, rates):
 
 def test_a_count_that_is_lost_begins_again():
     """The cache was cleared, or was full, during a request."""
-    count = RequestCount("register 127.0.0.1", 60)
+    count = RequestCount(Limit("register", "127.0.0.1"), 60)
     for _ in range(3):
         count.increase()
     assert count.value == 3
@@ -379,7 +379,7 @@ def test_a_count_that_is_lost_begins_again():
     count.increase()
     assert count.value == 1
     count.decrease()
-    assert RequestCount("register 127.0.0.1", 60).value == 0
+    assert RequestCount(Limit("register", "127.0.0.1"), 60).value == 0
 
 
 @pytest.mark.skipif(bool(settings.CACHE_URL), reason="sets the clock of local memory")
@@ -402,10 +402,10 @@ def test_a_count_ends_with_its_period_and_not_before(api, rates, monkeypatch, ra
 
 
 def test_a_value_that_is_lost_alone_begins_again():
-    count = RequestCount("register 127.0.0.1", 60)
+    count = RequestCount(Limit("register", "127.0.0.1"), 60)
     count.increase()
     count.cache.delete(count.value_key)
-    assert RequestCount("register 127.0.0.1", 60).value == 0
+    assert RequestCount(Limit("register", "127.0.0.1"), 60).value == 0
 
 
 def test_request_that_loses_a_race_is_refused_and_not_counted(rates):
@@ -418,7 +418,7 @@ def test_request_that_loses_a_race_is_refused_and_not_counted(rates):
     throttle = RacingThrottle()
     assert not throttle.allow_request(APIRequestFactory().post("/"), None)
     assert 1 <= throttle.wait() <= 60
-    assert RequestCount("register 127.0.0.1", 60).value == 0
+    assert RequestCount(Limit("register", "127.0.0.1"), 60).value == 0
 
 
 def test_reports_count_as_writes(api, bob, message, rates):

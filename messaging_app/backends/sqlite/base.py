@@ -8,6 +8,8 @@ from time import monotonic, sleep
 from django.db.backends.sqlite3 import base
 from django.db.utils import OperationalError
 
+from messaging_app.metrics import WAITING_WRITERS
+
 POLL_SECONDS = 0.0002
 TIMED_OUT = "Timed out in the queue of writers."
 
@@ -75,6 +77,7 @@ class Queue:
         self.lock = self.locks.setdefault(path, Lock())
         self.files: list[int] = []
 
+    @WAITING_WRITERS.track_inprogress()
     def enter(self, seconds: float) -> None:
         """Raises OperationalError after `seconds`, or if a file cannot be opened or locked."""
         deadline = monotonic() + seconds
