@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chats.tests.support.machines import find
 from chats.tests.support.services import Service
 
-CONFIGURATION = settings.BASE_DIR / "docker" / "prometheus"
+CONFIGURATION = settings.BASE_DIR / "deploy" / "prometheus"
 ALERTS = CONFIGURATION / "alerts.yml"
 
 
