@@ -30,8 +30,8 @@ READY_SECONDS = 8
 
 @contextmanager
 def exporting() -> Iterator[None]:
-    """Until the end of the block, if METRICS_ADDRESS is set. Raises ImproperlyConfigured if it is in
-    use."""
+    """Until the end of the block, if METRICS_ADDRESS is set. If something listens there, raises
+    ImproperlyConfigured."""
     if not settings.METRICS_ADDRESS:
         yield
         return

@@ -1,6 +1,7 @@
 """METRICS_ADDRESS, Prometheus' view of it, and the alerts of deploy/prometheus/."""
 
 import fcntl
+import json
 import os
 import re
 import signal
@@ -214,7 +215,7 @@ def test_address_that_is_taken_stops_the_start(server, tmp_path):
     )
     assert started.returncode == 1
     address = server.usual_variables["METRICS_ADDRESS"]
-    assert started.stderr.startswith(f"METRICS_ADDRESS={address}: ")
+    assert f"METRICS_ADDRESS={address}: " in json.loads(started.stderr)["message"]
     assert "Address already in use" in started.stderr
 
 
