@@ -12,6 +12,7 @@ import { makeForm } from "./forms.js";
 import { Inbox } from "./inbox.js";
 import { Notifications } from "./notifications.js";
 import { showBlocked } from "./people.js";
+import { Search } from "./search.js";
 
 const read = (name) => find(`meta[name=${name}]`).content;
 const demo = JSON.parse(read("demo"));
@@ -19,6 +20,7 @@ const as = new URLSearchParams(location.search).get("as");
 // The demo accounts have a session each, so that they can talk in two windows.
 const client = new Client({ api: read("api"), name: as ? `chat-${as}` : "chat" });
 const inbox = new Inbox(client);
+const search = new Search(client, inbox);
 const conversation = new ConversationView(client, inbox);
 const notifications = new Notifications(client, inbox);
 const NO_DEMO =
@@ -36,6 +38,7 @@ function show() {
   shown = user?.user_id;
   conversation.close();
   inbox.clear();
+  search.clear();
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   if (!user) return showForm("sign-in");
   client.followInbox();
@@ -43,10 +46,10 @@ function show() {
 }
 
 function route() {
-  const [id, sentAt] = location.hash.slice(1).split("/");
+  const [id, messageId] = location.hash.slice(1).split("/");
   find("#chat").classList.toggle("is-open", Boolean(id));
   if (!client.user) return;
-  if (id) conversation.open(id, sentAt);
+  if (id) conversation.open(id, messageId, search.text);
   else conversation.close();
   inbox.select(id);
 }

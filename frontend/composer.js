@@ -8,7 +8,7 @@ const FEW_CHARACTERS = 500; // from here on, the page says how many are left
  * Whether the key belongs to an input method. Safari sends the Enter that ends a composition after
  * `compositionend`, with the key code 229.
  */
-const isComposing = (event) => event.isComposing || event.keyCode === 229;
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
 /** Where messages are written and edited. `sent` is dispatched when one is in the outbox. */
 export class Composer extends EventTarget {

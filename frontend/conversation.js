@@ -1,10 +1,11 @@
 import { Composer } from "./composer.js";
 import { deleteMessage, reportMessage } from "./dialogs.js";
-import { announce, dayOf, find, fullName, isTouch, make, setChildren } from "./dom.js";
+import { dayOf, find, isTouch, make, setChildren } from "./dom.js";
 import { Header } from "./header.js";
-import { showMessage, showUnsent } from "./messages.js";
+import { announceMessages, showMessage, showUnsent } from "./messages.js";
+import { scroller } from "./scroller.js";
 
-const NEAR_PX = 300; // how near to the top older messages are loaded
+const NEAR_PX = 300; // how near to an end of the list more messages are loaded
 
 /** The open conversation. */
 export class ConversationView {
@@ -16,7 +17,7 @@ export class ConversationView {
   #header;
   #announced = null; // `sent_at` of the newest message when it was last looked at
   #marked = "";
-  #found = null; // the id of the message that was searched for
+  #found = null; // {id, words, isAhead}: the message that was searched for, until it is in sight `isAhead`
 
   constructor(client, inbox) {
     this.#client = client;
@@ -27,24 +28,30 @@ export class ConversationView {
     client.addEventListener("outbox", () => this.#showMessages());
     document.addEventListener("visibilitychange", () => this.#markAsRead());
     find("#scroller").onscroll = () => this.#onScroll();
-    find("#newest").onclick = () => this.#scrollDown();
-    this.#composer.addEventListener("sent", () => this.#scrollDown());
+    find("#newest").onclick = () => this.#scrollToEnd();
+    this.#composer.addEventListener("sent", () => this.#scrollToEnd());
   }
 
-  /** Shows the newest messages, or the message that was sent at `sentAt`. */
-  async open(id, sentAt) {
-    if (this.#room?.id !== id) {
-      this.close();
-      this.#show(true);
-      const room = (this.#room = this.#client.follow(id));
-      room.addEventListener("messages", () => this.#showMessages());
-      room.addEventListener("gone", () => this.#showGone());
-      this.#composer.open(room);
-      this.#header.open(id);
-      this.#showMessages();
-      find(isTouch() ? "#title" : "#text").focus();
-    }
-    if (sentAt) await this.#scrollTo(sentAt);
+  /** Shows the newest messages, or this one, in which `words` were found. */
+  open(id, messageId, words = "") {
+    const isOpen = this.#room?.id === id;
+    if (!isOpen) this.close();
+    const hasLeft = this.#found && !messageId;
+    this.#found = messageId ? { id: messageId, words, isAhead: true } : null;
+    if (!isOpen) this.#follow(id);
+    if (messageId) this.#jump(this.#found);
+    if (hasLeft) this.#scrollToEnd();
+  }
+
+  #follow(id) {
+    const room = (this.#room = this.#client.follow(id));
+    room.addEventListener("messages", () => this.#showMessages());
+    room.addEventListener("gone", () => this.#showGone());
+    this.#show(true);
+    this.#composer.open(room);
+    this.#header.open(id);
+    this.#showMessages();
+    find(isTouch() || this.#found ? "#title" : "#text").focus();
   }
 
   close() {
@@ -80,22 +87,21 @@ export class ConversationView {
 
   #showMessages() {
     if (!this.#room || !this.#client.user) return;
-    const scroller = find("#scroller");
-    const isAtBottom = this.#isAtBottom;
-    // What is in sight stays where it is when messages come in above it.
-    const anchor = [...document.querySelectorAll("#messages .message")].find(
-      (element) => element.offsetTop + element.offsetHeight > scroller.scrollTop,
-    );
-    const distance = anchor?.offsetTop - scroller.scrollTop;
-    setChildren(find("#messages"), [...this.#elements()]);
-    if (this.#room.isLoaded)
-      find("#beginning").textContent = this.#room.hasOlder
+    const { isLoaded, hasOlder, hasNewer } = this.#room;
+    // Until it is loaded, nothing else is shown, which would then count as read.
+    if (this.#found?.isAhead && !this.#room.has(this.#found.id)) return;
+    const isAtEnd = this.#isAtEnd;
+    scroller.keep(() => setChildren(find("#messages"), [...this.#elements()]));
+    if (isLoaded)
+      find("#beginning").textContent = hasOlder
         ? "Loading older messages…"
         : "The conversation begins here.";
     else if (find("#gone").hidden) find("#beginning").textContent = "Loading…";
-    if (isAtBottom) this.#scrollDown();
-    else if (anchor?.isConnected) scroller.scrollTop = anchor.offsetTop - distance;
-    this.#announceNew(isAtBottom);
+    find("#newest").textContent = hasNewer ? "Newest messages ↓" : "New messages ↓";
+    if (hasNewer) find("#newest").hidden = false;
+    if (this.#found?.isAhead) this.#goToFound();
+    else if (isAtEnd) scroller.scrollToEnd();
+    this.#announceNew(isAtEnd);
     this.#onScroll();
   }
 
@@ -136,9 +142,10 @@ export class ConversationView {
           Delete: () => deleteMessage(this.#room, message),
         }
       : { Report: () => reportMessage(this.#client, message) };
-    const state = JSON.stringify([message, isNamed]);
-    const makeChildren = () => showMessage(message, { isOwn, isNamed, actions });
-    const className = `message ${isOwn ? "own" : ""} ${isFirst ? "first" : ""} ${this.#found === message.message_id ? "found" : ""}`;
+    const words = this.#found?.id === message.message_id ? this.#found.words : null;
+    const state = JSON.stringify([message, isNamed, words]);
+    const makeChildren = () => showMessage(message, { isOwn, isNamed, actions, words });
+    const className = `message ${isOwn ? "own" : ""} ${isFirst ? "first" : ""} ${words === null ? "" : "found"}`;
     return this.#item(message.message_id, state, makeChildren, className);
   }
 
@@ -156,22 +163,20 @@ export class ConversationView {
     return this.#item(entry.id, JSON.stringify(entry), makeChildren, className);
   }
 
-  #announceNew(isAtBottom) {
-    const { messages, isLoaded } = this.#room;
-    if (!isLoaded) return;
+  #announceNew(isAtEnd) {
+    const { messages, isLoaded, hasNewer } = this.#room;
+    if (!isLoaded || hasNewer) return;
     const { user_id } = this.#client.user;
     const isNew = ({ sent_at, sender }) => sent_at > this.#announced && sender.user_id !== user_id;
     const news = this.#announced === null ? [] : messages.filter(isNew);
     this.#announced = messages.at(-1)?.sent_at ?? "";
     if (!news.length) return;
-    announce(
-      news.map(({ sender, message_body }) => `${fullName(sender)}: ${message_body}`).join("\n"),
-    );
-    if (!isAtBottom) find("#newest").hidden = false;
+    announceMessages(news);
+    if (!isAtEnd) find("#newest").hidden = false;
   }
 
   async #markAsRead() {
-    if (!this.#room || !this.#row || document.hidden || !this.#isAtBottom) return;
+    if (!this.#room || !this.#row || document.hidden || !this.#isAtEnd) return;
     const { user_id } = this.#client.user;
     const newest = this.#room.messages.findLast(({ sender }) => sender.user_id !== user_id);
     const row = this.#row;
@@ -186,32 +191,35 @@ export class ConversationView {
     }
   }
 
-  get #isAtBottom() {
-    const { scrollHeight, scrollTop, clientHeight } = find("#scroller");
-    return scrollHeight - scrollTop - clientHeight < 40;
+  get #isAtEnd() {
+    return !this.#room?.hasNewer && scroller.isAtEnd;
   }
 
-  #scrollDown() {
-    find("#scroller").scrollTop = find("#scroller").scrollHeight;
+  #scrollToEnd() {
+    this.#room.showNewest();
+    scroller.scrollToEnd();
   }
 
   #onScroll() {
     if (!this.#room) return;
-    const { hasOlder } = this.#room;
-    if (hasOlder && find("#scroller").scrollTop < NEAR_PX) this.#room.loadOlder().catch(() => {});
-    if (this.#isAtBottom) find("#newest").hidden = true;
+    const { hasOlder, hasNewer } = this.#room;
+    if (hasOlder && scroller.abovePx < NEAR_PX) this.#room.loadOlder().catch(() => {});
+    if (hasNewer && scroller.belowPx < NEAR_PX) this.#room.loadNewer().catch(() => {});
+    if (this.#isAtEnd) find("#newest").hidden = true;
     this.#markAsRead();
   }
 
-  async #scrollTo(sentAt) {
-    const room = this.#room;
-    while (room === this.#room && room.hasOlder && !(room.messages[0].sent_at <= sentAt))
-      await room.loadOlder();
-    const message = room.messages.find(({ sent_at }) => sent_at === sentAt);
-    const element = this.#items.get(message?.message_id)?.element;
-    if (room !== this.#room || !element) return;
-    element.scrollIntoView({ block: "center" });
-    this.#found = message.message_id;
+  async #jump(found) {
     this.#showMessages();
+    // Without a connection, or if there is no such message, the conversation is shown as it was.
+    if (found.isAhead) await this.#room.loadAround(found.id).catch(() => {});
+    if (found !== this.#found || !found.isAhead) return;
+    this.#found = null;
+    this.#showMessages();
+  }
+
+  #goToFound() {
+    this.#found.isAhead = false;
+    scroller.goTo(this.#items.get(this.#found.id).element);
   }
 }

@@ -1,8 +1,6 @@
-import { find, fullName, make, setChildren, shortTime, titleOf } from "./dom.js";
+import { find, make, setChildren, shortTime, titleOf } from "./dom.js";
 
-const SEARCH_MS = 300;
-
-const preview = (message, me) => {
+export const preview = (message, me) => {
   if (!message) return "No messages yet";
   const who = message.sender.user_id === me.user_id ? "You" : message.sender.first_name;
   return `${who}: ${message.message_body ?? "Message deleted"}`;
@@ -16,7 +14,7 @@ const initials = (title) => {
     .join("");
 };
 
-/** The list of conversations, and the search. `change` is dispatched when a conversation changes. */
+/** The list of conversations. `change` is dispatched when a conversation changes. */
 export class Inbox extends EventTarget {
   #client;
   #rows = new Map(); // conversations by id
@@ -24,7 +22,7 @@ export class Inbox extends EventTarget {
   #next = null;
   #hasLoadedMore = false;
   #selected = null;
-  #search = new AbortController();
+  #loading = new Map(); // promises of rows by id
 
   constructor(client) {
     super();
@@ -34,16 +32,12 @@ export class Inbox extends EventTarget {
     client.addEventListener("outbox", () => this.#showFailed());
     client.addEventListener("sent", ({ detail }) => this.#addMessage(detail.message));
     find("#more").onclick = () => this.#loadMore();
-    find("#search").onsubmit = (event) => event.preventDefault();
-    find("#search input").oninput = () => this.#searchSoon();
   }
 
   clear() {
     this.#rows.clear();
     this.#next = null;
     this.#hasLoadedMore = false;
-    find("#search input").value = "";
-    this.#searchSoon();
     this.#render();
   }
 
@@ -58,10 +52,17 @@ export class Inbox extends EventTarget {
   /** From the API, if the row was not loaded. Raises what `request()` raises. */
   async load(id) {
     if (!this.#rows.has(id)) {
-      const row = await this.#client.request(`/conversations/${id}/`);
-      if (!this.#rows.has(id)) this.set(row);
+      if (!this.#loading.has(id)) this.#loading.set(id, this.#request(id));
+      await this.#loading.get(id).finally(() => this.#loading.delete(id));
     }
     return this.#rows.get(id);
+  }
+
+  async #request(id) {
+    // Without messages: none has changed after that.
+    const path = `/conversations/${id}/?updated_at_after=9999-12-31T00:00:00Z`;
+    const { messages: _, ...row } = await this.#client.request(path);
+    if (!this.#rows.has(id)) this.set(row);
   }
 
   set(row) {
@@ -158,70 +159,5 @@ export class Inbox extends EventTarget {
     const link = failed.length && make("a", { href: `#${failed[0].conversation}` }, text);
     if (find("#failed").textContent !== (link ? text : ""))
       find("#failed").replaceChildren(...(link ? [link] : []));
-  }
-
-  async #searchSoon() {
-    this.#search.abort();
-    this.#search = new AbortController();
-    const { signal } = this.#search;
-    const text = find("#search input").value.trim();
-    find("#results").hidden = !text;
-    find("#inbox").hidden = Boolean(text);
-    find("#more").hidden = Boolean(text) || this.#next === null;
-    if (!text) return;
-    await new Promise((resolve) => setTimeout(resolve, SEARCH_MS));
-    if (signal.aborted) return;
-    try {
-      const paths = ["/conversations/", "/messages/"].map(
-        (path) => `${path}?search=${encodeURIComponent(text)}`,
-      );
-      const pages = await Promise.all(
-        paths.map((path) => this.#client.request(path, { signal, patience: 10 })),
-      );
-      this.#showResults(...pages.map((page) => page.results));
-    } catch (error) {
-      if (!signal.aborted) find("#results").textContent = error.message;
-    }
-  }
-
-  #showResults(conversations, messages) {
-    const { user } = this.#client;
-    const link = (href, name, text) =>
-      make(
-        "li",
-        {},
-        make(
-          "a",
-          { href },
-          make("span", { className: "name", dir: "auto" }, name),
-          make("span", { className: "preview", dir: "auto" }, text),
-        ),
-      );
-    const list = (title, items) =>
-      items.length ? [make("h2", {}, title), make("ul", {}, ...items)] : [];
-    const found = [
-      ...list(
-        "Conversations",
-        conversations.map((row) => {
-          return link(
-            `#${row.conversation_id}`,
-            titleOf(row, user),
-            preview(row.last_message, user),
-          );
-        }),
-      ),
-      ...list(
-        "Messages",
-        messages.map((message) => {
-          const href = `#${message.conversation}/${message.sent_at}`;
-          return link(
-            href,
-            `${fullName(message.sender)}, ${shortTime(message.sent_at)}`,
-            message.message_body,
-          );
-        }),
-      ),
-    ];
-    find("#results").replaceChildren(...(found.length ? found : ["Nothing was found."]));
   }
 }

@@ -1,9 +1,10 @@
-import { fullName, make, openMenu, timeOf } from "./dom.js";
+import { announce, fullName, make, openMenu, timeOf } from "./dom.js";
+import { markIn } from "./mark.js";
 
 const paragraph = (className, ...children) => make("p", { className }, ...children);
 
-/** The parts of a message. `actions` is {label: action}, for its menu. */
-export function showMessage(message, { isOwn, isNamed, actions }) {
+/** The parts of a message. `actions` is {label: action}, for its menu. `words` are marked in the text. */
+export function showMessage(message, { isOwn, isNamed, actions, words }) {
   const { message_body, sent_at, updated_at } = message;
   const isDeleted = message_body === null;
   const meta = paragraph("meta", make("time", { dateTime: sent_at }, timeOf(sent_at)));
@@ -21,9 +22,18 @@ export function showMessage(message, { isOwn, isNamed, actions }) {
       { className: isNamed ? "sender" : "visually-hidden", dir: "auto" },
       isNamed ? name : `${name}:`,
     ),
-    isDeleted ? paragraph("text deleted", "Message deleted") : showText(message_body),
+    isDeleted
+      ? paragraph("text deleted", "Message deleted")
+      : markIn(showText(message_body), words),
     meta,
   ];
+}
+
+/** Says new messages to screen readers. */
+export function announceMessages(messages) {
+  const say = ({ sender, message_body }) =>
+    `${fullName(sender)}: ${message_body ?? "Message deleted"}`;
+  announce(messages.map(say).join("\n"));
 }
 
 /** The parts of a message in the outbox. `actions` is {label: action}, for a refused one. */

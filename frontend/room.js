@@ -1,4 +1,30 @@
+import { anySignal } from "./platform.js";
 import { Refused } from "./requests.js";
+
+const BEGINNING = "";
+const PRESENT = "9999";
+
+/** Messages without a gap: the `sent_at` of the first and the last, and URLs of the next pages. */
+class Run {
+  older = null;
+  newer = null;
+  loading = {};
+
+  constructor(oldest = BEGINNING, newest = PRESENT) {
+    Object.assign(this, { oldest, newest });
+  }
+
+  has(sent_at) {
+    return sent_at >= this.oldest && sent_at <= this.newest;
+  }
+
+  extend(side, { results, next }) {
+    this[side] = next;
+    const last = results.at(-1)?.sent_at;
+    if (side === "older") this.oldest = next ? last : BEGINNING;
+    else this.newest = next ? last : PRESENT;
+  }
+}
 
 /**
  * The messages of a conversation, kept up to date. Events: `messages` when some are new or have
@@ -7,12 +33,12 @@ import { Refused } from "./requests.js";
 export class Room extends EventTarget {
   #client;
   #path;
-  #all = new Map(); // also changed messages that are older than the loaded ones
-  #oldest = ""; // `sent_at` of the oldest message that is loaded with all after it
-  #older = null; // URL of the page before it
+  #all = new Map(); // also changed messages that are not among the loaded ones
+  #latest = new Run(); // up to the present
+  #shown = this.#latest;
   #cursor = null; // the last `updated_at`
-  #loading = null;
   #end = new AbortController();
+  #jump = new AbortController();
 
   constructor(client, id) {
     super();
@@ -33,10 +59,14 @@ export class Room extends EventTarget {
       });
   }
 
-  /** The loaded messages, oldest first. */
+  /** The loaded messages, oldest first. Newer ones may not be among them: see `hasNewer`. */
   get messages() {
-    const messages = [...this.#all.values()].filter(({ sent_at }) => sent_at >= this.#oldest);
+    const messages = [...this.#all.values()].filter(({ sent_at }) => this.#shown.has(sent_at));
     return messages.sort((one, other) => (one.sent_at < other.sent_at ? -1 : 1));
+  }
+
+  has(message_id) {
+    return this.#shown.has(this.#all.get(message_id)?.sent_at);
   }
 
   get isLoaded() {
@@ -44,16 +74,53 @@ export class Room extends EventTarget {
   }
 
   get hasOlder() {
-    return this.#older !== null;
+    return this.#shown.older !== null;
+  }
+
+  /** After `loadAround()`: between the loaded messages and the newest ones are others. */
+  get hasNewer() {
+    return this.#shown !== this.#latest;
   }
 
   loadOlder() {
-    const { signal } = this.#end;
-    this.#loading ??= this.#client
-      .request(this.#older, { signal })
-      .then((page) => this.#addOlder(page))
-      .finally(() => (this.#loading = null));
-    return this.#loading;
+    return this.#load(this.#shown, "older");
+  }
+
+  loadNewer() {
+    return this.#load(this.#shown, "newer");
+  }
+
+  /**
+   * Loads this message, and a page before and after it, however old it is. `messages` are these, until
+   * `loadNewer()` reaches the newest, or `showNewest()`. Raises what `request()` raises.
+   */
+  async loadAround(message_id) {
+    this.#jump.abort();
+    this.#jump = new AbortController();
+    const options = { signal: anySignal(this.#jump.signal, this.#end.signal), patience: 10 };
+    const get = (path) => this.#client.request(`${this.#path}messages/${path}`, options);
+    while (!this.isLoaded)
+      await new Promise((resolve) => this.addEventListener("messages", resolve, { once: true }));
+    options.signal.throwIfAborted();
+    if (!this.has(message_id)) {
+      const message = await get(`${message_id}/`);
+      const { sent_at } = message;
+      const [older, newer] = await Promise.all([
+        get(`?page_size=25&sent_at_before=${sent_at}`),
+        get(`?page_size=25&sent_at_after=${sent_at}&ordering=sent_at`),
+      ]);
+      this.#shown = new Run(sent_at, sent_at);
+      this.#shown.extend("older", older);
+      this.#shown.extend("newer", newer);
+      this.#join();
+      this.#apply([message, ...older.results, ...newer.results]);
+    }
+  }
+
+  showNewest() {
+    if (!this.hasNewer) return;
+    this.#shown = this.#latest;
+    this.dispatchEvent(new Event("messages"));
   }
 
   async edit(message, message_body) {
@@ -81,7 +148,10 @@ export class Room extends EventTarget {
     const isFirst = !this.#cursor;
     this.#cursor ??= "1970-01-01T00:00:00Z";
     for (const { updated_at } of messages) if (updated_at > this.#cursor) this.#cursor = updated_at;
-    if (isFirst) return this.#addOlder({ results, next });
+    if (isFirst) {
+      this.#latest.extend("older", { results, next });
+      return this.#apply(results);
+    }
     this.#apply(messages);
     this.#client.emit("conversation", row);
     return messages.length > 0 && this.#cursor < row.updated_at;
@@ -98,10 +168,25 @@ export class Room extends EventTarget {
       await this.#client.deliver(this.id);
   }
 
-  #addOlder({ results, next }) {
-    this.#older = next;
-    this.#oldest = next ? results.at(-1).sent_at : "";
-    this.#apply(results);
+  #load(run, side) {
+    const { signal } = this.#end;
+    run.loading[side] ??= this.#client
+      .request(run[side], { signal })
+      .then((page) => {
+        run.extend(side, page);
+        this.#join();
+        this.#apply(page.results);
+      })
+      .finally(() => (run.loading[side] = null));
+    return run.loading[side];
+  }
+
+  /** When nothing is missing between the shown messages and the latest ones. */
+  #join() {
+    const { oldest, older, newest, newer } = this.#shown;
+    if (newer && newest < this.#latest.oldest) return;
+    if (oldest < this.#latest.oldest) Object.assign(this.#latest, { oldest, older });
+    this.#shown = this.#latest;
   }
 
   #apply(messages) {
