@@ -189,8 +189,10 @@ EMAIL_USE_TLS = mail["EMAIL_USE_TLS"]
 EMAIL_USE_SSL = mail["EMAIL_USE_SSL"]
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.mail_address("DEFAULT_FROM_EMAIL", "webmaster@localhost")
-PASSWORD_RESET_URL = env.page_url("PASSWORD_RESET_URL")
-VERIFY_EMAIL_URL = env.page_url("VERIFY_EMAIL_URL")
+# In DEBUG, links in e-mails lead to the demo client.
+PAGE = f"http://127.0.0.1:{PORT}{PATH_PREFIX}/#" if DEBUG else ""
+PASSWORD_RESET_URL = env.page_url("PASSWORD_RESET_URL", PAGE and f"{PAGE}reset")
+VERIFY_EMAIL_URL = env.page_url("VERIFY_EMAIL_URL", PAGE and f"{PAGE}verify")
 # Whether users sign in, and can be found, only after they have followed a link to their address.
 EMAIL_VERIFICATION = env.boolean("EMAIL_VERIFICATION")
 

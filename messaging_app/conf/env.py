@@ -107,10 +107,9 @@ def redis_url(name: str) -> str:
     return read(name, "", parse_redis, f"{name} is not of the form {form}.")
 
 
-def page_url(name: str) -> str:
-    """An empty string if the variable is not set."""
-    form = "https://chat.example.com/new-password"
-    return read(name, "", parse_page, f"{name} is not of the form {form}.")
+def page_url(name: str, default: str) -> str:
+    form = "https://chat.example.com/#reset"
+    return read(name, default, parse_page, f"{name} is not of the form {form}.")
 
 
 def mail_address(name: str, default: str) -> str:

@@ -276,12 +276,23 @@ def test_verification_without_a_mail_server_fails_the_deployment_check():
         ({"PASSWORD_RESET_URL": "chat://new"}, {"PASSWORD_RESET_URL": "chat://new"}),
         ({"VERIFY_EMAIL_URL": "chat://new"}, {"VERIFY_EMAIL_URL": "chat://new"}),
         ({"EMAIL_VERIFICATION": "1"}, {"EMAIL_VERIFICATION": True}),
-        ({}, {"EMAIL_VERIFICATION": False, "VERIFY_EMAIL_URL": ""}),
+        ({}, {"EMAIL_VERIFICATION": False}),
         ({}, {"ADMIN_PATH": "admin/"}),
         ({"ADMIN_PATH": ""}, {"ADMIN_PATH": "admin/"}),
         (
             {"ADMIN_PATH": "api-1/staff-only/", "SCRIPT_NAME": "/api-1/staff"},
             {"ADMIN_PATH": "api-1/staff-only/"},
+        ),
+        (
+            {"PORT": "8001", "SCRIPT_NAME": "/chat"},
+            {
+                "PASSWORD_RESET_URL": "http://127.0.0.1:8001/chat/#reset",
+                "VERIFY_EMAIL_URL": "http://127.0.0.1:8001/chat/#verify",
+            },
+        ),
+        (
+            {"DEBUG": "0", "SECRET_KEY": SECRET_KEY},
+            {"PASSWORD_RESET_URL": "", "VERIFY_EMAIL_URL": ""},
         ),
         (
             {"EMAIL_URL": "submit://h?tls=1"},
