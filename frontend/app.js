@@ -1,18 +1,21 @@
-import { Client } from "./client.js";
-import { ConversationView } from "./conversation.js";
 import {
+  changeEmail,
   changePassword,
   deleteAccount,
   editProfile,
+  exportData,
   signOut,
-  startConversation,
-} from "./dialogs.js";
+} from "./account.js";
+import { Client } from "./client.js";
+import { ConversationView } from "./conversation.js";
+import { startConversation } from "./dialogs.js";
 import { find, fullName, make, openMenu } from "./dom.js";
-import { makeForm } from "./forms.js";
 import { Inbox } from "./inbox.js";
+import { openLink, takeLink } from "./links.js";
 import { Notifications } from "./notifications.js";
 import { showBlocked } from "./people.js";
 import { Search } from "./search.js";
+import { Welcome } from "./welcome.js";
 
 const read = (name) => find(`meta[name=${name}]`).content;
 const demo = JSON.parse(read("demo"));
@@ -23,15 +26,18 @@ const inbox = new Inbox(client);
 const search = new Search(client, inbox);
 const conversation = new ConversationView(client, inbox);
 const notifications = new Notifications(client, inbox);
+const welcome = new Welcome(client, leaveWelcome);
 const NO_DEMO =
   "This demo account cannot sign in. If it is missing, run manage.py seed_demo. If it was deactivated, or " +
   "its password changed, undo that in the admin.";
-let shown; // the user_id for whom the page was set up
+let shown = null; // the user_id for whom the page was set up, or undefined
+let hasLink = false; // a link in an e-mail was followed
 
 function show() {
   const { user } = client;
-  find("#welcome").hidden = user !== null;
-  find("#chat").hidden = user === null;
+  find("#welcome").hidden = user !== null && !hasLink;
+  find("#chat").hidden = user === null || hasLink;
+  find("#welcome").classList.toggle("has-link", hasLink);
   find("#reason").textContent = client.reason ? `You were signed out: ${client.reason}` : "";
   if (user) find("#account").textContent = fullName(user);
   if (user?.user_id === shown) return;
@@ -40,9 +46,25 @@ function show() {
   inbox.clear();
   search.clear();
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
-  if (!user) return showForm("sign-in");
+  if (!user) return hasLink || welcome.signIn();
   client.followInbox();
   route();
+}
+
+function leaveWelcome() {
+  hasLink = false;
+  show();
+  if (client.user) return;
+  welcome.signIn();
+  welcome.focus();
+}
+
+function followLink() {
+  const link = takeLink();
+  if (!link) return;
+  hasLink = true;
+  show();
+  openLink(link, client, welcome);
 }
 
 function route() {
@@ -52,44 +74,6 @@ function route() {
   if (id) conversation.open(id, messageId, search.text);
   else conversation.close();
   inbox.select(id);
-}
-
-const email = { label: "E-mail address", type: "email", autocomplete: "username" };
-const signIn = makeForm({
-  fields: {
-    email,
-    password: { label: "Password", type: "password", autocomplete: "current-password" },
-  },
-  submit: "Sign in",
-  busy: "Signing in…",
-  action: ({ email, password }) => client.signIn(email, password),
-});
-const register = makeForm({
-  fields: {
-    first_name: { label: "First name", autocomplete: "given-name" },
-    last_name: { label: "Last name", autocomplete: "family-name" },
-    email,
-    password: {
-      label: "Password",
-      type: "password",
-      autocomplete: "new-password",
-      hint: "At least 8 characters, and not a common password.",
-    },
-  },
-  submit: "Create an account",
-  busy: "Creating your account…",
-  action: (profile) => client.register(profile),
-});
-
-function showForm(id) {
-  const isSignIn = id === "sign-in";
-  signIn.reset();
-  register.reset();
-  find("#sign-in").hidden = !isSignIn;
-  find("#register").hidden = isSignIn;
-  find("#switch").textContent = isSignIn
-    ? "Create an account"
-    : "Sign in with an account that you have";
 }
 
 function showDemo() {
@@ -113,13 +97,6 @@ function showDemo() {
   });
 }
 
-find("#sign-in").append(signIn);
-find("#register").append(register);
-find("#switch").onclick = () => {
-  showForm(find("#register").hidden ? "register" : "sign-in");
-  find("section:not([hidden]) input", find("#welcome")).focus();
-};
-
 function showStart() {
   if (as) location.href = location.pathname;
   else location.hash = "";
@@ -129,9 +106,11 @@ find("#new").onclick = () => startConversation(client);
 find("#account").onclick = ({ currentTarget }) =>
   openMenu(currentTarget, {
     Profile: () => editProfile(client),
+    "E-mail address": () => changeEmail(client),
     "Change password": () => changePassword(client),
     ...notifications.actions,
     "Blocked people": () => showBlocked(client),
+    "Export your data": () => exportData(client),
     "Delete account": () => deleteAccount(client),
     "Sign out": () => signOut(client, showStart),
   });
@@ -140,6 +119,10 @@ client.addEventListener("session", show);
 client.addEventListener("connection", ({ detail }) => {
   find("#connection").textContent = detail.error ? `${detail.error.message} Trying again…` : "";
 });
-addEventListener("hashchange", route);
+addEventListener("hashchange", () => {
+  followLink();
+  route();
+});
+followLink();
 show();
 showDemo();

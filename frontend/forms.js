@@ -5,7 +5,8 @@ let count = 0;
 
 /**
  * A form. `fields` is {name: {label, hint?, …properties of the input}}. On submit, `action(values)`
- * runs, while the button says `busy`, and what it raises is shown, a Refused beside its fields.
+ * runs, while the button says `busy`, and what it raises is shown, a Refused beside its fields. A field
+ * that is `required` says so when it is empty.
  */
 export function makeForm({ fields = {}, submit, busy = submit, action, onCancel, isDangerous }) {
   const inputs = {};
@@ -32,12 +33,18 @@ export function makeForm({ fields = {}, submit, busy = submit, action, onCancel,
       text.textContent = messages[name]?.join(" ") ?? fields[name].hint ?? "";
       inputs[name].ariaInvalid = String(name in messages);
     }
-    const isShown =
-      Object.keys(messages).length > 0 && Object.keys(messages).every((name) => texts[name]);
-    alert.textContent = error && !isShown ? error.message : "";
+    const names = Object.keys(messages);
+    const others = names.filter((name) => !texts[name]).map((name) => messages[name].join(" "));
+    alert.textContent = (names.length ? others.join(" ") : error?.message) ?? "";
     Object.values(inputs)
       .find((input) => input.ariaInvalid === "true")
       ?.focus();
+  }
+
+  function checkRequired() {
+    const empty = Object.values(inputs).filter(({ required, value }) => required && !value.trim());
+    const errors = empty.map(({ name }) => [name, ["Please fill this in."]]);
+    if (errors.length) throw new Refused(400, Object.fromEntries(errors));
   }
 
   async function onsubmit(event) {
@@ -46,6 +53,7 @@ export function makeForm({ fields = {}, submit, busy = submit, action, onCancel,
     button.disabled = true;
     button.textContent = busy;
     try {
+      checkRequired();
       await action(
         Object.fromEntries(Object.entries(inputs).map(([name, { value }]) => [name, value])),
       );

@@ -11,11 +11,21 @@ export class Later extends Error {
   }
 }
 
+/** What `code` means to the person. */
+const WORDS = {
+  no_active_account: "The e-mail address or the password is wrong.",
+  email_not_verified: "Your e-mail address is not confirmed yet.",
+  password_changed: "The password of your account was changed.",
+  user_inactive: "Your account is not active any more.",
+  user_not_found: "Your account does not exist any more.",
+  token_not_valid: "Your session has ended.",
+};
+
 /** The API refused the request: `status`, `code` (on a 401), and `fields` ({name: [text, …]}). */
 export class Refused extends Error {
   constructor(status, { code, detail, ...fields }) {
     const texts = Object.values(fields).map((texts) => texts.join(" "));
-    super([detail, ...texts].filter(Boolean).join("\n"));
+    super([WORDS[code] ?? detail, ...texts].filter(Boolean).join("\n"));
     Object.assign(this, { status, code, fields });
   }
 }

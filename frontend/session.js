@@ -45,28 +45,41 @@ export class Session extends EventTarget {
   }
 
   async signIn(email, password) {
-    const { data } = await this.#fetch("/token/", { method: "POST", body: { email, password } });
-    const profile = await this.#fetch("/users/me/", data);
-    this.#save({ user: profile.data, ...data });
+    const tokens = await this.post("/token/", { email, password });
+    const profile = await this.#fetch("/users/me/", tokens);
+    this.#save({ user: profile.data, ...tokens });
   }
 
   /** `profile` is {email, password, first_name, last_name, phone_number?}. */
   async register(profile) {
-    await this.#fetch("/users/", { method: "POST", body: profile });
+    await this.post("/users/", profile);
     await this.signIn(profile.email, profile.password);
   }
 
+  /** Sends a POST that needs no session, once. */
+  async post(path, body) {
+    return (await this.#fetch(path, { method: "POST", body })).data;
+  }
+
+  /** Another device may have changed the profile. */
+  async loadProfile() {
+    this.#keep(await this.request("/users/me/", { patience: 5 }));
+  }
+
   async updateProfile(fields) {
-    const user = await this.request("/users/me/", { method: "PATCH", body: fields, patience: 5 });
+    const options = { method: "PATCH", body: fields, patience: 5 };
+    this.#keep(await this.request("/users/me/", options));
+  }
+
+  #keep(user) {
     if (this.user?.user_id === user.user_id) this.#save({ ...this.#stored, user });
   }
 
   /** Ends every other session of the person. */
   async setPassword(current_password, new_password) {
-    const { email } = this.user;
     const body = { current_password, new_password };
     await this.#last("/users/set_password/", { method: "POST", body }, async () => {
-      await this.signIn(email, new_password);
+      await this.signIn(this.user.email, new_password);
     });
   }
 
@@ -79,12 +92,12 @@ export class Session extends EventTarget {
   async signOut() {
     const { refresh } = this.#stored;
     this.#forget();
-    await this.#fetch("/token/blacklist/", { method: "POST", body: { refresh } });
+    await this.post("/token/blacklist/", { refresh });
   }
 
   /** Sends a request that ends the session. No tab refreshes it meanwhile. */
   async #last(path, options, callback) {
-    await this.request("/users/me/", { patience: 5 }); // with an access token that is valid
+    await this.loadProfile(); // so that the access token is valid
     await this.lock("session", async () => {
       await this.#fetch(path, { ...options, access: this.#stored.access });
       await callback();
@@ -154,12 +167,9 @@ export class Session extends EventTarget {
       let reason = error;
       if (error.code === "token_not_valid" && renewals < 2) {
         try {
-          const { data } = await this.#fetch("/token/refresh/", {
-            method: "POST",
-            body: { refresh },
-          });
+          const tokens = await this.post("/token/refresh/", { refresh });
           // Otherwise another tab has stored a newer one meanwhile, or the person has signed out.
-          if (this.#stored.refresh === refresh) this.#stored = { ...this.#stored, ...data };
+          if (this.#stored.refresh === refresh) this.#stored = { ...this.#stored, ...tokens };
           return Boolean(this.#stored.access);
         } catch (refusal) {
           if (!(refusal instanceof Refused)) throw refusal;

@@ -1,7 +1,10 @@
 """What DEBUG adds, in a server with several threads and an access log, which refuses DEBUG."""
 
+import os
+
 from messaging_app.settings import *  # noqa: F403
 
 DEBUG = False
 # Standard output has nothing but the access log.
-EMAIL_BACKEND = "messaging_app.backends.mail.NotSent"
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = os.environ["MAILS"]

@@ -1,7 +1,9 @@
 """E-mails that were sent, the links in them, and a mail server that refuses them."""
 
 import re
+import time
 from contextlib import contextmanager
+from email import message_from_bytes, policy
 from socketserver import StreamRequestHandler, TCPServer
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
@@ -47,3 +49,16 @@ def refusing_mail_server():
         Thread(target=mail_server.serve_forever, daemon=True).start()
         yield mail_server
         mail_server.shutdown()
+
+
+def wait_for_link(folder, email, subject):
+    """The link in the newest e-mail to this address, once it is in a file there."""
+    deadline = time.monotonic() + 30
+    while True:
+        for file in sorted(folder.glob("*"), key=lambda file: file.stat().st_mtime, reverse=True):
+            message = message_from_bytes(file.read_bytes(), policy=policy.default)
+            if (message["To"], message["Subject"]) != (email.lower(), subject):
+                continue
+            if link := re.search(r"(http\S+)\n", message.get_content()):
+                return link[1]
+        assert time.monotonic() < deadline, subject

@@ -6,10 +6,12 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import jwt
+import pytest
 from django.conf import settings
 from playwright.sync_api import expect
 
 FRONTEND = settings.BASE_DIR / "frontend"
+AXE = FRONTEND / "node_modules/axe-core/axe.min.js"
 POLL_SECONDS = "const POLL_SECONDS = 3;"
 EVENTS = "**/api/events/"
 NOT_SERVED = {"detail": "This server does not stream events. Poll the lists instead."}
@@ -127,6 +129,19 @@ class Window:
 
     def expect_all_sent(self):
         expect(self.page.get_by_text("Sending…")).to_have_count(0)
+
+    def expect_accessible(self, look):
+        """axe finds nothing, and nothing is wider than a phone or a desktop."""
+        if not AXE.exists():
+            pytest.skip("axe-core is not installed: run npm ci in frontend/")
+        self.page.evaluate(AXE.read_text())
+        if look == "right-to-left":
+            self.page.evaluate("document.dir = 'rtl'")
+        for width in (360, 1280):
+            self.page.set_viewport_size({"width": width, "height": 800})
+            assert self.page.evaluate("document.documentElement.scrollWidth") <= width
+            found = self.page.evaluate("axe.run()")["violations"]
+            assert not found, [(rule["id"], rule["nodes"][0]["html"]) for rule in found]
 
     def wait_for_stream(self, person):
         self.page.wait_for_function(UNTIL_UP, arg=f"chat.stream.{person.user_id}", polling=100)

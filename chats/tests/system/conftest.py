@@ -59,7 +59,9 @@ def demo_server(tmp_path_factory, django_db_blocker):
     manage("seed_demo", DATABASE_URL=database.url, DEBUG="1")
     # A search sends two requests, of which one waits.
     variables = {"DEBUG": "1", "DJANGO_SETTINGS_MODULE": "chats.tests.support.demo_settings"}
-    server = Server(database, folder, Session, CACHE_URL="", THROTTLE_SEARCH="1/s", **variables)
+    variables |= {"CACHE_URL": "", "THROTTLE_SEARCH": "1/s", "MAILS": str(folder / "mails")}
+    server = Server(database, folder, Session, **variables)
+    server.mails = folder / "mails"
     with running(server, workers=1):
         yield server
 

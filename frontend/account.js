@@ -1,0 +1,157 @@
+/** What people do with their own account. */
+
+import { isolate, make } from "./dom.js";
+import { download } from "./export.js";
+import { ask, openDialog } from "./forms.js";
+
+const currentPassword = {
+  label: "Current password",
+  type: "password",
+  autocomplete: "current-password",
+  required: true,
+};
+
+export const newPassword = {
+  label: "New password",
+  type: "password",
+  autocomplete: "new-password",
+  hint: "At least 8 characters, and not a common password.",
+  required: true,
+};
+
+export function editProfile(client) {
+  const { first_name, last_name, phone_number } = client.user;
+  ask({
+    title: "Profile",
+    fields: {
+      first_name: {
+        label: "First name",
+        value: first_name,
+        autocomplete: "given-name",
+        required: true,
+      },
+      last_name: {
+        label: "Last name",
+        value: last_name,
+        autocomplete: "family-name",
+        required: true,
+      },
+      phone_number: {
+        label: "Phone number (optional)",
+        value: phone_number,
+        type: "tel",
+        autocomplete: "tel",
+        hint: "With the country’s code, such as +14155552671.",
+      },
+    },
+    submit: "Save",
+    busy: "Saving…",
+    action: (fields) => client.updateProfile(fields),
+  });
+}
+
+export async function changeEmail(client) {
+  await client.loadProfile().catch(() => {}); // it may have been confirmed on another device
+  const { email, email_verified_at } = client.user;
+  const resend = make("button", { type: "button", className: "link" }, "Send a link to confirm it");
+  resend.onclick = async () => {
+    resend.disabled = true;
+    try {
+      await client.post("/users/resend_verification/", { email });
+      resend.replaceWith("A link is on its way.");
+    } catch (error) {
+      resend.disabled = false;
+      state.textContent = error.message;
+    }
+  };
+  const state = make(
+    "span",
+    { role: "status" },
+    email_verified_at ? "It is confirmed." : "It is not confirmed yet.",
+  );
+  ask({
+    title: "E-mail address",
+    text: make(
+      "span",
+      {},
+      `Your address is ${isolate(email)}. `,
+      state,
+      " ",
+      email_verified_at ? "" : resend,
+    ),
+    fields: {
+      new_email: {
+        label: "New e-mail address",
+        type: "email",
+        autocomplete: "email",
+        hint: "We will send a link to it. Your address changes when you follow the link.",
+        required: true,
+      },
+      current_password: currentPassword,
+    },
+    submit: "Send the link",
+    busy: "Sending…",
+    async action(body) {
+      const options = { method: "POST", body, patience: 0 };
+      await client.request("/users/set_email/", options);
+      const text =
+        `Follow the link that we have sent to ${isolate(body.new_email)}, within three days. ` +
+        `Until then your address stays ${isolate(email)}, to which we have sent a notice.`;
+      openDialog("Check your e-mail", make("p", {}, text));
+    },
+  });
+}
+
+export function changePassword(client) {
+  ask({
+    title: "Change password",
+    text: "You will be signed out everywhere else.",
+    fields: { current_password: currentPassword, new_password: newPassword },
+    submit: "Change",
+    busy: "Changing…",
+    action: ({ current_password, new_password }) =>
+      client.setPassword(current_password, new_password),
+  });
+}
+
+export function exportData(client) {
+  const end = new AbortController();
+  const dialog = ask({
+    title: "Export your data",
+    text:
+      "A file with your profile, your conversations and every message that you have written. It has a " +
+      "JSON object on each line.",
+    submit: "Export",
+    busy: "Exporting…",
+    action: () => download(client, end.signal),
+  });
+  dialog.addEventListener("close", () => end.abort());
+}
+
+export function deleteAccount(client) {
+  ask({
+    title: "Delete your account?",
+    text: "This cannot be undone. What you wrote stays, under “Deleted user”.",
+    fields: { current_password: currentPassword },
+    submit: "Delete account",
+    busy: "Deleting…",
+    isDangerous: true,
+    action: ({ current_password }) => client.deleteAccount(current_password),
+  });
+}
+
+export function signOut(client, after) {
+  const unsent = client.outbox().length;
+  const leaveNow = async () => {
+    await client.signOut().catch(() => {}); // without a connection the session ends by itself
+    after();
+  };
+  if (!unsent) return leaveNow();
+  ask({
+    title: "Sign out?",
+    text: `Messages that were not sent will be lost: ${unsent}.`,
+    submit: "Sign out",
+    isDangerous: true,
+    action: leaveNow,
+  });
+}
