@@ -101,7 +101,7 @@ def test_new_user_registers_starts_a_conversation_and_leaves(
     window.press("Dorothea Dahl")
     window.press("Sign out")
     window.sign_in("dora@example.com", "wrong")
-    expect(window.alerts).to_have_text("No active account found with the given credentials")
+    expect(window.alerts).to_have_text("The e-mail address or the password is wrong.")
     window.fill(Password=PASSWORD)
     window.press("Sign in")
     expect(window.page.get_by_role("button", name="Dorothea Dahl")).to_be_visible()
