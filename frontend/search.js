@@ -56,11 +56,10 @@ export class Search {
     const { signal } = this.#end;
     const { text } = this;
     find("#sidebar").classList.toggle("is-searching", text !== "");
-    this.#show("");
-    if (!text) return;
+    if (!text) return this.#show("");
     if ([...text].length > MAX_CHARACTERS)
       return this.#show(`Search for ${MAX_CHARACTERS} characters at most.`);
-    this.#show("Searching…");
+    find("#found").textContent = "Searching…"; // the results of what was typed before stay meanwhile
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
     if (signal.aborted) return;
     try {
@@ -113,6 +112,7 @@ export class Search {
         status.textContent = error.message;
       }
       more.disabled = false;
+      if (status.textContent) more.focus();
     };
     take(page);
     return make(

@@ -190,9 +190,9 @@ EMAIL_USE_SSL = mail["EMAIL_USE_SSL"]
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.mail_address("DEFAULT_FROM_EMAIL", "webmaster@localhost")
 # In DEBUG, links in e-mails lead to the demo client.
-PAGE = f"http://127.0.0.1:{PORT}{PATH_PREFIX}/#" if DEBUG else ""
-PASSWORD_RESET_URL = env.page_url("PASSWORD_RESET_URL", PAGE and f"{PAGE}reset")
-VERIFY_EMAIL_URL = env.page_url("VERIFY_EMAIL_URL", PAGE and f"{PAGE}verify")
+DEMO_CLIENT = f"http://127.0.0.1:{PORT}{PATH_PREFIX}/"
+PASSWORD_RESET_URL = env.page_url("PASSWORD_RESET_URL", f"{DEMO_CLIENT}#reset" if DEBUG else "")
+VERIFY_EMAIL_URL = env.page_url("VERIFY_EMAIL_URL", f"{DEMO_CLIENT}#verify" if DEBUG else "")
 # Whether users sign in, and can be found, only after they have followed a link to their address.
 EMAIL_VERIFICATION = env.boolean("EMAIL_VERIFICATION")
 
