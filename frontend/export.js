@@ -22,12 +22,11 @@ export async function download(client, signal) {
   setTimeout(() => URL.revokeObjectURL(href), 60_000); // when it has been saved
 }
 
-/** The last line says that it is the last one, and how many come before it. */
+/** The last line says how many come before it. */
 async function isWhole(file) {
   const lines = (await file.slice(-LAST_LINE_BYTES).text()).trimEnd().split("\n");
   try {
-    const { type, lines: count } = JSON.parse(lines.at(-1));
-    return type === "end" && count === (await countLines(file)) - 1;
+    return JSON.parse(lines.at(-1)).lines === (await countLines(file)) - 1;
   } catch {
     return false;
   }

@@ -225,7 +225,7 @@ def test_unsent_message_waits_for_the_same_user(window, alice, bob, conversation
         json={"current_password": PASSWORD, "new_password": "moor under the tide"},
     )
     window.page.context.set_offline(False)
-    expect(window.alerts).to_contain_text("The user's password has been changed.")
+    expect(window.alerts).to_contain_text("The password of your account was changed.")
     window.sign_in(bob.email, PASSWORD)
     window.expect_messages("Hello, Alice")
     window.press("Bob Test")
@@ -254,4 +254,6 @@ def test_removed_participant_is_told_and_keeps_the_text(window, alice, bob, conv
 
 def test_erased_user_is_told(window, alice):
     alice.call("DELETE", "/users/me/", json={"current_password": PASSWORD})
-    expect(window.alerts).to_contain_text("You were signed out: User is inactive")
+    expect(window.alerts).to_contain_text(
+        "You were signed out: Your account is not active any more."
+    )
