@@ -1,6 +1,7 @@
 """The demo client in a browser."""
 
 import json
+import os
 import time
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -12,6 +13,7 @@ from playwright.sync_api import expect
 
 FRONTEND = settings.BASE_DIR / "frontend"
 AXE = FRONTEND / "node_modules/axe-core/axe.min.js"
+IS_FIREFOX = os.environ.get("BROWSER") == "firefox"
 POLL_SECONDS = "const POLL_SECONDS = 3;"
 EVENTS = "**/api/events/"
 NOT_SERVED = {"detail": "This server does not stream events. Poll the lists instead."}

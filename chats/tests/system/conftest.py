@@ -1,7 +1,6 @@
 """A running server, a browser, and the demo client on two origins."""
 
 import fcntl
-import os
 import shutil
 
 import pytest
@@ -12,7 +11,7 @@ from chats.tests.support.conformance import CheckedSession
 from chats.tests.support.machines import find
 from chats.tests.support.proxies import RedirectingServer
 from chats.tests.support.servers import Database, Server, manage, running, serve_files
-from chats.tests.support.windows import FRONTEND, Browser
+from chats.tests.support.windows import FRONTEND, IS_FIREFOX, Browser
 
 # Browsers wait for as long as this when the machine is busy.
 expect.set_options(timeout=30_000)
@@ -94,7 +93,7 @@ def path(conversation_id):
 
 def launch(playwright):
     """Chromium, or with BROWSER=firefox Debian's Firefox."""
-    if os.environ.get("BROWSER") == "firefox":
+    if IS_FIREFOX:
         firefox = find("firefox-esr")
         return playwright.firefox.launch(channel="moz-firefox", executable_path=firefox)
     options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

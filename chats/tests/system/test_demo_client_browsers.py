@@ -1,16 +1,15 @@
 """The demo client under other input methods and browsers, and with storage that does not work."""
 
 import json
-import os
 import re
 
 import pytest
 from playwright.sync_api import expect
 
 from chats.tests.support.servers import PASSWORD, bodies
+from chats.tests.support.windows import IS_FIREFOX
 
 pytestmark = pytest.mark.once
-IS_FIREFOX = os.environ.get("BROWSER") == "firefox"
 # Safari's order at the end of a composition.
 SAFARI_ENTER = """input => {
     input.dispatchEvent(new CompositionEvent("compositionstart"));
