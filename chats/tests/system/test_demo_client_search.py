@@ -80,6 +80,7 @@ class TestHit:
         last = window.messages.filter(has_text=re.compile("^150$"))
         while not last.count():
             scroll_to(window, "list.scrollHeight")
+        scroll_to(window, "list.scrollHeight")
         expect(newest).to_be_hidden()
         expect(window.messages.first).to_have_text("1")
         assert window.messages.all_text_contents() == [str(number + 1) for number in range(150)]
