@@ -1,22 +1,24 @@
 import { Composer } from "./composer.js";
 import { deleteMessage, reportMessage } from "./dialogs.js";
-import { dayOf, find, isTouch, make, setChildren } from "./dom.js";
+import { announce, find, isTouch } from "./dom.js";
 import { Header } from "./header.js";
-import { announceMessages, showMessage, showUnsent } from "./messages.js";
+import { History } from "./history.js";
+import { Reading } from "./reading.js";
 import { scroller } from "./scroller.js";
 
 const NEAR_PX = 300; // how near to an end of the list more messages are loaded
+const MAX_LOADED = 200; // messages that are loaded to find where the unread begins
 
 /** The open conversation. */
 export class ConversationView {
   #client;
   #inbox;
   #room = null;
-  #items = new Map(); // {element, state} by the id of a message, an unsent message or a day
+  #history;
+  #reading = null;
   #composer;
   #header;
-  #announced = null; // `sent_at` of the newest message when it was last looked at
-  #marked = "";
+  #isOpening = false; // until the place is shown where one reads on
   #found = null; // {id, words, isAhead}: the message that was searched for, until it is in sight `isAhead`
 
   constructor(client, inbox) {
@@ -24,15 +26,22 @@ export class ConversationView {
     this.#inbox = inbox;
     this.#composer = new Composer(client);
     this.#header = new Header(client, inbox);
+    this.#history = new History({
+      actionsOf: (message, isOwn) => this.#actionsOf(message, isOwn),
+      actionsOfUnsent: (entry) => this.#actionsOfUnsent(entry),
+    });
     inbox.addEventListener("change", () => this.#showMessages());
     client.addEventListener("outbox", () => this.#showMessages());
-    document.addEventListener("visibilitychange", () => this.#markAsRead());
-    find("#scroller").onscroll = () => this.#onScroll();
-    find("#newest").onclick = () => this.#scrollToEnd();
+    document.addEventListener("visibilitychange", () => document.hidden || this.#showMessages());
+    this.#history.addEventListener("scroll", () => this.#onScroll());
+    find("#newest").onclick = () => {
+      this.#scrollToEnd();
+      this.#focus();
+    };
     this.#composer.addEventListener("sent", () => this.#scrollToEnd());
   }
 
-  /** Shows the newest messages, or this one, in which `words` were found. */
+  /** Shows where the unread begins, or this message, in which `words` were found. */
   open(id, messageId, words = "") {
     const isOpen = this.#room?.id === id;
     if (!isOpen) this.close();
@@ -40,17 +49,25 @@ export class ConversationView {
     this.#found = messageId ? { id: messageId, words, isAhead: true } : null;
     if (!isOpen) this.#follow(id);
     if (messageId) this.#jump(this.#found);
-    if (hasLeft) this.#scrollToEnd();
+    else if (!isOpen) this.#goToUnread();
+    else if (hasLeft) this.#scrollToEnd();
   }
 
   #follow(id) {
     const room = (this.#room = this.#client.follow(id));
+    this.#reading = new Reading(this.#client, this.#inbox, room);
+    this.#isOpening = true;
     room.addEventListener("messages", () => this.#showMessages());
     room.addEventListener("gone", () => this.#showGone());
     this.#show(true);
     this.#composer.open(room);
     this.#header.open(id);
     this.#showMessages();
+    this.#focus();
+  }
+
+  /** Not in the box, if a screen keyboard would then cover the messages, or one is to be read. */
+  #focus() {
     find(isTouch() || this.#found ? "#title" : "#text").focus();
   }
 
@@ -59,10 +76,10 @@ export class ConversationView {
     this.#composer.close();
     this.#header.close();
     this.#room.stop();
-    this.#room = this.#announced = this.#found = null;
-    this.#marked = "";
-    this.#items.clear();
-    find("#messages").replaceChildren();
+    this.#room = this.#reading = this.#found = null;
+    this.#isOpening = false;
+    this.#history.clear();
+    announce("");
     find("#gone").hidden = find("#newest").hidden = true;
     this.#show(false);
   }
@@ -87,126 +104,88 @@ export class ConversationView {
 
   #showMessages() {
     if (!this.#room || !this.#client.user) return;
-    const { isLoaded, hasOlder, hasNewer } = this.#room;
+    const { messages, isLoaded, hasOlder, hasNewer } = this.#room;
     // Until it is loaded, nothing else is shown, which would then count as read.
     if (this.#found?.isAhead && !this.#room.has(this.#found.id)) return;
-    const isAtEnd = this.#isAtEnd;
-    scroller.keep(() => setChildren(find("#messages"), [...this.#elements()]));
     if (isLoaded)
       find("#beginning").textContent = hasOlder
         ? "Loading older messages…"
         : "The conversation begins here.";
     else if (find("#gone").hidden) find("#beginning").textContent = "Loading…";
-    find("#newest").textContent = hasNewer ? "Newest messages ↓" : "New messages ↓";
-    if (hasNewer) find("#newest").hidden = false;
+    const isLooking = !document.hidden && this.#history.isAtEnd;
+    this.#reading.update({ isLooking, isOpening: this.#isOpening });
+    this.#history.show({
+      messages,
+      unsent: this.#client.outbox().filter((entry) => entry.conversation === this.#room.id),
+      me: this.#client.user,
+      isGroup: this.#row?.participants.length > 2,
+      line: this.#reading.line,
+      hasNewer,
+      hasUnread: this.#reading.hasUnread,
+      found: this.#found,
+      edited: this.#composer.edited?.message_id,
+    });
     if (this.#found?.isAhead) this.#goToFound();
-    else if (isAtEnd) scroller.scrollToEnd();
-    this.#announceNew(isAtEnd);
-    this.#onScroll();
   }
 
-  *#elements() {
-    let day, sender;
-    const { messages } = this.#room;
-    for (const message of messages) {
-      if (dayOf(message.sent_at) !== day) {
-        day = dayOf(message.sent_at);
-        sender = null;
-        yield this.#item(day, day, () => [make("h2", {}, day)], "day");
-      }
-      const isFirst = sender !== message.sender.user_id;
-      sender = message.sender.user_id;
-      yield this.#messageItem(message, isFirst);
-    }
-    const unsent = this.#client.outbox().filter((entry) => entry.conversation === this.#room.id);
-    for (const entry of unsent) yield this.#unsentItem(entry);
+  /** {label: action}, for the menu of a message. */
+  #actionsOf(message, isOwn) {
+    if (!isOwn) return { Report: () => reportMessage(this.#client, message) };
+    return {
+      Edit: () => this.#composer.edit(message),
+      Delete: () => deleteMessage(this.#room, message),
+    };
   }
 
-  /** The element that shows this state; it is made again when the state changes. */
-  #item(id, state, makeChildren, className) {
-    const item = this.#items.get(id);
-    const element = item?.element ?? make("li");
-    if (element.className !== className) element.className = className;
-    if (item?.state === state) return element;
-    element.replaceChildren(...makeChildren());
-    this.#items.set(id, { element, state });
-    return element;
-  }
-
-  #messageItem(message, isFirst) {
-    const isOwn = message.sender.user_id === this.#client.user.user_id;
-    const isNamed = isFirst && !isOwn && (this.#row?.participants.length ?? 0) > 2;
-    const actions = isOwn
-      ? {
-          Edit: () => this.#composer.edit(message),
-          Delete: () => deleteMessage(this.#room, message),
-        }
-      : { Report: () => reportMessage(this.#client, message) };
-    const words = this.#found?.id === message.message_id ? this.#found.words : null;
-    const state = JSON.stringify([message, isNamed, words]);
-    const makeChildren = () => showMessage(message, { isOwn, isNamed, actions, words });
-    const className = `message ${isOwn ? "own" : ""} ${isFirst ? "first" : ""} ${words === null ? "" : "found"}`;
-    return this.#item(message.message_id, state, makeChildren, className);
-  }
-
-  #unsentItem(entry) {
-    const actions = {
+  #actionsOfUnsent(entry) {
+    return {
       "Try again": () => this.#client.retry(entry),
       Edit: () => {
         this.#client.discard(entry);
         this.#composer.takeBack(entry);
       },
-      Discard: () => this.#client.discard(entry),
+      Discard: () => {
+        this.#client.discard(entry);
+        this.#focus();
+      },
     };
-    const className = `message own first ${entry.error ? "refused" : "unsent"}`;
-    const makeChildren = () => showUnsent(entry, actions);
-    return this.#item(entry.id, JSON.stringify(entry), makeChildren, className);
-  }
-
-  #announceNew(isAtEnd) {
-    const { messages, isLoaded, hasNewer } = this.#room;
-    if (!isLoaded || hasNewer) return;
-    const { user_id } = this.#client.user;
-    const isNew = ({ sent_at, sender }) => sent_at > this.#announced && sender.user_id !== user_id;
-    const news = this.#announced === null ? [] : messages.filter(isNew);
-    this.#announced = messages.at(-1)?.sent_at ?? "";
-    if (!news.length) return;
-    announceMessages(news);
-    if (!isAtEnd) find("#newest").hidden = false;
-  }
-
-  async #markAsRead() {
-    if (!this.#room || !this.#row || document.hidden || !this.#isAtEnd) return;
-    const { user_id } = this.#client.user;
-    const newest = this.#room.messages.findLast(({ sender }) => sender.user_id !== user_id);
-    const row = this.#row;
-    if (!newest || newest.sent_at <= row.read_at || newest.sent_at <= this.#marked) return;
-    this.#marked = newest.sent_at;
-    try {
-      const state = await this.#client.markAsRead(row.conversation_id, newest.sent_at);
-      const now = this.#inbox.get(row.conversation_id);
-      if (now) this.#inbox.set({ ...now, ...state });
-    } catch {
-      this.#marked = ""; // for the next time
-    }
-  }
-
-  get #isAtEnd() {
-    return !this.#room?.hasNewer && scroller.isAtEnd;
   }
 
   #scrollToEnd() {
     this.#room.showNewest();
-    scroller.scrollToEnd();
+    this.#history.scrollDown();
   }
 
   #onScroll() {
-    if (!this.#room) return;
+    if (!this.#room || !this.#client.user || this.#found?.isAhead) return;
     const { hasOlder, hasNewer } = this.#room;
     if (hasOlder && scroller.abovePx < NEAR_PX) this.#room.loadOlder().catch(() => {});
     if (hasNewer && scroller.belowPx < NEAR_PX) this.#room.loadNewer().catch(() => {});
-    if (this.#isAtEnd) find("#newest").hidden = true;
-    this.#markAsRead();
+    const { hasUnread } = this.#reading;
+    const { isAtEnd } = this.#history;
+    const isFarUp = scroller.belowPx > find("#scroller").clientHeight;
+    find("#newest").hidden = isAtEnd || !(hasNewer || hasUnread || isFarUp);
+    find("#newest").textContent = hasUnread ? "New messages ↓" : "Newest messages ↓";
+    if (isAtEnd && !this.#isOpening && !document.hidden) this.#reading.markAsRead();
+  }
+
+  async #goToUnread() {
+    const room = this.#room;
+    await this.#inbox.load(room.id).catch(() => {});
+    if (!room.isLoaded)
+      await new Promise((resolve) => room.addEventListener("messages", resolve, { once: true }));
+    if (room !== this.#room || !this.#isOpening) return;
+    this.#showMessages();
+    const isHere = () => room === this.#room && this.#isOpening;
+    const isBehind = () => room.hasOlder && room.messages[0].sent_at > this.#reading.line?.since;
+    try {
+      while (isHere() && isBehind() && room.messages.length < MAX_LOADED) await room.loadOlder();
+    } catch {
+      // The line is above what is loaded.
+    }
+    if (!isHere()) return;
+    this.#isOpening = false;
+    this.#history.scrollToLine();
   }
 
   async #jump(found) {
@@ -216,10 +195,11 @@ export class ConversationView {
     if (found !== this.#found || !found.isAhead) return;
     this.#found = null;
     this.#showMessages();
+    if (this.#isOpening) this.#goToUnread();
   }
 
   #goToFound() {
-    this.#found.isAhead = false;
-    scroller.goTo(this.#items.get(this.#found.id).element);
+    this.#found.isAhead = this.#isOpening = false;
+    this.#history.goTo(this.#found.id);
   }
 }

@@ -28,7 +28,9 @@ export const isTouch = () => matchMedia("(pointer: coarse)").matches;
 /** For a name inside a sentence, which may run in the other direction. */
 export const isolate = (text) => `\u2068${text}\u2069`;
 
-export const announce = (text) => (find("#live").textContent = text);
+/** For screen readers. The paragraph is new, so that the same text is read out again. */
+export const announce = (text) =>
+  find("#live").replaceChildren(...(text ? [make("p", {}, text)] : []));
 
 export const fullName = (person) => `${person.first_name} ${person.last_name}`;
 

@@ -1,0 +1,139 @@
+/** The text of a message: links, code and folding. It stays text: nothing here takes HTML. */
+
+import { make } from "./dom.js";
+
+// So long that it does not fit into the lines of a folded text, however wide the page is.
+const LONG_CHARACTERS = 2_000;
+const LONG_LINES = 25;
+
+const PARTS = new RegExp(
+  [
+    "```(?<block>[^]+?)```(?<after>\\r?\\n)?",
+    "(?<!\\w)`(?<code>[^`\\n]+)`(?!\\w)",
+    // Spaces, invisible characters, and punctuation that is seldom in an address end it.
+    '(?<link>(?<!\\w)https?://[^\\p{Z}\\p{C}<>"`\\\\“”„«»‹›「」『』【】《》、。，；：！？（）]+)',
+  ].join("|"),
+  "giu",
+);
+const BLOCK = /^(?<open>[ \t]*\r?\n)?(?<block>[^]*?)(?<close>\r?\n)?$/;
+const PUNCTUATION = ".,;:!?'’…*_~";
+const BRACKETS = { ")": "(", "]": "[", "}": "{" };
+
+/** The nodes that show a text. Their `textContent` is the text. */
+export function toNodes(text) {
+  const nodes = [];
+  let end = 0;
+  for (const { 0: part, index, groups } of text.matchAll(PARTS)) {
+    const { block, after, code, link } = groups;
+    let shown;
+    if (link) shown = showLink(withoutPunctuation(link));
+    else if (code?.trim()) shown = showCode("`", code);
+    else if (block?.trim()) shown = showBlock(block, after);
+    if (!shown) continue;
+    nodes.push(text.slice(end, index), ...shown);
+    end = index + (link ? shown[0].textContent.length : part.length);
+  }
+  return [...nodes, text.slice(end)].filter((node) => node !== "");
+}
+
+/** Without the punctuation of the sentence around the link, and brackets that it does not open. */
+function withoutPunctuation(link) {
+  const unopened = {};
+  for (const [close, open] of Object.entries(BRACKETS))
+    unopened[close] = link.split(close).length - link.split(open).length;
+  let { length } = link;
+  const isAround = (character) =>
+    character in BRACKETS ? unopened[character]-- > 0 : PUNCTUATION.includes(character);
+  while (isAround(link[length - 1])) length--;
+  return link.slice(0, length);
+}
+
+/**
+ * Where the link leads is what its text says. If the browser reads another host than is written, as
+ * with letters that only look like Latin ones, the page shows it. With a name before an `@`, which
+ * looks like a host, it is no link.
+ */
+function showLink(text) {
+  if (!URL.canParse(text)) return null;
+  const { href, hostname, username, password } = new URL(text);
+  if (username || password) return null;
+  const [, written] = /^https?:\/\/([^/?#]*?)(?::\d*)?(?:[/?#]|$)/i.exec(text);
+  const properties = { target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr" };
+  const host = written.toLowerCase() === hostname ? null : hostname;
+  return [make("a", { href, ...properties, "data-host": host }, text)];
+}
+
+const hide = (text) => make("span", { hidden: true }, text);
+
+const showCode = (mark, code) => [hide(mark), make("code", { dir: "auto" }, code), hide(mark)];
+
+/** A block has its own lines, so that the line breaks around it are not shown. */
+function showBlock(text, after = "") {
+  if (!text.includes("\n")) return [...showCode("```", text), after];
+  const { open = "", block, close = "" } = BLOCK.exec(text).groups;
+  const code = make("pre", {}, make("code", { dir: "auto" }, block));
+  return [hide(`\`\`\`${open}`), code, hide(`${close}\`\`\`${after}`)];
+}
+
+/**
+ * The element with the text, and a button that unfolds it if it is long. `onfold(isUnfolded)` is
+ * called when the person has unfolded or folded it.
+ */
+export function showText(text, { isUnfolded = false, onfold } = {}) {
+  const element = make("div", { className: "text", dir: "auto" }, ...toNodes(text));
+  const isLong = text.length > LONG_CHARACTERS || text.split("\n").length > LONG_LINES;
+  if (!isLong || !onfold) return [element];
+  const button = make("button", { type: "button", className: "link fold" });
+  const fold = (isFolded) => {
+    element.classList.toggle("folded", isFolded);
+    button.textContent = isFolded ? "Show more" : "Show less";
+    button.ariaExpanded = String(!isFolded);
+  };
+  const toggle = () => {
+    fold(!element.classList.contains("folded"));
+    onfold(!element.classList.contains("folded"));
+  };
+  button.onclick = toggle;
+  // Only the browser's search, or the focus on a link, scrolls what is folded.
+  element.onscroll = () => element.classList.contains("folded") && toggle();
+  fold(!isUnfolded);
+  return [element, button];
+}
+
+const visible = (node) => {
+  node.querySelectorAll("[hidden]").forEach((hidden) => hidden.remove());
+  return node.textContent;
+};
+
+/** What is selected of a text as it was written: code has its marks if it is selected with both. */
+function written(fragment) {
+  const codes = [...fragment.children].filter((element) => element.matches("pre, code"));
+  for (const code of codes) {
+    const marks = [code.previousSibling, code.nextSibling].filter((node) => node?.hidden);
+    if (marks.length === 1) marks[0].remove();
+  }
+  return fragment.textContent;
+}
+
+/** Copies the text of one message as it was written. */
+export function copyAsWritten(event) {
+  const selection = getSelection();
+  if (!selection.rangeCount) return;
+  const selected = selection.getRangeAt(0);
+  const texts = [...event.currentTarget.querySelectorAll(".text")]
+    .filter((element) => selected.intersectsNode(element))
+    .map((element) => {
+      const range = document.createRange();
+      range.selectNodeContents(element);
+      if (selected.compareBoundaryPoints(Range.START_TO_START, range) > 0)
+        range.setStart(selected.startContainer, selected.startOffset);
+      if (selected.compareBoundaryPoints(Range.END_TO_END, range) < 0)
+        range.setEnd(selected.endContainer, selected.endOffset);
+      const isAll = visible(range.cloneContents()) === visible(element.cloneNode(true));
+      return isAll ? element.textContent : written(range.cloneContents());
+    })
+    .filter(Boolean);
+  if (texts.length !== 1) return;
+  event.clipboardData.setData("text/plain", texts[0]);
+  event.preventDefault();
+}
