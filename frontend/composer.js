@@ -10,7 +10,10 @@ const FEW_CHARACTERS = 500; // from here on, the page says how many are left
  */
 export const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
-/** Where messages are written and edited. `sent` is dispatched when one is in the outbox. */
+/**
+ * Where messages are written and edited. `sent` is dispatched when one is in the outbox, and `edit`
+ * when an edit begins or ends.
+ */
 export class Composer extends EventTarget {
   #client;
   #room = null;
@@ -27,11 +30,13 @@ export class Composer extends EventTarget {
     };
     find("#text").oninput = () => {
       if (!this.#edited) this.#keepDraft();
+      this.#fit();
       this.#count();
     };
     find("#text").onkeydown = (event) => {
       if (isComposing(event)) return;
       if (event.key === "Escape") this.#stopEditing();
+      if (event.key === "ArrowUp") this.#editLast(event);
       if (event.key !== "Enter" || event.shiftKey || isTouch()) return;
       event.preventDefault();
       this.#submit();
@@ -50,12 +55,30 @@ export class Composer extends EventTarget {
     this.#room = null;
   }
 
+  /** The message that is edited, or null. */
+  get edited() {
+    return this.#edited;
+  }
+
   edit(message) {
     this.#edited = message;
     find("#editing").hidden = false;
     find("#composer .primary").textContent = "Save";
     this.#write(message.message_body);
     find("#text").focus();
+    this.dispatchEvent(new Event("edit"));
+  }
+
+  #editLast(event) {
+    const isPlain = !(event.altKey || event.ctrlKey || event.metaKey || event.shiftKey);
+    if (!isPlain || this.#edited || find("#text").value) return;
+    const { user_id } = this.#client.user;
+    const last = this.#room.messages.findLast(
+      ({ sender, message_body }) => sender.user_id === user_id && message_body !== null,
+    );
+    if (!last) return;
+    event.preventDefault();
+    this.edit(last);
   }
 
   /** Takes a message that was refused back, below what was written since. */
@@ -69,7 +92,16 @@ export class Composer extends EventTarget {
 
   #write(text) {
     find("#text").value = text;
+    this.#fit();
     this.#count();
+  }
+
+  /** The box is as high as its text. Some browsers do that by themselves. */
+  #fit() {
+    if (CSS.supports("field-sizing", "content")) return;
+    const box = find("#text");
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`;
   }
 
   #keepDraft() {
@@ -96,6 +128,7 @@ export class Composer extends EventTarget {
     find("#editing").hidden = true;
     find("#composer .primary").textContent = "Send";
     this.#write(storage.get(this.#draftKey) ?? "");
+    this.dispatchEvent(new Event("edit"));
   }
 
   #submit() {

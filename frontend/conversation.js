@@ -39,6 +39,10 @@ export class ConversationView {
       this.#focus();
     };
     this.#composer.addEventListener("sent", () => this.#scrollToEnd());
+    this.#composer.addEventListener("edit", () => {
+      this.#showMessages();
+      this.#history.showEdited();
+    });
   }
 
   /** Shows where the unread begins, or this message, in which `words` were found. */

@@ -1,4 +1,4 @@
-"""Reading in the demo client: where the unread begins, and what text looks like."""
+"""Reading and writing in the demo client: where the unread begins, what text looks like, edits."""
 
 import pytest
 from playwright.sync_api import expect
@@ -374,6 +374,60 @@ class TestText:
         # As the browser's search does.
         text.evaluate("text => text.scrollTo(0, 500)")
         expect(less).to_be_attached()
+
+
+class TestWriting:
+    def test_arrow_up_in_an_empty_box_edits_the_last_own_message(
+        self, window, box, alice, bob, conversation_id
+    ):
+        """Which stays in sight, however long it is."""
+        window.send("First", LONG)
+        window.expect_all_sent()
+        deleted = alice.send(conversation_id, "Deleted").json()["message_id"]
+        alice.call("DELETE", f"/messages/{deleted}/")
+        send_many(bob, conversation_id, 10)
+        expect(window.messages).to_have_count(14)
+        box.fill("x")
+        window.page.keyboard.press("ArrowUp")
+        expect(box).to_have_value("x")
+        box.fill("")
+        window.page.keyboard.press("ArrowUp")
+        expect(box).to_have_value(LONG)
+        edited = window.page.locator(".message.edited")
+        expect(edited.locator(".text")).to_have_text(LONG)
+        expect(edited.locator(".meta")).to_be_in_viewport()
+        window.page.keyboard.press("Escape")
+        expect(edited).to_have_count(0)
+        expect(box).to_have_value("")
+        window.page.keyboard.press("ArrowUp")
+        box.fill("Last")
+        window.page.keyboard.press("Enter")
+        expect(window.messages.nth(2)).to_have_text("Last")
+
+    def test_box_that_grows_covers_nothing(self, window, box, bob, conversation_id):
+        send_many(bob, conversation_id, 10)
+        expect(window.messages.last).to_be_in_viewport(ratio=1)
+        box.fill("\n" * 10)
+        expect(window.messages.last).to_be_in_viewport(ratio=1)
+
+    def test_missing_connection_is_said_once(self, window):
+        """However many requests fail."""
+        window.page.evaluate(COUNT, "#connection")
+        failed = []
+        window.page.on("requestfailed", lambda request: failed.append(request.url))
+        window.page.context.set_offline(True)
+        window.send("One", "Two")
+        expect(window.page.get_by_text("There is no connection")).to_be_visible()
+        for _ in range(3):
+            with window.page.expect_event("requestfailed"):
+                window.set_hidden(False)
+        assert len(failed) > 3
+        assert len(window.page.evaluate("window.said")) == 1
+        window.page.context.set_offline(False)
+        window.set_hidden(False)
+        window.expect_messages("Hello, Alice", "One", "Two")
+        window.expect_all_sent()
+        expect(window.page.locator("#connection")).to_have_text("")
 
 
 class TestScreenReader:
