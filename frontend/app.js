@@ -11,6 +11,7 @@ import { ConversationView } from "./conversation.js";
 import { startConversation } from "./dialogs.js";
 import { find, fullName, make, openMenu } from "./dom.js";
 import { Inbox } from "./inbox.js";
+import { Keyboard } from "./keyboard.js";
 import { openLink, takeLink } from "./links.js";
 import { Notifications } from "./notifications.js";
 import { showBlocked } from "./people.js";
@@ -25,6 +26,7 @@ const client = new Client({ api: read("api"), name: as ? `chat-${as}` : "chat" }
 const inbox = new Inbox(client);
 const search = new Search(client, inbox);
 const conversation = new ConversationView(client, inbox);
+const keyboard = new Keyboard(client);
 const notifications = new Notifications(client, inbox);
 const welcome = new Welcome(client, leaveWelcome);
 const NO_DEMO =
@@ -110,6 +112,7 @@ find("#account").onclick = ({ currentTarget }) =>
     "Change password": () => changePassword(client),
     ...notifications.actions,
     "Blocked people": () => showBlocked(client),
+    "Keyboard shortcuts": () => keyboard.show(),
     "Export your data": () => exportData(client),
     "Delete account": () => deleteAccount(client),
     "Sign out": () => signOut(client, showStart),

@@ -34,6 +34,7 @@ export class ConversationView {
     client.addEventListener("outbox", () => this.#showMessages());
     document.addEventListener("visibilitychange", () => document.hidden || this.#showMessages());
     this.#history.addEventListener("scroll", () => this.#onScroll());
+    find("#skip").onclick = () => find("#text").focus();
     find("#newest").onclick = () => {
       this.#scrollToEnd();
       this.#focus();
@@ -90,7 +91,7 @@ export class ConversationView {
 
   #show(isOpen) {
     find("#nothing-open").hidden = isOpen;
-    for (const part of ["#conversation header", "#scroller", "#composer"])
+    for (const part of ["#skip", "#conversation header", "#scroller", "#composer"])
       find(part).hidden = !isOpen;
   }
 
@@ -100,7 +101,7 @@ export class ConversationView {
 
   #showGone() {
     find("#gone").hidden = false;
-    find("#composer").hidden = true;
+    find("#composer").hidden = find("#skip").hidden = true;
     this.#header.showGone();
     find("#beginning").textContent = "";
     this.#client.wake();

@@ -74,7 +74,12 @@ export function openMenu(button, items) {
   const buttons = Object.entries(items).map(([label, action]) =>
     make("button", { type: "button", onclick: act(action) }, label),
   );
+  menu.hidePopover();
   menu.replaceChildren(...buttons);
+  menu.ariaLabel = button.ariaLabel ?? button.textContent;
+  // The browser gives the focus back to the button.
+  menu.onbeforetoggle = ({ newState }) => (button.ariaExpanded = String(newState === "open"));
+  menu.onkeydown = (event) => moveInMenu(event, buttons);
   menu.showPopover();
   const { bottom, top, left, right } = button.getBoundingClientRect();
   const below = bottom + menu.offsetHeight < innerHeight;
@@ -82,4 +87,15 @@ export function openMenu(button, items) {
   const start = button.matches(":dir(rtl)") ? left : right - menu.offsetWidth;
   menu.style.left = `${Math.max(8, Math.min(start, innerWidth - 8 - menu.offsetWidth))}px`;
   buttons[0].focus();
+}
+
+function moveInMenu(event, buttons) {
+  const n = buttons.indexOf(document.activeElement);
+  const last = buttons.length - 1;
+  const next = n < last ? n + 1 : 0;
+  const places = { ArrowUp: n > 0 ? n - 1 : last, ArrowDown: next, Home: 0, End: last };
+  if (event.key === "Tab") event.currentTarget.hidePopover();
+  if (!(event.key in places)) return;
+  event.preventDefault();
+  buttons[places[event.key]].focus();
 }

@@ -1,5 +1,6 @@
 import { dayOf, find, make, setChildren } from "./dom.js";
 import { showMessage, showUnsent } from "./messages.js";
+import { rove } from "./roving.js";
 import { scroller } from "./scroller.js";
 import { copyAsWritten } from "./text.js";
 
@@ -14,6 +15,7 @@ export class History extends EventTarget {
   #actionsOf;
   #actionsOfUnsent;
   #items = new Map(); // {element, state} by the id of a message, an unsent message or a day
+  #actions = new WeakMap(); // by element
   #unfolded = new Set(); // ids of long messages
   #wasAtEnd = true;
   #shown = {};
@@ -24,6 +26,8 @@ export class History extends EventTarget {
     this.#actionsOfUnsent = actionsOfUnsent;
     find("#scroller").onscroll = () => this.#onScroll();
     this.#list.oncopy = copyAsWritten;
+    this.#list.onkeydown = (event) => this.#onKey(event);
+    rove(this.#list, ".message", (items, last) => this.#choose(items, last));
     // When the box below grows, or the window has another size.
     new ResizeObserver(() => this.#keepInSight()).observe(find("#scroller"));
   }
@@ -118,7 +122,9 @@ export class History extends EventTarget {
     const element = item?.element ?? make("li");
     if (element.className !== className) element.className = className;
     if (item?.state === state) return element;
+    const hasFocus = element.contains(document.activeElement);
     element.replaceChildren(...makeChildren());
+    if (hasFocus) element.focus();
     this.#items.set(id, { element, state });
     return element;
   }
@@ -133,17 +139,30 @@ export class History extends EventTarget {
     const state = JSON.stringify([message, isNamed, words, Object.keys(actions)]);
     const names = { own: isOwn, first: isFirst, found: words !== null, edited: edited === id };
     const className = ["message", ...Object.keys(names).filter((name) => names[name])].join(" ");
-    return this.#item(id, state, className, () =>
+    const element = this.#item(id, state, className, () =>
       showMessage(message, { isOwn, isNamed, actions, words, fold: this.#foldOf(id) }),
     );
+    return this.#focusable(element, id, actions);
   }
 
   #unsentItem(entry) {
     const actions = this.#actionsOfUnsent(entry);
     const className = `message own first ${entry.error ? "refused" : "unsent"}`;
-    return this.#item(entry.id, JSON.stringify(entry), className, () =>
+    const element = this.#item(entry.id, JSON.stringify(entry), className, () =>
       showUnsent(entry, { actions, fold: this.#foldOf(entry.id) }),
     );
+    return this.#focusable(element, entry.id, {});
+  }
+
+  /** Its name, for screen readers, are who wrote it, its text and its time. */
+  #focusable(element, id, actions) {
+    this.#actions.set(element, actions);
+    if (element.firstChild.id) return element;
+    const parts = [...element.querySelectorAll(":scope > p:first-child, .text, .meta > span")];
+    parts.forEach((part, n) => (part.id = `${id}-${n}`));
+    element.setAttribute("aria-labelledby", parts.map((part) => part.id).join(" "));
+    if (!element.hasAttribute("tabindex")) element.tabIndex = -1;
+    return element;
   }
 
   #foldOf(id) {
@@ -152,5 +171,23 @@ export class History extends EventTarget {
       if (!isUnfolded) this.#items.get(id).element.scrollIntoView({ block: "nearest" });
     };
     return { isUnfolded: this.#unfolded.has(id), onfold };
+  }
+
+  /** Of the messages in sight, the one that had the focus, or else the last one. */
+  #choose(items, last) {
+    const { scrollTop, clientHeight } = find("#scroller");
+    const isInSight = ({ isConnected, offsetTop, offsetHeight }) =>
+      isConnected && offsetTop < scrollTop + clientHeight && offsetTop + offsetHeight > scrollTop;
+    return last && isInSight(last) ? last : items.findLast(isInSight);
+  }
+
+  #onKey(event) {
+    const actions = this.#actions.get(event.target);
+    if (!actions || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const menu = find(".icon", event.target);
+    const act = { Enter: menu && (() => menu.click()), e: actions.Edit, Delete: actions.Delete };
+    if (!act[event.key]) return;
+    event.preventDefault();
+    act[event.key]();
   }
 }

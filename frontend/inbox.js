@@ -1,4 +1,5 @@
 import { find, make, setChildren, shortTime, titleOf } from "./dom.js";
+import { rove } from "./roving.js";
 
 export const preview = (message, me) => {
   if (!message) return "No messages yet";
@@ -31,6 +32,8 @@ export class Inbox extends EventTarget {
     client.addEventListener("conversation", ({ detail }) => this.#takeRow(detail));
     client.addEventListener("outbox", () => this.#showFailed());
     client.addEventListener("sent", ({ detail }) => this.#addMessage(detail.message));
+    const isOpen = (item) => find("[aria-current]", item);
+    rove(find("#inbox"), "li", (items) => items.find(isOpen) ?? items[0]);
     find("#more").onclick = () => this.#loadMore();
   }
 

@@ -17,7 +17,7 @@ export function showMessage(message, { isOwn, isNamed, actions, words, fold }) {
   if (Object.keys(actions).length) {
     const onclick = ({ currentTarget }) => openMenu(currentTarget, actions);
     const ariaLabel = "Options of this message";
-    const properties = { type: "button", className: "icon", ariaLabel, ariaHasPopup: "true" };
+    const properties = { type: "button", className: "icon", ariaLabel, ariaExpanded: "false" };
     meta.append(make("button", { ...properties, onclick }, "⋯"));
   }
   const [text, ...more] = isDeleted
