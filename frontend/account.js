@@ -52,33 +52,23 @@ export function editProfile(client) {
 
 export async function changeEmail(client) {
   await client.loadProfile().catch(() => {}); // it may have been confirmed on another device
-  const { email, email_verified_at } = client.user;
+  const { email } = client.user;
+  const state = make("span", { role: "status" });
   const resend = make("button", { type: "button", className: "link" }, "Send a link to confirm it");
   resend.onclick = async () => {
     resend.disabled = true;
     try {
       await client.post("/users/resend_verification/", { email });
-      resend.replaceWith("A link is on its way.");
+      resend.remove();
+      state.textContent = "If it is not confirmed yet, a link is on its way.";
     } catch (error) {
       resend.disabled = false;
       state.textContent = error.message;
     }
   };
-  const state = make(
-    "span",
-    { role: "status" },
-    email_verified_at ? "It is confirmed." : "It is not confirmed yet.",
-  );
   ask({
     title: "E-mail address",
-    text: make(
-      "span",
-      {},
-      `Your address is ${isolate(email)}. `,
-      state,
-      " ",
-      email_verified_at ? "" : resend,
-    ),
+    text: make("span", {}, `Your address is ${isolate(email)}. `, resend, state),
     fields: {
       new_email: {
         label: "New e-mail address",

@@ -63,7 +63,7 @@ ERASE = Confirmation(
     "undone.",
     "Erase them",
 )
-NO_MAIL_SERVER = "No e-mail can be sent, because EMAIL_URL is not set."
+NO_MAIL_SERVER = "No e-mail can be sent, because EMAIL_URL names no mail server."
 CONFIRMATIONS = [DEACTIVATE, ACTIVATE, SEND_RESET_LINK, VERIFY_EMAIL, SIGN_OUT, ERASE]
 LABELS = {
     "deactivate": "Deactivate",

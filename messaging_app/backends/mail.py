@@ -11,7 +11,7 @@ class NotSent(BaseEmailBackend):
     """Sends no e-mail, and logs that."""
 
     def send_messages(self, email_messages: Any) -> int:
-        logger.warning("An e-mail was not sent, because EMAIL_URL is not set.")
+        logger.warning("An e-mail was not sent, because EMAIL_URL names no mail server.")
         return 0
 
 

@@ -118,9 +118,9 @@ def mail_address(name: str, default: str) -> str:
 
 
 def mail_url(name: str, *, is_debug: bool) -> dict[str, Any]:
-    """A dictionary of Django's EMAIL_… settings. If the variable is not set, e-mails are printed in
-    DEBUG, and otherwise not sent."""
-    form = f"submission://user:password@mail.example.com {ENCODING_NOTE}, or console: with DEBUG=1"
+    """A dictionary of Django's EMAIL_… settings. If the variable is not set or `console:`, e-mails
+    are printed in DEBUG, and otherwise not sent."""
+    form = f"submission://user:password@mail.example.com {ENCODING_NOTE}"
     default = "console:" if is_debug else ""
     parse = partial(parse_mail, is_debug=is_debug)
     return read(name, default, parse, f"{name} is not of the form {form}.")
@@ -247,10 +247,8 @@ def parse_mail_address(value: str) -> str:
 
 
 def parse_mail(value: str, *, is_debug: bool) -> dict[str, Any]:
-    if not value:
-        return NOT_SENT
-    if value == "console:" and is_debug:
-        return PRINTED
+    if value in ("", "console:"):
+        return PRINTED if value and is_debug else NOT_SENT
     url = check_url(value, "smtp", "submission", "submit")
     # dj_email_url ignores any other value, and the password would be sent without TLS.
     for name, option in parse_qsl(

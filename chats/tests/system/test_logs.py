@@ -176,7 +176,7 @@ class TestLogs:
             server.request("GET", "/healthz")
         [line] = lines
         assert line["level"] == "WARNING"
-        assert line["message"] == "An e-mail was not sent, because EMAIL_URL is not set."
+        assert line["message"] == "An e-mail was not sent, because EMAIL_URL names no mail server."
         assert line["request_id"] == response.headers["X-Request-ID"]
         for line in server.access_log.read_text()[printed:].splitlines():
             assert json.loads(line)["request_id"]
