@@ -24,12 +24,14 @@ HOSTS = checks.Info(
     id="messaging_app.I002",
 )
 MAIL = checks.Info(
-    "EMAIL_URL names no mail server, so e-mails are not sent, and nobody can reset a forgotten password.",
+    "EMAIL_URL names no mail server, so e-mails are not sent, and nobody can reset a forgotten "
+    "password.",
     hint="Set EMAIL_URL to a mail server.",
     id="messaging_app.I003",
 )
 VERIFICATION = checks.Error(
-    "EMAIL_VERIFICATION is on, but EMAIL_URL names no mail server: nobody who registers can sign in.",
+    "EMAIL_VERIFICATION is on, but EMAIL_URL names no mail server: nobody who registers can sign "
+    "in.",
     hint="Set EMAIL_URL to a mail server.",
     id="messaging_app.E002",
 )

@@ -93,7 +93,9 @@ class TestRegistration:
         assert caplog.messages == []
         assert api().post(RESEND, {"email": NEWCOMER["email"]}).status_code == 204
         read_mail()
-        assert caplog.messages == ["An e-mail was not sent, because EMAIL_URL names no mail server."]
+        assert caplog.messages == [
+            "An e-mail was not sent, because EMAIL_URL names no mail server."
+        ]
 
     def test_mail_server_that_is_away_is_logged(self, api, db, settings, caplog):
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
