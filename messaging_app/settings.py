@@ -6,12 +6,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from csp.constants import NONE, SELF
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from messaging_app.conf import env
+from messaging_app.conf.caches import build_caches
 from messaging_app.conf.databases import read_database
 from messaging_app.conf.log import build_logging
+from messaging_app.conf.mail import read_mail, read_mail_address
 from messaging_app.conf.spectacular import SPECTACULAR_SETTINGS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -119,34 +119,8 @@ SERIALIZATION_MODULES = {
     name: f"messaging_app.backends.fixtures.{name}" for name in ("json", "jsonl", "yaml", "xml")
 }
 
-LOCAL_CACHES = {
-    "default": {
-        "BACKEND": "messaging_app.backends.cache.LocMemCache",
-        "LOCATION": "default",
-        "MAX_BYTES": 32 * 1024 * 1024,
-    },
-    "throttles": {
-        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-        "LOCATION": "throttles",
-        "OPTIONS": {"MAX_ENTRIES": 100_000},
-    },
-}
-REDIS = {
-    "BACKEND": "messaging_app.backends.cache.RedisCache",
-    "OPTIONS": {
-        "socket_connect_timeout": 1,
-        "socket_timeout": 1,
-        # One more try at once, for a connection that Redis has closed in the meantime.
-        "retry": Retry(NoBackoff(), 1),
-    },
-}
 CACHE_URL = env.redis_url("CACHE_URL")
-THROTTLE_CACHE_URL = env.redis_url("THROTTLE_CACHE_URL")
-CACHES = dict(LOCAL_CACHES)
-for alias, local_cache in LOCAL_CACHES.items():
-    if url := (alias == "throttles" and THROTTLE_CACHE_URL) or CACHE_URL:
-        CACHES[f"local_{alias}"] = local_cache
-        CACHES[alias] = REDIS | {"LOCATION": url, "KEY_PREFIX": alias, "LOCAL": f"local_{alias}"}
+CACHES = build_caches(CACHE_URL, env.redis_url("THROTTLE_CACHE_URL"))
 
 AUTH_USER_MODEL = "chats.User"
 # Only one: with a second, the time of a sign-in would reveal which accounts have the other hash.
@@ -179,7 +153,7 @@ SIMPLE_JWT = {
     "TOKEN_BLACKLIST_SERIALIZER": "chats.auth.TokenBlacklistSerializer",
 }
 
-mail = env.mail_url("EMAIL_URL", is_debug=DEBUG)
+mail = read_mail("EMAIL_URL", is_debug=DEBUG)
 EMAIL_BACKEND = mail["EMAIL_BACKEND"]
 EMAIL_HOST = mail["EMAIL_HOST"]
 EMAIL_PORT = mail["EMAIL_PORT"]
@@ -188,7 +162,7 @@ EMAIL_HOST_PASSWORD = mail["EMAIL_HOST_PASSWORD"]
 EMAIL_USE_TLS = mail["EMAIL_USE_TLS"]
 EMAIL_USE_SSL = mail["EMAIL_USE_SSL"]
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env.mail_address("DEFAULT_FROM_EMAIL", "webmaster@localhost")
+DEFAULT_FROM_EMAIL = read_mail_address("DEFAULT_FROM_EMAIL", "webmaster@localhost")
 # In DEBUG, links in e-mails lead to the demo client.
 DEMO_CLIENT = f"http://127.0.0.1:{PORT}{PATH_PREFIX}/"
 PASSWORD_RESET_URL = env.page_url("PASSWORD_RESET_URL", f"{DEMO_CLIENT}#reset" if DEBUG else "")

@@ -10,11 +10,9 @@ import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-import dj_email_url
 from django.core.exceptions import ImproperlyConfigured
-from django.core.mail.message import sanitize_address
 from django.http.request import split_domain_port
 from redis import ConnectionPool, RedisError
 
@@ -31,8 +29,6 @@ SEGMENT = r"(?!(api|static|healthz|readyz)(/|$))(?!\.+(/|$))[\w.~-]+"
 PATH_PREFIX = rf"(/(?!admin(/|$)){SEGMENT})*"
 ADMIN_PATH = rf"({SEGMENT}/)+"
 LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-NOT_SENT = dj_email_url.parse("") | {"EMAIL_BACKEND": "messaging_app.backends.mail.NotSent"}
-PRINTED = dj_email_url.parse("console:")
 
 
 def boolean(name: str, default: str = "0") -> bool:
@@ -110,20 +106,6 @@ def redis_url(name: str) -> str:
 def page_url(name: str, default: str) -> str:
     form = "https://chat.example.com/#reset"
     return read(name, default, parse_page, f"{name} is not of the form {form}.")
-
-
-def mail_address(name: str, default: str) -> str:
-    form = "chat@example.com or Chat <chat@example.com>"
-    return read(name, default, parse_mail_address, f"{name} is not of the form {form}.")
-
-
-def mail_url(name: str, *, is_debug: bool) -> dict[str, Any]:
-    """A dictionary of Django's EMAIL_… settings. If the variable is not set or `console:`, e-mails
-    are printed in DEBUG, and otherwise not sent."""
-    form = f"submission://user:password@mail.example.com {ENCODING_NOTE}"
-    default = "console:" if is_debug else ""
-    parse = partial(parse_mail, is_debug=is_debug)
-    return read(name, default, parse, f"{name} is not of the form {form}.")
 
 
 def read(name: str, default: str, parse: Callable[[str], Any], refusal: str) -> Any:
@@ -238,22 +220,3 @@ def parse_redis(value: str) -> str:
         # The cache stores bytes.
         check(not pool.connection_kwargs.get("decode_responses"))
     return value
-
-
-def parse_mail_address(value: str) -> str:
-    sanitize_address(value, "utf-8")
-    check("@" in value and value.isprintable())
-    return value
-
-
-def parse_mail(value: str, *, is_debug: bool) -> dict[str, Any]:
-    if value in ("", "console:"):
-        return PRINTED if value and is_debug else NOT_SENT
-    url = check_url(value, "smtp", "submission", "submit")
-    # dj_email_url ignores any other value, and the password would be sent without TLS.
-    for name, option in parse_qsl(
-        url.query, keep_blank_values=True, strict_parsing=bool(url.query)
-    ):
-        check(name in {"tls", "ssl"} and option in dj_email_url.TRUTHY)
-    check(not ("tls=" in url.query and "ssl=" in url.query))
-    return dj_email_url.parse(value)

@@ -1,7 +1,6 @@
 """What a request, a long change and the cache cost at most."""
 
 import pytest
-from django.conf import settings
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -11,6 +10,7 @@ from chats.services import send, start
 from chats.statements import get_read_states
 from chats.tests.support.rows import import_messages
 from messaging_app.backends.cache import LocMemCache, get_size
+from messaging_app.conf.caches import LOCAL_CACHES
 
 MIB = 1024 * 1024
 
@@ -40,7 +40,7 @@ def test_unread_count_is_read_from_an_index(bob, conversation):
 
 
 def test_local_memory_holds_at_most_32_mib_of_pages():
-    assert settings.LOCAL_CACHES["default"]["MAX_BYTES"] == 32 * MIB
+    assert LOCAL_CACHES["default"]["MAX_BYTES"] == 32 * MIB
     cache = LocMemCache("test_bounds", {"MAX_BYTES": 20_000})
     for n in range(100):
         cache.set(f"{n}", "x" * 1_000)
