@@ -16,10 +16,10 @@ from chats.accounts.serializers import (
 )
 from chats.models import EMAIL_TAKEN
 from chats.rest.generics import read_body
-from chats.rest.throttling import EmailChangeThrottle, LinkThrottle
+from chats.rest.throttling import EmailChangeThrottle, LinkThrottle, LinkUseThrottle
 from chats.services import confirm_email
 
-# For endpoints that mail a link, and those that take one. The Authorization header is ignored.
+# For endpoints that mail a link. The Authorization header is ignored.
 LINK_ACTION = {
     "detail": False,
     "methods": ["post"],
@@ -27,6 +27,7 @@ LINK_ACTION = {
     "authentication_classes": [],
     "permission_classes": [AllowAny],
 }
+LINK_USE_ACTION = LINK_ACTION | {"throttle_classes": [LinkUseThrottle]}
 LINK_SCHEMA = {"responses": {204: None, 429: None}, "auth": []}
 
 
@@ -38,7 +39,7 @@ class EmailMixin:
         summary="Verify your e-mail address",
         **LINK_SCHEMA,
     )
-    @action(serializer_class=VerifyEmailSerializer, **LINK_ACTION)
+    @action(serializer_class=VerifyEmailSerializer, **LINK_USE_ACTION)
     def verify_email(self, request):
         """Takes the `uid` and `token` of the link that was sent after the registration. It works
         once, within three days, and only until the address or the password is changed."""
@@ -80,7 +81,7 @@ class EmailMixin:
         summary="Change your e-mail address",
         **LINK_SCHEMA,
     )
-    @action(serializer_class=SetEmailConfirmSerializer, **LINK_ACTION)
+    @action(serializer_class=SetEmailConfirmSerializer, **LINK_USE_ACTION)
     def set_email_confirm(self, request):
         """Takes the `token` of the link that was sent to the new address. It works once, within
         three days, and only until the address or the password is changed. The new address is

@@ -9,7 +9,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from chats.accounts.email_views import LINK_ACTION, LINK_SCHEMA, EmailMixin
+from chats.accounts.email_views import LINK_ACTION, LINK_SCHEMA, LINK_USE_ACTION, EmailMixin
 from chats.accounts.mail import (
     mail_reset_link,
     mail_verification_link,
@@ -189,7 +189,7 @@ class UserViewSet(
         summary="Reset your password",
         **LINK_SCHEMA,
     )
-    @action(serializer_class=PasswordResetConfirmSerializer, **LINK_ACTION)
+    @action(serializer_class=PasswordResetConfirmSerializer, **LINK_USE_ACTION)
     def reset_password_confirm(self, request):
         """Sets a new password with the `uid` and `token` of the link, which works once. The e-mail
         address is verified from then on."""

@@ -127,9 +127,19 @@ class RegistrationThrottle(AddressThrottle):
 
 
 class LinkThrottle(AddressThrottle):
-    """E-mails with links, and tries to use one."""
+    """E-mails with links."""
 
     scope = "reset"
+
+
+class LinkUseThrottle(RateThrottle):
+    """Tries to use a link. Each endpoint counts for itself, so that whoever has asked for several
+    links can use them, and correct a password that is refused."""
+
+    def get_limits(self, request: AnyRequest, view: Any) -> list[Limit]:
+        if request.method != "POST":
+            return []
+        return [Limit("reset", f"{self.get_ident(request)} {view.action}")]
 
 
 class RefreshThrottle(AddressThrottle):

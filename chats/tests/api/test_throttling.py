@@ -134,21 +134,29 @@ def test_registration_is_throttled_by_address(api, rates):
     assert not is_refused(api().post("/api/users/", {}, REMOTE_ADDR="10.0.0.2"))
 
 
+MAILS = ["reset_password", "resend_verification"]
+LINK_USES = ["reset_password_confirm", "verify_email", "set_email_confirm"]
+
+
+@pytest.mark.parametrize("name", MAILS)
 @pytest.mark.usefixtures("db")
-def test_password_reset_is_throttled_by_address(api, rates):
+def test_mailed_links_are_throttled_together_by_address(api, rates, name):
     rates(reset="2/min")
-    body = {"email": "nobody@example.com"}
-    assert count_accepted(lambda n: api().post("/api/users/reset_password/", body), 4) == 2
-    assert is_refused(api().post("/api/users/reset_password_confirm/", {}))
+    path, body = f"/api/users/{name}/", {"email": "nobody@example.com"}
+    assert count_accepted(lambda n: api().post(path, body), 4) == 2
+    assert all(is_refused(api().post(f"/api/users/{mail}/", body)) for mail in MAILS)
+    assert not is_refused(api().post(path, body, REMOTE_ADDR="10.0.0.2"))
 
 
-@pytest.mark.parametrize("name", ["verify_email", "resend_verification", "set_email_confirm"])
+@pytest.mark.parametrize("name", LINK_USES)
 @pytest.mark.usefixtures("db")
-def test_links_to_addresses_are_throttled_as_password_resets(api, rates, name):
+def test_uses_of_a_link_are_throttled_by_address_and_endpoint(api, rates, name):
     rates(reset="2/min")
     path = f"/api/users/{name}/"
     assert count_accepted(lambda n: api().post(path, {}), 4) == 2
-    assert is_refused(api().post("/api/users/reset_password/", {}))
+    others = [*MAILS, *LINK_USES]
+    others.remove(name)
+    assert not any(is_refused(api().post(f"/api/users/{other}/", {})) for other in others)
     assert not is_refused(api().post(path, {}, REMOTE_ADDR="10.0.0.2"))
 
 
