@@ -4,9 +4,11 @@ Only faults that data can have: the database refuses others, as long as its cons
 check is one query, whose result is bounded.
 """
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
@@ -20,8 +22,10 @@ from django.db.models import (
     ForeignKey,
     Model,
     OuterRef,
+    Q,
     QuerySet,
     TextField,
+    UniqueConstraint,
     Value,
 )
 from django.db.models.functions import Cast, Length, Lower, Replace
@@ -109,7 +113,7 @@ CHECKS = [
     ),
     Check(
         Report.objects.filter(message__sender__in=ERASED.values("pk")).exclude(
-            message_body=F("message__message_body")
+            Q(message_body=F("message__message_body")) | Q(message__message_body="")
         ),
         "the sender was erased, but message_body is another one than that of the message",
     ),
@@ -142,11 +146,18 @@ def find_faults() -> Iterator[str]:
 
 def find_rows(check: Check) -> Iterator[str]:
     meta = check.rows.model._meta
-    keys = check.rows.order_by().values_list("pk", flat=True)[: FAULTS_SHOWN + 1]
+    # As text, because a key may be damaged.
+    rows = check.rows.order_by().annotate(key=Cast("pk", TextField()))
+    keys = rows.values_list("key", flat=True)[: FAULTS_SHOWN + 1]
     for key in islice(keys, FAULTS_SHOWN):
-        yield f"{meta.verbose_name} {key}: {check.fault}"
+        yield f"{meta.verbose_name} {hyphenate(key)}: {check.fault}"
     if len(keys) > FAULTS_SHOWN:
         yield f"{meta.verbose_name}: there are more of which {check.fault}"
+
+
+def hyphenate(key: str) -> str:
+    """SQLite has UUIDs without hyphens."""
+    return str(UUID(key)) if re.fullmatch("[0-9a-f]{32}", key) else key
 
 
 def find_wrong_migrations() -> Iterator[str]:
@@ -171,9 +182,16 @@ def find_missing_constraints(model: type[Model]) -> Iterator[str]:
     meta = model._meta
     with connection.cursor() as cursor:
         found = connection.introspection.get_constraints(cursor, meta.db_table)
+        described = connection.introspection.get_table_description(cursor, meta.db_table)
     for named in (*meta.constraints, *meta.indexes):
         if named.name not in found:
             yield f"table {meta.db_table}: {named.name} is missing"
+        elif isinstance(named, UniqueConstraint) and not found[named.name]["unique"]:
+            yield f"table {meta.db_table}: {named.name} is not unique"
+    nullable = {column.name for column in described if column.null_ok}
+    for field in meta.concrete_fields:
+        if field.column in nullable and not field.null:
+            yield f"table {meta.db_table}: {field.column} can be NULL"
     unique = [each["columns"] for each in found.values() if each["unique"] or each["primary_key"]]
     references = [each["columns"] for each in found.values() if each["foreign_key"]]
     for field in meta.concrete_fields:

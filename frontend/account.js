@@ -1,6 +1,6 @@
 /** What people do with their own account. */
 
-import { isolate, make } from "./dom.js";
+import { isolate, make, tell } from "./dom.js";
 import { download } from "./export.js";
 import { ask, openDialog } from "./forms.js";
 
@@ -15,7 +15,7 @@ export const newPassword = {
   label: "New password",
   type: "password",
   autocomplete: "new-password",
-  hint: "At least 8 characters, and not a common password.",
+  hint: "At least 8 characters, no common password, and not like your name.",
   required: true,
 };
 
@@ -28,12 +28,14 @@ export function editProfile(client) {
         label: "First name",
         value: first_name,
         autocomplete: "given-name",
+        maxLength: 150,
         required: true,
       },
       last_name: {
         label: "Last name",
         value: last_name,
         autocomplete: "family-name",
+        maxLength: 150,
         required: true,
       },
       phone_number: {
@@ -46,7 +48,10 @@ export function editProfile(client) {
     },
     submit: "Save",
     busy: "Saving…",
-    action: (fields) => client.updateProfile(fields),
+    async action(fields) {
+      await client.updateProfile(fields);
+      tell("Your profile was saved.");
+    },
   });
 }
 
@@ -54,7 +59,7 @@ export async function changeEmail(client) {
   await client.loadProfile().catch(() => {}); // it may have been confirmed on another device
   const { email } = client.user;
   const state = make("span", { role: "status" });
-  const resend = make("button", { type: "button", className: "link" }, "Send a link to confirm it");
+  const resend = make("button", { type: "button", className: "link" }, "Send a link");
   resend.onclick = async () => {
     resend.disabled = true;
     try {
@@ -68,7 +73,7 @@ export async function changeEmail(client) {
   };
   ask({
     title: "E-mail address",
-    text: make("span", {}, `Your address is ${isolate(email)}. `, resend, state),
+    text: make("span", {}, `Your address is ${isolate(email)}. Not confirmed yet? `, resend, state),
     fields: {
       new_email: {
         label: "New e-mail address",
@@ -99,8 +104,10 @@ export function changePassword(client) {
     fields: { current_password: currentPassword, new_password: newPassword },
     submit: "Change",
     busy: "Changing…",
-    action: ({ current_password, new_password }) =>
-      client.setPassword(current_password, new_password),
+    async action({ current_password, new_password }) {
+      await client.setPassword(current_password, new_password);
+      tell("Your password was changed.");
+    },
   });
 }
 
@@ -126,7 +133,10 @@ export function deleteAccount(client) {
     submit: "Delete account",
     busy: "Deleting…",
     isDangerous: true,
-    action: ({ current_password }) => client.deleteAccount(current_password),
+    async action({ current_password }) {
+      await client.deleteAccount(current_password);
+      tell("Your account was deleted.");
+    },
   });
 }
 

@@ -32,6 +32,9 @@ const welcome = new Welcome(client, leaveWelcome);
 const NO_DEMO =
   "This demo account cannot sign in. If it is missing, run manage.py seed_demo. If it was deactivated, or " +
   "its password changed, undo that in the admin.";
+const UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+// Nothing else becomes part of a request's path.
+const PLACE = new RegExp(`^#(${UUID})(?:/(${UUID}))?$`);
 let shown = null; // the user_id for whom the page was set up, or undefined
 let hasLink = false; // a link in an e-mail was followed
 
@@ -65,12 +68,13 @@ function followLink() {
   const link = takeLink();
   if (!link) return;
   hasLink = true;
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   show();
   openLink(link, client, welcome);
 }
 
 function route() {
-  const [id, messageId] = location.hash.slice(1).split("/");
+  const [, id, messageId] = location.hash.match(PLACE) ?? [];
   find("#chat").classList.toggle("is-open", Boolean(id));
   if (!client.user) return;
   if (id) conversation.open(id, messageId, search.text);
@@ -104,7 +108,7 @@ function showStart() {
   else location.hash = "";
 }
 
-find("#new").onclick = () => startConversation(client);
+find("#new").onclick = find("#start").onclick = () => startConversation(client);
 find("#account").onclick = ({ currentTarget }) =>
   openMenu(currentTarget, {
     Profile: () => editProfile(client),

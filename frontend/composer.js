@@ -2,6 +2,8 @@ import { find, isTouch } from "./dom.js";
 import { storage } from "./platform.js";
 
 const MAX_CHARACTERS = 10_000;
+// After an edit, the second click would send the draft.
+const DOUBLE_CLICK_MS = 500;
 const FEW_CHARACTERS = 500; // from here on, the page says how many are left
 
 /**
@@ -12,13 +14,14 @@ export const isComposing = (event) => event.isComposing || event.keyCode === 229
 
 /**
  * Where messages are written and edited. `sent` is dispatched when one is in the outbox, and `edit`
- * when an edit begins or ends.
+ * when an edit begins or ends, and `resize` when the box may have another height.
  */
 export class Composer extends EventTarget {
   #client;
   #room = null;
   #draftKey = null;
   #edited = null;
+  #isSaving = false;
 
   constructor(client) {
     super();
@@ -32,6 +35,7 @@ export class Composer extends EventTarget {
       if (!this.#edited) this.#keepDraft();
       this.#fit();
       this.#count();
+      this.dispatchEvent(new Event("resize"));
     };
     find("#text").onkeydown = (event) => {
       if (isComposing(event)) return;
@@ -119,6 +123,7 @@ export class Composer extends EventTarget {
     const characters = `${Math.abs(left)} character${Math.abs(left) === 1 ? "" : "s"}`;
     const text = `${characters} ${left < 0 ? "too many" : "left"}`;
     find("#count").textContent = left < FEW_CHARACTERS ? text : "";
+    find("#count").classList.toggle("over", left < 0);
     find("#composer .primary").disabled = left < 0;
   }
 
@@ -132,6 +137,7 @@ export class Composer extends EventTarget {
   }
 
   #submit() {
+    if (this.#isSaving) return;
     const text = find("#text").value;
     this.#say("");
     if (!text.trim() || find("#composer .primary").disabled) return;
@@ -154,11 +160,18 @@ export class Composer extends EventTarget {
 
   async #saveEdit(text) {
     const message = this.#edited;
+    const button = find("#composer .primary");
+    this.#isSaving = true;
+    button.textContent = "Saving…";
     try {
       await this.#room.edit(message, text);
       if (this.#edited === message) this.#stopEditing();
     } catch (error) {
-      this.#say(error.message);
+      if (this.#edited !== message) return;
+      this.#say(`Not saved. ${error.message}`);
+      button.textContent = "Save";
+    } finally {
+      setTimeout(() => (this.#isSaving = false), DOUBLE_CLICK_MS);
     }
   }
 

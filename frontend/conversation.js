@@ -40,6 +40,7 @@ export class ConversationView {
       this.#focus();
     };
     this.#composer.addEventListener("sent", () => this.#scrollToEnd());
+    this.#composer.addEventListener("resize", () => this.#history.keepInSight());
     this.#composer.addEventListener("edit", () => {
       this.#showMessages();
       this.#history.showEdited();
@@ -135,8 +136,12 @@ export class ConversationView {
 
   /** {label: action}, for the menu of a message. */
   #actionsOf(message, isOwn) {
-    if (!isOwn) return { Report: () => reportMessage(this.#client, message) };
+    const copy = navigator.clipboard && {
+      Copy: () => navigator.clipboard.writeText(message.message_body),
+    };
+    if (!isOwn) return { ...copy, Report: () => reportMessage(this.#client, message) };
     return {
+      ...copy,
       Edit: () => this.#composer.edit(message),
       Delete: () => deleteMessage(this.#room, message),
     };

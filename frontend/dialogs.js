@@ -7,13 +7,21 @@ import { randomUUID } from "./platform.js";
 
 const PATIENCE = 5; // seconds
 
-export function startConversation(client) {
+const personField = {
+  label: "Name or e-mail address",
+  autocomplete: "off",
+  hint: "People you share a conversation with are found by their name, anybody else by their whole e-mail address.",
+};
+const titleField = { autocomplete: "off", maxLength: 100 };
+
+/** The people in `chosen` are chosen when it opens. */
+export function startConversation(client, chosen = []) {
   const key = randomUUID();
   const dialog = ask({
     title: "New conversation",
     fields: {
-      participants: { label: "Name or e-mail address", autocomplete: "off" },
-      title: { label: "Title (optional)", autocomplete: "off" },
+      participants: personField,
+      title: { ...titleField, label: "Title (optional)" },
     },
     submit: "Start",
     async action({ title }) {
@@ -27,10 +35,11 @@ export function startConversation(client) {
         patience: PATIENCE,
       });
       client.wake();
-      location.hash = conversation.conversation_id;
+      if (dialog.open) location.hash = conversation.conversation_id;
     },
   });
-  const picker = new PeoplePicker(client, find("[name=participants]", dialog), [client.user]);
+  const input = find("[name=participants]", dialog);
+  const picker = new PeoplePicker(client, input, [client.user], chosen);
 }
 
 export function rename(client, { conversation_id, title }) {
@@ -38,9 +47,9 @@ export function rename(client, { conversation_id, title }) {
     title: "Title of the conversation",
     fields: {
       title: {
+        ...titleField,
         label: "Title",
         value: title,
-        autocomplete: "off",
         hint: "Empty for the names of the others.",
       },
     },
@@ -57,10 +66,25 @@ export function rename(client, { conversation_id, title }) {
 }
 
 export function addPeople(client, { conversation_id, participants }) {
+  const others = participants.filter(({ user_id }) => user_id !== client.user.user_id);
+  const onclick = () => {
+    dialog.close();
+    startConversation(client, others);
+  };
+  const startGroup = make(
+    "button",
+    { type: "button", className: "link", onclick },
+    "Start a new group",
+  );
   const dialog = ask({
     title: "Add people",
-    text: "They will see the whole conversation.",
-    fields: { user_id: { label: "Name or e-mail address", autocomplete: "off" } },
+    text: make(
+      "span",
+      {},
+      "They will see everything that was written here. If they should not: ",
+      startGroup,
+    ),
+    fields: { user_id: personField },
     submit: "Add",
     async action() {
       for (const { user_id } of await picker.getPeople()) {

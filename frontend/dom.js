@@ -32,17 +32,29 @@ export const isolate = (text) => `\u2068${text}\u2069`;
 export const announce = (text) =>
   find("#live").replaceChildren(...(text ? [make("p", {}, text)] : []));
 
+let toast; // the timer that removes it
+
+/** Says for some seconds that something was done. */
+export function tell(text) {
+  find("#toast").textContent = text;
+  clearTimeout(toast);
+  toast = setTimeout(() => (find("#toast").textContent = ""), 5_000);
+}
+
 export const fullName = (person) => `${person.first_name} ${person.last_name}`;
 
-/** The title, or else the others' names. */
-export function titleOf({ title, participants }, me) {
+/** The title, or else the others' names, or who wrote last before leaving. */
+export function titleOf({ title, participants, last_message }, me) {
   const others = participants.filter((person) => person.user_id !== me.user_id);
-  return title || others.map(fullName).join(", ") || "Only you";
+  if (title || others.length) return title || others.map(fullName).join(", ");
+  const hasLeft = last_message && last_message.sender.user_id !== me.user_id;
+  return hasLeft ? `${fullName(last_message.sender)} (left)` : "Only you";
 }
 
 /** Everybody's names, the person's own last. Empty if the title says it. */
 export function peopleOf({ title, participants }, me) {
   const others = participants.filter((person) => person.user_id !== me.user_id);
+  if (!others.length) return "Nobody else is here.";
   return title || others.length > 1 ? [...others.map(fullName), "you"].join(", ") : "";
 }
 
@@ -83,7 +95,7 @@ export function openMenu(button, items) {
   menu.showPopover();
   const { bottom, top, left, right } = button.getBoundingClientRect();
   const below = bottom + menu.offsetHeight < innerHeight;
-  menu.style.top = `${below ? bottom : top - menu.offsetHeight}px`;
+  menu.style.top = `${Math.max(8, below ? bottom : top - menu.offsetHeight)}px`;
   const start = button.matches(":dir(rtl)") ? left : right - menu.offsetWidth;
   menu.style.left = `${Math.max(8, Math.min(start, innerWidth - 8 - menu.offsetWidth))}px`;
   buttons[0].focus();

@@ -15,6 +15,7 @@ export function makeForm({ fields = {}, submit, busy = submit, action, onCancel,
     const id = `field-${++count}`;
     inputs[name] = make("input", { id, name, "aria-describedby": `${id}-text`, ...properties });
     texts[name] = make("p", { id: `${id}-text`, className: "hint" }, hint);
+    inputs[name].addEventListener("input", () => showText(name));
     return make(
       "div",
       { className: "field" },
@@ -27,12 +28,15 @@ export function makeForm({ fields = {}, submit, busy = submit, action, onCancel,
   const button = make("button", { className: isDangerous ? "danger" : "primary" }, submit);
   const cancel = onCancel && make("button", { type: "button", onclick: onCancel }, "Cancel");
 
+  /** What is wrong with the field, or its hint. */
+  function showText(name, messages) {
+    texts[name].textContent = messages?.join(" ") ?? fields[name].hint ?? "";
+    inputs[name].ariaInvalid = String(messages !== undefined);
+  }
+
   function show(error) {
     const messages = error instanceof Refused ? { ...error.fields } : {};
-    for (const [name, text] of Object.entries(texts)) {
-      text.textContent = messages[name]?.join(" ") ?? fields[name].hint ?? "";
-      inputs[name].ariaInvalid = String(name in messages);
-    }
+    Object.keys(texts).forEach((name) => showText(name, messages[name]));
     const names = Object.keys(messages);
     const others = names.filter((name) => !texts[name]).map((name) => messages[name].join(" "));
     alert.textContent = (names.length ? others.join(" ") : error?.message) ?? "";

@@ -29,7 +29,7 @@ export class History extends EventTarget {
     this.#list.onkeydown = (event) => this.#onKey(event);
     rove(this.#list, ".message", (items, last) => this.#choose(items, last));
     // When the box below grows, or the window has another size.
-    new ResizeObserver(() => this.#keepInSight()).observe(find("#scroller"));
+    new ResizeObserver(() => this.keepInSight()).observe(find("#scroller"));
   }
 
   clear() {
@@ -90,7 +90,8 @@ export class History extends EventTarget {
     this.dispatchEvent(new Event("scroll"));
   }
 
-  #keepInSight() {
+  /** When the list has another height, and before other messages are shown. */
+  keepInSight() {
     if (this.#shown.edited) this.showEdited();
     else if (this.#wasAtEnd) this.scrollDown();
   }

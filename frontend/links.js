@@ -12,7 +12,8 @@ export function takeLink() {
   const [, name, query] = location.hash.match(/^#(reset|verify)\?(.*)$/) ?? [];
   if (!name) return null;
   history.replaceState(null, "", location.pathname + location.search);
-  return { name, ...Object.fromEntries(new URLSearchParams(query)) };
+  const { uid, token } = Object.fromEntries(new URLSearchParams(query));
+  return { name, token, ...(uid && { uid }) };
 }
 
 /** Shows what the link is for. A click is needed, because programs open links in e-mails, too. */

@@ -27,12 +27,16 @@ export function showPeople(client, inbox, id) {
     { type: "button", onclick: () => addPeople(client, inbox.get(id)) },
     "Add people",
   );
-  const dialog = openDialog("People", list);
+  const note = make("p", { className: "hint" });
+  const dialog = openDialog("People", list, note);
   find("form", dialog).prepend(add);
   const show = () => {
     const row = inbox.get(id);
     if (!row) return dialog.close();
     const mine = row.participants.find(({ user_id }) => user_id === me.user_id);
+    note.textContent = MAY_REMOVE.includes(mine?.role)
+      ? ""
+      : "Hosts and admins can remove people. Staff give these roles.";
     list.replaceChildren(
       ...row.participants.map((person) => {
         const isMe = person === mine;
@@ -69,7 +73,7 @@ export function block(client, person) {
     title: `Block ${isolate(fullName(person))}?`,
     text:
       "They cannot start a conversation with you, add you to one, or find you by your address any more. " +
-      "You leave the conversations that only you two share. If you want to report a message, do it first.",
+      "You lose the conversations that only you two share, for good. If you want to report a message, do it first.",
     submit: "Block",
     isDangerous: true,
     async action() {

@@ -13,17 +13,19 @@ export class PeoplePicker {
   #input;
   #without;
   #list = make("ul");
+  #empty = make("p", { className: "hint", role: "status" }); // why the list is empty
   #items = new Map(); // elements by user_id
   #chosen = new Map(); // people by user_id
   #search = new AbortController();
 
   /** The people in `without` cannot be chosen. */
-  constructor(client, input, without) {
+  constructor(client, input, without, chosen = []) {
     this.#client = client;
     this.#input = input;
     this.#without = new Set(without.map((person) => person.user_id));
+    chosen.forEach((person) => this.#chosen.set(person.user_id, person));
     const legend = make("legend", {}, "People you know");
-    const list = make("fieldset", { className: "people", hidden: true }, legend, this.#list);
+    const list = make("fieldset", { className: "people" }, legend, this.#list, this.#empty);
     input.closest(".field").append(list);
     input.oninput = () => this.#searchSoon();
     this.#load(this.#search.signal);
@@ -78,9 +80,10 @@ export class PeoplePicker {
       this.#list,
       shown.map((person) => this.#item(person)),
     );
-    const list = this.#list.parentElement;
-    if (shown.length) list.hidden = false;
-    list.classList.toggle("is-empty", !shown.length);
+    const why = this.#input.value.trim()
+      ? "Nobody you know has this name."
+      : "Nobody else yet. Enter an e-mail address.";
+    this.#empty.textContent = shown.length ? "" : why;
   }
 
   #item(person) {
@@ -88,7 +91,8 @@ export class PeoplePicker {
     if (!this.#items.has(user_id)) {
       const onchange = ({ target }) => this.#choose(person, target.checked);
       const name = make("bdi", {}, fullName(person));
-      const box = make("input", { type: "checkbox", onchange });
+      const checked = this.#chosen.has(user_id);
+      const box = make("input", { type: "checkbox", checked, onchange });
       this.#items.set(user_id, make("li", {}, make("label", {}, box, name)));
     }
     return this.#items.get(user_id);

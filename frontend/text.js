@@ -54,9 +54,8 @@ function withoutPunctuation(link) {
  * looks like a host, it is no link.
  */
 function showLink(text) {
-  if (!URL.canParse(text)) return null;
-  const { href, hostname, username, password } = new URL(text);
-  if (username || password) return null;
+  if (!URL.canParse(text) || /^https?:\/\/[^/?#]*@/i.test(text)) return null;
+  const { href, hostname } = new URL(text);
   const [, written] = /^https?:\/\/([^/?#]*?)(?::\d*)?(?:[/?#]|$)/i.exec(text);
   const properties = { target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr" };
   const host = written.toLowerCase() === hostname ? null : hostname;

@@ -53,6 +53,13 @@ def exporting() -> Iterator[None]:
         yield
 
 
+def keep_folder() -> None:
+    """Before a worker starts. If systemd-logind has removed the folder at the user's last logout,
+    numbers are lost, but no worker."""
+    if settings.METRICS_ADDRESS:
+        Path(os.environ[FOLDER]).mkdir(exist_ok=True)
+
+
 class ProcessesCollector(MultiProcessCollector):
     """The sums of all processes, those that have ended included."""
 

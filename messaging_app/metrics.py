@@ -9,10 +9,10 @@ import collections
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cache
+from threading import Event
 from time import perf_counter
 from typing import Any
 
-from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponse
@@ -79,13 +79,17 @@ cache_lookups: deque[tuple[str, str]] = deque()
 queries: deque[float] = deque()
 
 
+# Set in the processes of docker/serve. Nothing takes what others would add.
+recording = Event()
+
+
 def add_response(method: str, endpoint: str, status: int, seconds: float) -> None:
-    if settings.METRICS_ADDRESS:
+    if recording.is_set():
         responses.append((endpoint, method if method in METHODS else "other", status, seconds))
 
 
 def add_cache_lookup(content: str, result: str) -> None:
-    if settings.METRICS_ADDRESS:
+    if recording.is_set():
         cache_lookups.append((content, result))
 
 
@@ -106,11 +110,12 @@ class EndpointMiddleware:
 
 def start_recording(lanes: Mapping[str, Any]) -> None:
     """In the event loop. Each of the lanes has a number of requests that are `waiting`."""
+    recording.set()
+    asyncio.get_running_loop().call_later(RECORD_SECONDS, start_recording, lanes)
     connection_created.connect(time_queries)
     record()
     for kind, lane in lanes.items():
         WAITING_REQUESTS.labels(kind).set(lane.waiting)
-    asyncio.get_running_loop().call_later(RECORD_SECONDS, start_recording, lanes)
 
 
 def record() -> None:

@@ -20,7 +20,7 @@ from granian.server.mp import MPServer, WorkerProcess
 from chats.events.slots import SLOTS_FILE
 from messaging_app.conf.debug import refuse_debug
 from messaging_app.conf.log import log_exception, log_uncaught
-from messaging_app.exporter import exporting
+from messaging_app.exporter import exporting, keep_folder
 
 HEAD_MAX_BYTES = 32 * 1024
 # A connection is closed if no complete head arrives in this time.
@@ -46,6 +46,7 @@ class Server(MPServer):
         self.listeners = create_listeners()
 
     def _spawn_worker(self, idx: int, *args: Any, **kwargs: Any) -> WorkerProcess:
+        keep_folder()
         self._ssp, self._sso = None, self.listeners[idx]
         descriptor = self._sso.fileno()
         self._shd = SocketHolder(descriptor, False, BACKLOG)  # type: ignore[call-arg, assignment]

@@ -16,7 +16,7 @@ from chats.models import MAX_PARTICIPANTS, Conversation, Message, Participation,
 from chats.safety.models import Block, Report
 from chats.safety.reports import report
 from chats.safety.services import block
-from chats.services import delete, edit, erase, mark_as_read, send, start
+from chats.services import delete, delete_for_staff, edit, erase, mark_as_read, send, start
 from chats.tests.support.rows import change
 
 LATER = timedelta(days=1)
@@ -243,6 +243,17 @@ class TestPostgres:
         self.alter("chats_block ALTER id DROP IDENTITY")
         assert list(find_faults()) == ["table chats_block: id has no sequence"]
 
+    def test_weakened_constraints_are_found(self, world):
+        name = "message_sent_at_once_a_conversation"
+        self.alter(f"chats_message DROP CONSTRAINT {name}")
+        self.alter("chats_message ALTER message_body DROP NOT NULL")
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE INDEX {name} ON chats_message (conversation_id, sent_at)")
+        assert list(find_faults()) == [
+            f"table chats_message: {name} is not unique",
+            "table chats_message: message_body can be NULL",
+        ]
+
     def test_missing_constraints_are_found(self, world):
         with connection.cursor() as cursor:
             for table in ("chats_block", "auth_group_permissions"):
@@ -273,6 +284,25 @@ def test_many_faults_of_a_kind_are_summed_up(world):
     *_, last = faults = list(find_faults())
     assert len(faults) == FAULTS_SHOWN + 1
     assert last == "block: there are more of which blocker and blocked are the same user"
+
+
+def test_report_may_keep_a_text_that_staff_removed(world):
+    """After the sender was erased."""
+    delete_for_staff(world.left_behind)
+    assert list(find_faults()) == []
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL refuses such a key")
+def test_row_whose_key_is_damaged_is_named(world):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE chats_block SET id = 7")
+        cursor.execute(
+            "UPDATE chats_message SET message_id = 'damaged', updated_at = '2001-01-01' "
+            "WHERE message_id = %s",
+            [world.deleted.pk.hex],
+        )
+        assert list(find_faults()) == ["message damaged: updated_at is before sent_at"]
+        transaction.set_rollback(True)
 
 
 def test_healthy_data_has_none(world, settings, capsys):

@@ -7,4 +7,4 @@ from messaging_app.settings import *  # noqa: F403
 DEBUG = False
 # Standard output has nothing but the access log.
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-EMAIL_FILE_PATH = os.environ["MAILS"]
+EMAIL_FILE_PATH = os.environ.get("MAILS")

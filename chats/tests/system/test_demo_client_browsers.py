@@ -136,6 +136,18 @@ def test_full_storage_is_said_and_the_text_stays(window, box):
     expect(box).to_have_value("A long letter")
 
 
+@pytest.mark.parametrize("place", [r"..\users\{}\block\?", r"{}\leave\?", ".."])
+def test_address_that_names_no_conversation_leads_nowhere(
+    open_browser, alice, bob, conversation_id, place
+):
+    """Otherwise a link could make people request another endpoint, as with `..`."""
+    named = bob.user_id if "users" in place else conversation_id
+    window = open_browser(alice, polls=False).open(f"/#{place.format(named)}")
+    expect(window.inbox).to_have_count(1)
+    expect(window.page.get_by_text("Choose a conversation")).to_be_visible()
+    expect(window.page.get_by_label("Message", exact=True)).to_be_hidden()
+
+
 class TestWriting:
     def test_draft_survives_a_reload_and_belongs_to_its_conversation(
         self, window, box, alice, bob, conversation_id
@@ -193,6 +205,18 @@ class TestWriting:
         window.send("Refused")
         window.expect_messages("Hello, Alice", "Refused")
 
+    def test_second_click_on_save_does_not_send_the_draft(self, window, box):
+        window.send("One")
+        window.expect_all_sent()
+        box.fill("Unfinished")
+        window.press("Options of this message", -1)
+        window.press("Edit")
+        box.fill("Two")
+        window.page.get_by_role("button", name="Save").dblclick()
+        window.expect_messages("Hello, Alice", "Two")
+        expect(box).to_have_value("Unfinished")
+        window.expect_messages("Hello, Alice", "Two")
+
     def test_focus_is_in_the_box_when_a_conversation_opens(self, window, box):
         expect(box).to_be_focused()
 
@@ -222,7 +246,7 @@ class TestWords:
         window.press("Add people")
         window.fill(**{"Name_or_e-mail_address": bob.email})
         window.press("Add")
-        hint = window.page.get_by_role("dialog").locator(".hint")
+        hint = window.page.get_by_role("dialog").locator(".hint").first
         expect(hint).to_have_text(re.compile("Bob Test.* is here already."))
 
     def test_of_signing_in(self, open_browser, alice):

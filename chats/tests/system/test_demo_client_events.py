@@ -59,7 +59,7 @@ def test_every_change_is_shown_at_once(open_browser, alice, bob, conversation_id
     other.expect_messages("News")
     expect(window.inbox.first).not_to_contain_text("unread")
     alice.leave(conversation_id)
-    expect(window.alerts).to_have_text("You do not take part in this conversation any more.")
+    expect(window.alerts).to_have_text("You do not take part in this conversation.")
     for tab in (window, other):
         expect(tab.inbox).to_have_count(1)
 

@@ -116,7 +116,7 @@ class TestMessages:
         own, others = message(window, "First of mine"), message(window, "Last")
         own.focus()
         press("Enter")
-        expect(window.page.get_by_role("button", name="Edit")).to_be_focused()
+        expect(window.page.get_by_role("button", name="Copy")).to_be_focused()
         press("Escape")
         expect(own).to_be_focused()
         press("e")
@@ -133,7 +133,7 @@ class TestMessages:
         expect(others).to_be_focused()
         expect(box).to_have_value("")
         press("Enter")
-        expect(window.page.get_by_role("button", name="Report")).to_be_focused()
+        expect(window.page.get_by_role("button", name="Copy")).to_be_focused()
 
     def test_focus_stays_when_messages_change(self, window, bob, alice):
         """The button of one has it. That message is edited elsewhere, and another one comes in."""

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -58,10 +59,14 @@ def read(server):
     return Metrics(server.usual_variables["METRICS_ADDRESS"])
 
 
+def get_folders(server):
+    _, port = server.usual_variables["METRICS_ADDRESS"].split(":")
+    return list(MEMORY.glob(f"messaging-metrics-*-{port}-*"))
+
+
 def get_files(server):
     """Those in which its processes count."""
-    _, port = server.usual_variables["METRICS_ADDRESS"].split(":")
-    return {file.name for file in MEMORY.glob(f"messaging-metrics-*-{port}-*/*")}
+    return {file.name for folder in get_folders(server) for file in folder.iterdir()}
 
 
 def read_later(server):
@@ -110,6 +115,19 @@ def test_counts_of_all_processes_add_up_and_outlive_them(server):
         read(server)
     assert count() == expected
     assert read(server).get("messaging_streams") == 0
+
+
+def test_lost_folder_costs_numbers_and_no_worker(server):
+    """logind removes what a user has in /dev/shm at their last logout."""
+    server.everywhere(lambda: server.request("GET", "/api/"))
+    old = get_pids(server)
+    [folder] = get_folders(server)
+    shutil.rmtree(folder)
+    server.process.send_signal(signal.SIGHUP)
+    while len(get_pids(server) - old) < server.workers:
+        server.request("GET", "/api/")
+    while not read(server).get("messaging_requests_total", endpoint="root", status="200"):
+        pass
 
 
 def test_labels_are_few_whatever_is_sent(server):
