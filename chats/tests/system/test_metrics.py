@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -36,9 +37,8 @@ BEGIN; SELECT 1 FROM chats_conversation FOR UPDATE; SELECT pg_sleep(1.1); COMMIT
 NAME = re.compile(r"\bmessaging_\w+")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, django_db_blocker):
-    folder = tmp_path_factory.mktemp("metrics")
+@contextmanager
+def serving(folder):
     database = Database(folder, f"sqlite:///{folder}/db.sqlite3")
     variables = {
         "CACHE_URL": "",
@@ -46,13 +46,23 @@ def server(tmp_path_factory, django_db_blocker):
         "EMAIL_URL": f"smtp://127.0.0.1:{free_port()}",
         "THROTTLE_SEARCH": "1/hour",
     }
-    with (
-        django_db_blocker.unblock(),
-        running(Server(database, folder, requests.Session, **variables)) as server,
-    ):
+    with running(Server(database, folder, requests.Session, **variables)) as server:
         yield server
         server.stop()
         assert get_files(server) == set()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, django_db_blocker):
+    with django_db_blocker.unblock(), serving(tmp_path_factory.mktemp("metrics")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_server(tmp_path, django_db_blocker):
+    """Its numbers can be lost: the tests with the other one count on them."""
+    with django_db_blocker.unblock(), serving(tmp_path) as server:
+        yield server
 
 
 def read(server):
@@ -117,16 +127,16 @@ def test_counts_of_all_processes_add_up_and_outlive_them(server):
     assert read(server).get("messaging_streams") == 0
 
 
-def test_lost_folder_costs_numbers_and_no_worker(server):
+def test_lost_folder_costs_numbers_and_no_worker(own_server):
     """logind removes what a user has in /dev/shm at their last logout."""
-    server.everywhere(lambda: server.request("GET", "/api/"))
-    old = get_pids(server)
-    [folder] = get_folders(server)
+    own_server.everywhere(lambda: own_server.request("GET", "/api/"))
+    old = get_pids(own_server)
+    [folder] = get_folders(own_server)
     shutil.rmtree(folder)
-    server.process.send_signal(signal.SIGHUP)
-    while len(get_pids(server) - old) < server.workers:
-        server.request("GET", "/api/")
-    while not read(server).get("messaging_requests_total", endpoint="root", status="200"):
+    own_server.process.send_signal(signal.SIGHUP)
+    while len(get_pids(own_server) - old) < own_server.workers:
+        own_server.request("GET", "/api/")
+    while not read(own_server).get("messaging_requests_total", endpoint="root", status="200"):
         pass
 
 
