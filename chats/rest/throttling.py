@@ -132,14 +132,13 @@ class LinkThrottle(AddressThrottle):
     scope = "reset"
 
 
-class LinkUseThrottle(RateThrottle):
+class LinkUseThrottle(LinkThrottle):
     """Tries to use a link. Each endpoint counts for itself, so that whoever has asked for several
     links can use them, and correct a password that is refused."""
 
     def get_limits(self, request: AnyRequest, view: Any) -> list[Limit]:
-        if request.method != "POST":
-            return []
-        return [Limit("reset", f"{self.get_ident(request)} {view.action}")]
+        limits = super().get_limits(request, view)
+        return [limit._replace(name=f"{limit.name} {view.action}") for limit in limits]
 
 
 class RefreshThrottle(AddressThrottle):

@@ -197,6 +197,15 @@ class TestResetPassword:
         [sent] = ask(alice.email)
         assert "https://chat.example.com/?page=reset&uid=" in sent.body
 
+    @pytest.mark.parametrize("is_debug", [False, True])
+    def test_values_are_beside_the_link_in_debug_only(self, ask, alice, settings, is_debug):
+        """For people with curl: in DEBUG, the link leads to the demo client."""
+        settings.PASSWORD_RESET_URL = "https://chat.example.com/#reset"
+        settings.DEBUG = is_debug
+        [sent] = ask(alice.email)
+        assert "https://chat.example.com/#reset?uid=" in sent.body
+        assert bool(re.search(r"uid: \S+\n +token: \S+\n", sent.body)) is is_debug
+
     def test_unknown_or_inactive_address_gets_the_same_204_and_no_mail(self, ask, make_user):
         make_user("Gone", is_active=False)
         erase(make_user("Erased"))
