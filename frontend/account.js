@@ -48,8 +48,8 @@ export function editProfile(client) {
     },
     submit: "Save",
     busy: "Saving…",
-    async action(fields) {
-      await client.updateProfile(fields);
+    async action({ signal, ...fields }) {
+      await client.updateProfile(fields, signal);
       tell("Your profile was saved.");
     },
   });
@@ -86,8 +86,8 @@ export async function changeEmail(client) {
     },
     submit: "Send the link",
     busy: "Sending…",
-    async action(body) {
-      const options = { method: "POST", body, patience: 0 };
+    async action({ signal, ...body }) {
+      const options = { method: "POST", body, patience: 0, signal };
       await client.request("/users/set_email/", options);
       const text =
         `Follow the link that we have sent to ${isolate(body.new_email)}, within three days. ` +
@@ -104,25 +104,23 @@ export function changePassword(client) {
     fields: { current_password: currentPassword, new_password: newPassword },
     submit: "Change",
     busy: "Changing…",
-    async action({ current_password, new_password }) {
-      await client.setPassword(current_password, new_password);
+    async action({ current_password, new_password, signal }) {
+      await client.setPassword(current_password, new_password, signal);
       tell("Your password was changed.");
     },
   });
 }
 
 export function exportData(client) {
-  const end = new AbortController();
-  const dialog = ask({
+  ask({
     title: "Export your data",
     text:
       "A file with your profile, your conversations and every message that you have written. It has a " +
       "JSON object on each line.",
     submit: "Export",
     busy: "Exporting…",
-    action: () => download(client, end.signal),
+    action: ({ signal }) => download(client, signal),
   });
-  dialog.addEventListener("close", () => end.abort());
 }
 
 export function deleteAccount(client) {
@@ -133,8 +131,8 @@ export function deleteAccount(client) {
     submit: "Delete account",
     busy: "Deleting…",
     isDangerous: true,
-    async action({ current_password }) {
-      await client.deleteAccount(current_password);
+    async action({ current_password, signal }) {
+      await client.deleteAccount(current_password, signal);
       tell("Your account was deleted.");
     },
   });

@@ -9,7 +9,7 @@ import {
 import { Client } from "./client.js";
 import { ConversationView } from "./conversation.js";
 import { startConversation } from "./dialogs.js";
-import { find, fullName, make, openMenu } from "./dom.js";
+import { find, fullName, make, openMenu, tell } from "./dom.js";
 import { Inbox } from "./inbox.js";
 import { Keyboard } from "./keyboard.js";
 import { openLink, takeLink } from "./links.js";
@@ -125,6 +125,10 @@ find("#account").onclick = ({ currentTarget }) =>
 client.addEventListener("session", show);
 client.addEventListener("connection", ({ detail }) => {
   find("#connection").textContent = detail.error ? `${detail.error.message} Trying again…` : "";
+});
+client.addEventListener("cancelled", () => {
+  tell("Cancelled, unless the server had done it already.");
+  client.loadProfile().catch(() => {}); // no event says that it has changed
 });
 addEventListener("hashchange", () => {
   followLink();

@@ -14,6 +14,8 @@
  *   outbox                       messages wait, have been sent or were refused, in any tab
  *   sent        {message}        this tab has sent a message of the outbox
  *   connection  {error}          requests fail, or (`null`) succeed again
+ *   cancelled                    the `signal` of a request that changes something was aborted. The API
+ *                                may have received it before
  *
  * Timestamps stay the strings that the API sent: `Date` drops their microseconds.
  */

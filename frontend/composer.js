@@ -21,12 +21,13 @@ export class Composer extends EventTarget {
   #room = null;
   #draftKey = null;
   #edited = null;
+  #end = new AbortController(); // of saving the edit
   #isSaving = false;
 
   constructor(client) {
     super();
     this.#client = client;
-    find("#editing button").onclick = () => this.#stopEditing();
+    find("#editing button").onclick = () => this.#cancel();
     find("#composer").onsubmit = (event) => {
       event.preventDefault();
       this.#submit();
@@ -39,7 +40,7 @@ export class Composer extends EventTarget {
     };
     find("#text").onkeydown = (event) => {
       if (isComposing(event)) return;
-      if (event.key === "Escape") this.#stopEditing();
+      if (event.key === "Escape") this.#cancel();
       if (event.key === "ArrowUp") this.#editLast(event);
       if (event.key !== "Enter" || event.shiftKey || isTouch()) return;
       event.preventDefault();
@@ -66,6 +67,7 @@ export class Composer extends EventTarget {
 
   edit(message) {
     this.#edited = message;
+    this.#end = new AbortController();
     find("#editing").hidden = false;
     find("#composer .primary").textContent = "Save";
     this.#write(message.message_body);
@@ -127,6 +129,11 @@ export class Composer extends EventTarget {
     find("#composer .primary").disabled = left < 0;
   }
 
+  #cancel() {
+    if (this.#edited) this.#end.abort();
+    this.#stopEditing();
+  }
+
   #stopEditing() {
     if (!this.#edited) return;
     this.#edited = null;
@@ -164,7 +171,7 @@ export class Composer extends EventTarget {
     this.#isSaving = true;
     button.textContent = "Saving…";
     try {
-      await this.#room.edit(message, text);
+      await this.#room.edit(message, text, this.#end.signal);
       if (this.#edited === message) this.#stopEditing();
     } catch (error) {
       if (this.#edited !== message) return;

@@ -56,7 +56,10 @@ export class ConversationView {
     if (!isOpen) this.#follow(id);
     if (messageId) this.#jump(this.#found);
     else if (!isOpen) this.#goToUnread();
-    else if (hasLeft) this.#scrollToEnd();
+    else {
+      if (hasLeft) this.#scrollToEnd();
+      this.#focus();
+    }
   }
 
   #follow(id) {

@@ -24,8 +24,8 @@ export function startConversation(client, chosen = []) {
       title: { ...titleField, label: "Title (optional)" },
     },
     submit: "Start",
-    async action({ title }) {
-      const people = await picker.getPeople();
+    async action({ title, signal }) {
+      const people = await picker.getPeople(signal);
       const participants = people.map((person) => person.user_id);
       const distinct = participants.length === 1 && !title;
       const conversation = await client.request("/conversations/", {
@@ -33,9 +33,13 @@ export function startConversation(client, chosen = []) {
         body: { participants, title, distinct },
         key: distinct ? null : key,
         patience: PATIENCE,
+        signal,
       });
       client.wake();
-      if (dialog.open) location.hash = conversation.conversation_id;
+      dialog.close();
+      // At once, so that the next key is for the conversation, and also if it is the open one.
+      location.hash = conversation.conversation_id;
+      dispatchEvent(new HashChangeEvent("hashchange"));
     },
   });
   const input = find("[name=participants]", dialog);
@@ -54,12 +58,9 @@ export function rename(client, { conversation_id, title }) {
       },
     },
     submit: "Save",
-    async action(body) {
-      await client.request(`/conversations/${conversation_id}/`, {
-        method: "PATCH",
-        body,
-        patience: PATIENCE,
-      });
+    async action({ signal, ...body }) {
+      const options = { method: "PATCH", body, patience: PATIENCE, signal };
+      await client.request(`/conversations/${conversation_id}/`, options);
       client.wake();
     },
   });
@@ -86,10 +87,11 @@ export function addPeople(client, { conversation_id, participants }) {
     ),
     fields: { user_id: personField },
     submit: "Add",
-    async action() {
-      for (const { user_id } of await picker.getPeople()) {
+    async action({ signal }) {
+      const options = { method: "POST", patience: PATIENCE, signal };
+      for (const { user_id } of await picker.getPeople(signal)) {
         const path = `/conversations/${conversation_id}/add_participant/`;
-        await client.request(path, { method: "POST", body: { user_id }, patience: PATIENCE });
+        await client.request(path, { ...options, body: { user_id } });
       }
       client.wake();
     },
@@ -103,9 +105,9 @@ export function leave(client, conversation) {
     text: `You will not see “${isolate(titleOf(conversation, client.user))}” any more. Your messages stay.`,
     submit: "Leave",
     isDangerous: true,
-    async action() {
+    async action({ signal }) {
       const path = `/conversations/${conversation.conversation_id}/leave/`;
-      await client.request(path, { method: "POST", patience: 0 }).catch((error) => {
+      await client.request(path, { method: "POST", patience: 0, signal }).catch((error) => {
         if (error.status !== 404) throw error; // already left
       });
       location.hash = "";
@@ -120,7 +122,7 @@ export function deleteMessage(room, message) {
     text: "Its text will be gone for everybody.",
     submit: "Delete",
     isDangerous: true,
-    action: () => room.delete(message),
+    action: ({ signal }) => room.delete(message, signal),
   });
 }
 
@@ -130,9 +132,9 @@ export function reportMessage(client, { message_id, sender }) {
     text: `Staff will see it, with your name. ${isolate(fullName(sender))} is not told.`,
     fields: { reason: { label: "What is wrong with it? (optional)", maxLength: 1000 } },
     submit: "Report",
-    async action(body) {
+    async action({ signal, ...body }) {
       const path = `/messages/${message_id}/report/`;
-      await client.request(path, { method: "POST", body, patience: PATIENCE });
+      await client.request(path, { method: "POST", body, patience: PATIENCE, signal });
       openDialog("Thank you", make("p", {}, "Staff will look at the message."));
     },
   });

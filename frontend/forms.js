@@ -87,14 +87,19 @@ export function openDialog(title, ...children) {
   return dialog;
 }
 
-/** A dialog with a form. Returns it. */
+/**
+ * A dialog with a form. Returns it. When it is closed, `signal` in `action({ signal, ...values })` is aborted: a
+ * request with this signal ends, and what it would have led to does not happen.
+ */
 export function ask({ title, text = "", action, ...form }) {
+  const end = new AbortController();
   const actAndClose = async (values) => {
-    await action(values);
+    await action({ ...values, signal: end.signal });
     dialog.close();
   };
   const content = makeForm({ ...form, action: actAndClose, onCancel: () => dialog.close() });
   const dialog = openDialog(title, text && make("p", {}, text), content);
+  dialog.addEventListener("close", () => end.abort());
   find("input", dialog)?.focus();
   return dialog;
 }

@@ -59,10 +59,10 @@ function remove(client, id, person) {
     text: "They will not see this conversation any more. Their messages stay.",
     submit: "Remove",
     isDangerous: true,
-    async action() {
-      const { user_id } = person;
+    async action({ signal }) {
+      const body = { user_id: person.user_id };
       const path = `/conversations/${id}/remove_participant/`;
-      await client.request(path, { method: "POST", body: { user_id }, patience: PATIENCE });
+      await client.request(path, { method: "POST", body, patience: PATIENCE, signal });
       client.wake();
     },
   });
@@ -76,9 +76,9 @@ export function block(client, person) {
       "You lose the conversations that only you two share, for good. If you want to report a message, do it first.",
     submit: "Block",
     isDangerous: true,
-    async action() {
+    async action({ signal }) {
       const path = `/users/${person.user_id}/block/`;
-      await client.request(path, { method: "POST", patience: PATIENCE });
+      await client.request(path, { method: "POST", patience: PATIENCE, signal });
       client.wake();
     },
   });

@@ -32,19 +32,19 @@ export class PeoplePicker {
   }
 
   /** Those who are chosen, and those whose addresses are in the field. Raises Refused. */
-  async getPeople() {
+  async getPeople(signal) {
     const words = this.#input.value.split(/[\s,;]+/).filter(Boolean);
     if (words.some((word) => !word.includes("@")))
       this.#refuse("Choose somebody from the list, or enter a whole e-mail address.");
-    const found = await Promise.all(words.map((email) => this.#find(email)));
+    const found = await Promise.all(words.map((email) => this.#find(email, signal)));
     const people = [...this.#chosen.values(), ...found];
     if (!people.length) this.#refuse("Choose somebody, or enter an e-mail address.");
     return people;
   }
 
-  async #find(email) {
+  async #find(email, signal) {
     const path = `/users/?email=${encodeURIComponent(email)}`;
-    const { results } = await this.#client.request(path, { patience: PATIENCE });
+    const { results } = await this.#client.request(path, { patience: PATIENCE, signal });
     const person = results[0] ?? this.#refuse(`Nobody here has the address ${email}.`);
     if (person.user_id === this.#client.user.user_id) this.#refuse("This is your own address.");
     if (this.#without.has(person.user_id))

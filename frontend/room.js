@@ -123,16 +123,14 @@ export class Room extends EventTarget {
     this.dispatchEvent(new Event("messages"));
   }
 
-  async edit(message, message_body) {
-    const options = { method: "PATCH", body: { message_body }, patience: 5 };
+  async edit(message, message_body, signal) {
+    const options = { method: "PATCH", body: { message_body }, patience: 5, signal };
     this.#apply([await this.#client.request(`/messages/${message.message_id}/`, options)]);
   }
 
-  async delete(message) {
-    await this.#client.request(`/messages/${message.message_id}/`, {
-      method: "DELETE",
-      patience: 5,
-    });
+  async delete(message, signal) {
+    const options = { method: "DELETE", patience: 5, signal };
+    await this.#client.request(`/messages/${message.message_id}/`, options);
     this.#client.wake();
   }
 

@@ -62,12 +62,12 @@ export class Session extends EventTarget {
   }
 
   /** Another device may have changed the profile. */
-  async loadProfile() {
-    this.#keep(await this.request("/users/me/", { patience: 5 }));
+  async loadProfile(signal) {
+    this.#keep(await this.request("/users/me/", { patience: 5, signal }));
   }
 
-  async updateProfile(fields) {
-    const options = { method: "PATCH", body: fields, patience: 5 };
+  async updateProfile(fields, signal) {
+    const options = { method: "PATCH", body: fields, patience: 5, signal };
     this.#keep(await this.request("/users/me/", options));
   }
 
@@ -76,15 +76,15 @@ export class Session extends EventTarget {
   }
 
   /** Ends every other session of the person. */
-  async setPassword(current_password, new_password) {
-    const body = { current_password, new_password };
-    await this.#last("/users/set_password/", { method: "POST", body }, async () => {
+  async setPassword(current_password, new_password, signal) {
+    const options = { method: "POST", body: { current_password, new_password }, signal };
+    await this.#last("/users/set_password/", options, async () => {
       await this.signIn(this.user.email, new_password);
     });
   }
 
-  async deleteAccount(current_password) {
-    const options = { method: "DELETE", body: { current_password } };
+  async deleteAccount(current_password, signal) {
+    const options = { method: "DELETE", body: { current_password }, signal };
     await this.#last("/users/me/", options, () => this.#forget());
   }
 
@@ -97,7 +97,7 @@ export class Session extends EventTarget {
 
   /** Sends a request that ends the session. No tab refreshes it meanwhile. */
   async #last(path, options, callback) {
-    await this.loadProfile(); // so that the access token is valid
+    await this.loadProfile(options.signal); // so that the access token is valid
     await this.lock("session", async () => {
       await this.#fetch(path, { ...options, access: this.#stored.access });
       await callback();
@@ -189,7 +189,8 @@ export class Session extends EventTarget {
     try {
       return await fetchJson(this.#api, path, options);
     } catch (error) {
-      if (error.isOutage || options.signal?.aborted) outage = error;
+      if (error.isOutage) outage = error;
+      if (options.signal?.aborted && options.method) this.emit("cancelled");
       throw error;
     } finally {
       // A proxy may refuse streams only.

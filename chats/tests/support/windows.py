@@ -11,6 +11,8 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import expect
 
+from chats.tests.support.servers import manage
+
 FRONTEND = settings.BASE_DIR / "frontend"
 AXE = FRONTEND / "node_modules/axe-core/axe.min.js"
 IS_FIREFOX = os.environ.get("BROWSER") == "firefox"
@@ -93,6 +95,11 @@ def stored_session(person):
     user = person.get("/users/me/")
     session = {"user": user, "access": person.access, "refresh": person.refresh}
     return [{"name": "chat.session", "value": json.dumps(session)}]
+
+
+def set_role(server, person, role):
+    code = f"User.objects.filter(pk='{person.user_id}').update(role='{role}')"
+    manage("shell", "-c", code, DATABASE_URL=server.database.url, DEBUG="1")
 
 
 class Window:

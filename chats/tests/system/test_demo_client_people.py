@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from chats.tests.support.servers import manage
+from chats.tests.support.windows import set_role
 
 pytestmark = pytest.mark.once
 # Records what the page shows, which a headless browser does not.
@@ -49,11 +49,6 @@ def window(open_browser, alice, conversation_id):
 @pytest.fixture
 def dialog(window):
     return window.page.get_by_role("dialog").last
-
-
-def set_role(demo_server, person, role):
-    code = f"User.objects.filter(pk='{person.user_id}').update(role='{role}')"
-    manage("shell", "-c", code, DATABASE_URL=demo_server.database.url, DEBUG="1")
 
 
 class TestPeople:
