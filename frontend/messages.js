@@ -30,9 +30,7 @@ export function showMessage(message, { isOwn, isNamed, actions, words, fold }) {
       { className: isNamed ? "sender" : "visually-hidden", dir: "auto" },
       isNamed ? name : `${name}:`,
     ),
-    markIn(text, words),
-    ...more,
-    meta,
+    make("div", { className: "body" }, markIn(text, words), ...more, meta),
   ];
 }
 
@@ -43,5 +41,6 @@ export function showUnsent({ message_body, error }, { actions, fold }) {
   );
   const state = make("span", {}, error ? `Not sent. ${error}` : "Sending…");
   const meta = paragraph("meta", state, ...(error ? buttons : []));
-  return [paragraph("visually-hidden", "You:"), ...showText(message_body, fold), meta];
+  const body = make("div", { className: "body" }, ...showText(message_body, fold), meta);
+  return [paragraph("visually-hidden", "You:"), body];
 }
