@@ -1,6 +1,8 @@
 import { find, make, setChildren, shortTime, titleOf } from "./dom.js";
 import { rove } from "./roving.js";
 
+const MINUTE_MS = 60_000;
+
 export const preview = (message, me) => {
   if (!message) return "No messages yet";
   const who = message.sender.user_id === me.user_id ? "You" : message.sender.first_name;
@@ -35,6 +37,7 @@ export class Inbox extends EventTarget {
     const isOpen = (item) => find("[aria-current]", item);
     rove(find("#inbox"), "li", (items) => items.find(isOpen) ?? items[0]);
     find("#more").onclick = () => this.#loadMore();
+    setInterval(() => this.#render(), MINUTE_MS); // after midnight, times become days
   }
 
   clear() {

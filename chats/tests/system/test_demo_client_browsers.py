@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
@@ -294,3 +295,13 @@ class TestWords:
         # Some versions of the locale have a narrow space here.
         shown[0] = shown[0].replace("\u202f", " ")
         assert shown == ["12:01 AM", "Mar 1", "Dec 31, 2025"]
+
+    def test_of_a_time_after_midnight(self, open_browser, alice, conversation_id):
+        """Nothing else happens meanwhile."""
+        browser = open_browser(alice, polls=False, locale="en-US")
+        window = browser.open(has_clock=True)
+        time = window.inbox.locator("time")
+        expect(time).to_contain_text("M")
+        window.page.clock.set_system_time(datetime.now(UTC) + timedelta(days=1))
+        window.page.clock.fast_forward("01:00")
+        expect(time).to_have_text(re.compile(r"^[A-Z][a-z]{2} \d+"))
