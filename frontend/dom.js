@@ -32,13 +32,19 @@ export const isolate = (text) => `\u2068${text}\u2069`;
 export const announce = (text) =>
   find("#live").replaceChildren(...(text ? [make("p", {}, text)] : []));
 
-let toast; // the timer that removes it
+let timer; // removes the toast
 
 /** Says for some seconds that something was done. */
 export function tell(text) {
-  find("#toast").textContent = text;
-  clearTimeout(toast);
-  toast = setTimeout(() => (find("#toast").textContent = ""), 5_000);
+  const toast = find("#toast");
+  toast.textContent = text;
+  toast.hidePopover();
+  toast.showPopover(); // above the dialogs that are open
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    toast.hidePopover();
+    toast.textContent = "";
+  }, 5_000);
 }
 
 export const fullName = (person) => `${person.first_name} ${person.last_name}`;
@@ -51,11 +57,11 @@ export function titleOf({ title, participants, last_message }, me) {
   return hasLeft ? `${fullName(last_message.sender)} (left)` : "Only you";
 }
 
-/** Everybody's names, the person's own last. Empty if the title says it. */
+/** Everybody's names, the person's own last. Empty if they are the title. */
 export function peopleOf({ title, participants }, me) {
   const others = participants.filter((person) => person.user_id !== me.user_id);
   if (!others.length) return "Nobody else is here.";
-  return title || others.length > 1 ? [...others.map(fullName), "you"].join(", ") : "";
+  return title ? [...others.map(fullName), "you"].join(", ") : "";
 }
 
 // `Date` is for showing only: it drops the microseconds.

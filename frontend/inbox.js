@@ -23,6 +23,7 @@ export class Inbox extends EventTarget {
   #rows = new Map(); // conversations by id
   #items = new Map(); // {element, state} by id
   #next = null;
+  #isLoaded = false;
   #hasLoadedMore = false;
   #selected = null;
   #loading = new Map(); // promises of rows by id
@@ -43,6 +44,7 @@ export class Inbox extends EventTarget {
   clear() {
     this.#rows.clear();
     this.#next = null;
+    this.#isLoaded = false;
     this.#hasLoadedMore = false;
     this.#render();
   }
@@ -88,6 +90,7 @@ export class Inbox extends EventTarget {
     for (const [id, row] of this.#rows)
       if (row.updated_at >= last && !ids.has(id)) this.#rows.delete(id);
     results.forEach((row) => this.#rows.set(row.conversation_id, row));
+    this.#isLoaded = true;
     if (!this.#hasLoadedMore) this.#next = next;
     this.#render();
   }
@@ -119,6 +122,7 @@ export class Inbox extends EventTarget {
     const { rows } = this;
     rows.sort((one, other) => (one.updated_at < other.updated_at ? 1 : -1));
     setChildren(find("#inbox"), this.#client.user ? rows.map((row) => this.#item(row)) : []);
+    find("#none").hidden = !this.#isLoaded || rows.length > 0;
     find("#more").hidden = this.#next === null;
     const unread = rows.filter((row) => row.unread_count).length;
     document.title = unread ? `(${unread}) Chat` : "Chat";

@@ -1,7 +1,7 @@
 /** The people of a conversation, and the people that one has blocked. */
 
 import { addPeople } from "./dialogs.js";
-import { find, fullName, isolate, make } from "./dom.js";
+import { find, fullName, isolate, make, tell } from "./dom.js";
 import { ask, openDialog } from "./forms.js";
 
 const PATIENCE = 5; // seconds
@@ -80,6 +80,7 @@ export function block(client, person) {
       const path = `/users/${person.user_id}/block/`;
       await client.request(path, { method: "POST", patience: PATIENCE, signal });
       client.wake();
+      tell(`${isolate(fullName(person))} is blocked. You can undo it in the menu with your name.`);
     },
   });
 }

@@ -120,6 +120,7 @@ class TestSafety:
         window.press("Block Bob Test")
         expect(dialog).to_contain_text("cannot start a conversation with you")
         window.press("Block")
+        expect(window.page.locator("#toast")).to_contain_text("is blocked.")
         expect(window.page.get_by_role("dialog")).to_have_count(1)
         assert bob.start(alice).status_code == 400
         window.press("Close")
