@@ -24,7 +24,7 @@ STANDBY = CONFIGURATION / "standby"
 TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
 # The fields of its access log.
 LOGGED = {
-    "uri": "$uri",
+    "path": "$request_uri",
     "status": "$status",
     "program_status": "$upstream_status",
     "seconds": "$request_time",

@@ -1,6 +1,7 @@
 """Behind nginx, with deploy/nginx.conf."""
 
 import http.client
+import json
 import re
 import ssl
 import subprocess
@@ -23,6 +24,15 @@ pytestmark = pytest.mark.once
 CONFIGURATION = (settings.BASE_DIR / "deploy" / "nginx.conf").read_text()
 ACCESS_LOG = "  access_log /var/log/nginx/access.log chat;\n"
 HOST = "chat.example.com"
+# Those of nginx itself, by requests that do not reach the program.
+NGINX_ERRORS = [
+    ("GET / HTTP/1.1\r\n", 400),
+    (f"GET / HTTP/1.1\r\nHost: {HOST}\r\nCookie: {'x' * 9_000}\r\n", 400),
+    (f"TRACE / HTTP/1.1\r\nHost: {HOST}\r\n", 405),
+    (f"GET /?{'x' * 9_000} HTTP/1.1\r\n", 414),
+    (f"POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: gzip\r\n", 501),
+]
+UNREADABLE = "The request is malformed or too long."
 # Those that the file names, and a rate that a test reaches.
 VARIABLES = {
     "ALLOWED_HOSTS": HOST,
@@ -52,6 +62,10 @@ class Site:
         self.host = f"{HOST}:{nginx.port}"
         self.url = f"https://127.0.0.1:{nginx.port}"
 
+    def connect(self):
+        context = ssl.create_default_context(cafile=self.certificate)
+        return http.client.HTTPSConnection("127.0.0.1", self.nginx.port, context=context)
+
     def request(self, method, path, address="127.0.0.1", session=None, headers=(), **arguments):
         session = session or requests.Session()
         session.mount(self.url, From(address))
@@ -80,15 +94,20 @@ class Site:
 def serving(server, folder, location="location / {"):
     """With the file as an operator changes it, at ports of its own."""
     certificate, key, port = folder / "chat.pem", folder / "chat.key", free_port()
-    names = f"subjectAltName=IP:127.0.0.1,DNS:{HOST}"
+    names = f"subjectAltName=IP:127.0.0.1,IP:::1,DNS:{HOST}"
     command = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={HOST}"]
     files = ["-out", certificate, "-keyout", key, "-addext", names]
     subprocess.run([find("openssl"), *command, *files], check=True, capture_output=True)  # noqa: S603
-    # The tests read a log of their own.
-    text = CONFIGURATION.replace(ACCESS_LOG, "")
+    # Beside a log of the tests' own.
+    own_log = f"access_log {folder}/nginx.PORT/access.log json;"
+    logs = f"access_log {folder}/access.log chat; {own_log}\n"
+    text = CONFIGURATION.replace(ACCESS_LOG, logs)
     for documented, own in {
         "listen 80;": f"listen 127.0.0.1:{port};",
         "listen 443 ssl http2;": "listen 127.0.0.1:PORT ssl http2;",
+        "listen [::]:80;": f"listen [::1]:{port};",
+        "listen [::]:443 ssl http2;": "listen [::1]:PORT ssl http2;",
+        "/var/log/nginx/error.log": f"{folder}/error.log",
         "server 127.0.0.1:8000": f"server {server.address}",
         "/etc/ssl/chat.example.com.pem": str(certificate),
         "/etc/ssl/chat.example.com.key": str(key),
@@ -150,13 +169,27 @@ class TestSite:
 
     def test_longer_body_does_not_reach_the_program(self, site):
         response = site.request("POST", "/api/too-long/", data=b"x" * 2_500_000)
-        assert response.status_code == 413
-        line = site.get_logged(uri="/api/too-long/")
-        assert (line["status"], line["program_status"]) == ("413", "")
+        detail = "A body has at most 1048576 bytes."
+        assert (response.status_code, response.json()) == (413, {"detail": detail})
+        assert site.get_logged(path="/api/too-long/", status="413")["program_status"] == ""
+
+    @pytest.mark.parametrize(("head", "status"), NGINX_ERRORS)
+    def test_errors_of_nginx_are_json(self, site, head, status):
+        client = site.connect()
+        client.connect()
+        client.sock.sendall(f"{head}\r\n".encode())
+        with http.client.HTTPResponse(client.sock) as response:
+            response.begin()
+            detail = "Method Not Allowed." if status == 405 else UNREADABLE
+            assert response.headers["Content-Type"] == "application/json"
+            assert (response.status, json.load(response)) == (status, {"detail": detail})
+        client.close()
+
+    def test_page_of_errors_is_no_path_of_its_own(self, site):
+        assert site.request("GET", "/nginx-error").status_code == 404
 
     def test_program_gets_a_request_when_its_body_has_arrived(self, site):
-        context = ssl.create_default_context(cafile=site.certificate)
-        client = http.client.HTTPSConnection("127.0.0.1", site.nginx.port, context=context)
+        client = site.connect()
         client.putrequest("POST", "/api/users/resend_verification/", skip_host=True)
         client.putheader("Host", site.host)
         client.putheader("Content-Type", "application/json")
@@ -168,7 +201,7 @@ class TestSite:
         client.send(b" " * 19)
         assert client.getresponse().status == 400
         client.close()
-        line = site.get_logged(uri="/api/users/resend_verification/")
+        line = site.get_logged(path="/api/users/resend_verification/")
         in_program = float(line["program_seconds"])
         # Times in the log are whole milliseconds.
         assert float(line["seconds"]) - in_program > seconds - 0.003
@@ -195,9 +228,13 @@ class TestSite:
             while b"event: ready" not in read or b"user_id" not in read:
                 read += client.stdout.read1()
             client.kill()
-        one = site.get_logged(uri="/api/users/me/", protocol="HTTP/2.0")
-        stream = site.get_logged(uri="/api/events/", protocol="HTTP/2.0")
+        one = site.get_logged(path="/api/users/me/", protocol="HTTP/2.0")
+        stream = site.get_logged(path="/api/events/", protocol="HTTP/2.0")
         assert one["connection"] == stream["connection"]
+
+    def test_site_has_an_ipv6_address(self, site):
+        url = f"https://[::1]:{site.nginx.port}/healthz"
+        assert requests.get(url, verify=site.certificate, timeout=60).status_code == 200
 
     def test_plain_http_is_redirected(self, site):
         url = f"http://{site.plain_address}/api/?a=1"
@@ -214,6 +251,18 @@ class TestSite:
     def test_nginx_closes_idle_connections_before_the_program_does(self):
         [seconds] = re.findall(r"keepalive_timeout (\d+)s;", CONFIGURATION)
         assert int(seconds) < HEAD_SECONDS
+
+
+def test_program_that_does_not_run_is_a_502_and_no_log_has_the_query(proxied_server, tmp_path):
+    with serving(proxied_server, tmp_path) as site:
+        proxied_server.stop()
+        response = site.request("GET", "/api/messages/?search=secret")
+        detail = "The server is not available. Try again in a few seconds."
+        assert (response.status_code, response.json()) == (502, {"detail": detail})
+        site.get_logged(path="/api/messages/?search=secret", status="502")
+    logs = (tmp_path / "access.log").read_text() + (tmp_path / "error.log").read_text()
+    assert '"GET /api/messages/" 502 ' in logs
+    assert "secret" not in logs
 
 
 def test_site_under_a_path(proxied_server, tmp_path):
