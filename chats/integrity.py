@@ -6,6 +6,7 @@ check is one query, whose result is bounded.
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -28,7 +29,7 @@ from django.db.models import (
     UniqueConstraint,
     Value,
 )
-from django.db.models.functions import Cast, Length, Lower, Replace
+from django.db.models.functions import Cast, Length, Lower, Now, Replace
 
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, Participation, User
 from chats.passwords import ERASED_PASSWORD
@@ -62,6 +63,10 @@ CHECKS = [
             )
         ),
         "updated_at is before that of a message",
+    ),
+    Check(
+        Conversation.objects.filter(updated_at__gt=Now() + timedelta(minutes=1)),
+        "updated_at is over a minute in the future",
     ),
     Check(Message.objects.filter(updated_at__lt=F("sent_at")), "updated_at is before sent_at"),
     Check(
@@ -137,6 +142,7 @@ def find_faults() -> Iterator[str]:
     if faults:
         return
     models = [model for model in apps.get_models(include_auto_created=True) if model._meta.managed]
+    yield from find_invalid_indexes()
     for model in models:
         yield from find_missing_constraints(model)
         yield from find_late_sequence(model)
@@ -173,6 +179,9 @@ def find_damage() -> Iterator[str]:
     if connection.vendor != "sqlite":
         return
     with connection.cursor() as cursor:
+        # Takes a third off the time of a large file. `quick_check` is quicker still, but does not
+        # compare indexes with their tables, so it misses most copies of a file that was in use.
+        cursor.execute("PRAGMA mmap_size = 0x10000000000")
         cursor.execute("PRAGMA integrity_check")
         yield from (f"file: {text}" for (text,) in cursor.fetchall() if text != "ok")
 
@@ -189,12 +198,11 @@ def find_missing_constraints(model: type[Model]) -> Iterator[str]:
         elif isinstance(named, UniqueConstraint) and not found[named.name]["unique"]:
             yield f"table {meta.db_table}: {named.name} is not unique"
     nullable = {column.name for column in described if column.null_ok}
-    for field in meta.concrete_fields:
-        if field.column in nullable and not field.null:
-            yield f"table {meta.db_table}: {field.column} can be NULL"
     unique = [each["columns"] for each in found.values() if each["unique"] or each["primary_key"]]
     references = [each["columns"] for each in found.values() if each["foreign_key"]]
     for field in meta.concrete_fields:
+        if field.column in nullable and not field.null:
+            yield f"table {meta.db_table}: {field.column} can be NULL"
         if field.unique and [field.column] not in unique:
             yield f"table {meta.db_table}: {field.column} is not unique"
         if field.remote_field and [field.column] not in references:
@@ -203,6 +211,15 @@ def find_missing_constraints(model: type[Model]) -> Iterator[str]:
     for names in meta.unique_together:
         if [columns[name] for name in names] not in unique:
             yield f"table {meta.db_table}: {', '.join(names)} are not unique"
+
+
+def find_invalid_indexes() -> Iterator[str]:
+    """What a CREATE INDEX CONCURRENTLY that failed leaves behind: no query uses it."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid")
+        yield from (f"index {name}: not valid" for (name,) in cursor.fetchall())
 
 
 def find_late_sequence(model: type[Model]) -> Iterator[str]:

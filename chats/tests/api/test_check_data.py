@@ -55,6 +55,11 @@ def turn_clock_back(world):
     return f"conversation {world.conversation.pk}: updated_at is before that of a message"
 
 
+def run_ahead(world):
+    change(world.conversation, updated_at=timezone.now() + LATER)
+    return f"conversation {world.conversation.pk}: updated_at is over a minute in the future"
+
+
 def edit_before_sending(world):
     change(world.message, sent_at=world.message.updated_at + timedelta(microseconds=1))
     return f"message {world.message.pk}: updated_at is before sent_at"
@@ -195,6 +200,7 @@ def apply_a_later_migration(world):
     "plant",
     [
         turn_clock_back,
+        run_ahead,
         edit_before_sending,
         empty_a_text,
         lengthen_a_text,
@@ -253,6 +259,15 @@ class TestPostgres:
             f"table chats_message: {name} is not unique",
             "table chats_message: message_body can be NULL",
         ]
+
+    def test_invalid_index_is_found(self, world):
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE part (id int) PARTITION BY HASH (id)")
+            rows = "FOR VALUES WITH (MODULUS 1, REMAINDER 0)"
+            cursor.execute(f"CREATE TABLE first PARTITION OF part {rows}")
+            # A partition lacks it, as rows do after a CREATE INDEX CONCURRENTLY that failed.
+            cursor.execute("CREATE INDEX incomplete ON ONLY part (id)")
+        assert list(find_faults()) == ["index incomplete: not valid"]
 
     def test_missing_constraints_are_found(self, world):
         with connection.cursor() as cursor:

@@ -24,6 +24,7 @@ from chats.tests.support.machines import find
 from chats.tests.support.servers import Database, Server, digest, environment, manage, run, running
 from chats.tests.support.services import PostgresServer
 
+ROOT_PAGE = "SELECT rootpage FROM sqlite_master WHERE name = 'user_email_any_case'"
 END_OF_RESPONSE = "\n<end of response>\n"
 CHANGING = {
     r"[0-9a-f]{8}-[0-9a-f]{4}-[45][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}": "id",
@@ -81,15 +82,22 @@ def test_backup_is_restored(tmp_path):
 
 
 @pytest.mark.once
-def test_damaged_file_is_found(tmp_path):
+@pytest.mark.django_db
+def test_file_that_was_copied_while_in_use_is_found(tmp_path):
+    """A page of an index is from before a write."""
     database = Database(tmp_path, f"sqlite:///{tmp_path}/db.sqlite3")
-    page_bytes = 4_096
-    with (tmp_path / "db.sqlite3").open("r+b") as file:
-        file.seek(-page_bytes, os.SEEK_END)
-        file.write(page_bytes * b"x")
+    file = tmp_path / "db.sqlite3"
+    earlier = file.read_bytes()
+    numbers = ["--people", "4", "--conversations", "1", "--messages", "0"]
+    manage("make_data", *numbers, DATABASE_URL=database.url)
+    [(number,)] = database.execute(ROOT_PAGE)
+    page = slice((number - 1) * 4_096, number * 4_096)
+    copied = bytearray(file.read_bytes())
+    copied[page] = earlier[page]
+    file.write_bytes(copied)
     done = run("check_data", DATABASE_URL=database.url)
     assert done.returncode == 1
-    assert done.stdout.startswith("file: ")
+    assert "file: row 1 missing from index user_email_any_case" in done.stdout
     assert done.stderr.startswith("CommandError: Faults: ")
 
 
