@@ -181,6 +181,9 @@ def test_what_people_do_is_counted(server, people, conversation_id, path):
     # Each process has a cache of its own.
     assert 10 - server.workers <= hits < 10
     assert grown("messaging_throttled_requests_total", rate="search") == 1
+    lists = {"endpoint": "conversation-message-list", "method": "GET"}
+    timed = grown("messaging_request_seconds_count", **lists)
+    assert timed == grown("messaging_requests_total", **lists) - 1
     assert grown("messaging_queries_total") > 20
     assert 0 < grown("messaging_query_seconds_total") < 90
 
@@ -308,12 +311,20 @@ def monitored_server(tmp_path, django_db_blocker, postgres, redis):
         server.stop()
 
 
+@contextmanager
+def scraping(folder, server):
+    service = Prometheus(folder, server.usual_variables["METRICS_ADDRESS"])
+    service.start()
+    try:
+        yield service
+    finally:
+        service.kill()
+
+
 @pytest.fixture
 def prometheus(tmp_path, monitored_server):
-    service = Prometheus(tmp_path, monitored_server.usual_variables["METRICS_ADDRESS"])
-    service.start()
-    yield service
-    service.kill()
+    with scraping(tmp_path, monitored_server) as service:
+        yield service
 
 
 def test_prometheus_reads_the_metrics_and_alerts_when_something_breaks(
@@ -329,6 +340,9 @@ def test_prometheus_reads_the_metrics_and_alerts_when_something_breaks(
     assert prometheus.query('messaging_requests_total{endpoint="user-list",method="POST"}') == 2
     assert prometheus.get_firing() == set()
 
+    # Fewer wake nobody.
+    for _ in range(20):
+        assert alice.send(conversation_id, "Hello").status_code == 201
     with ThreadPoolExecutor(1) as pool:
         while "MessagingSlowSends" not in prometheus.get_firing():
             locking = pool.submit(monitored_server.database.execute, HOLD_CONVERSATIONS)
@@ -345,9 +359,35 @@ def test_prometheus_reads_the_metrics_and_alerts_when_something_breaks(
         pass
 
     postgres.kill(signal.SIGQUIT)
-    while not {"MessagingDatabaseUnavailable", "MessagingServerErrors"} <= prometheus.get_firing():
+    while not {"MessagingDatabaseNotReady", "MessagingServerErrors"} <= prometheus.get_firing():
         assert alice.send(conversation_id, "Hello").status_code == 503
 
     monitored_server.stop()
     while "MessagingDown" not in prometheus.get_firing():
         pass
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = [find("mount"), "-t", "tmpfs", "-o", "size=32m", "tmpfs", disk]
+    if subprocess.run(command, check=False).returncode:  # noqa: S603
+        pytest.skip("Needs the right to mount")
+    yield disk
+    subprocess.run([find("umount"), disk], check=True)  # noqa: S603
+
+
+def test_prometheus_alerts_when_the_disk_is_nearly_full(tmp_path, small_disk, django_db_blocker):
+    with (
+        django_db_blocker.unblock(),
+        serving(small_disk) as server,
+        scraping(tmp_path, server) as prometheus,
+    ):
+        while prometheus.query("messaging_disk_free_bytes") is None:
+            pass
+        assert prometheus.get_firing() == set()
+        usage = shutil.disk_usage(small_disk)
+        (small_disk / "backup").write_bytes(bytes(usage.free - usage.total // 25))
+        while "MessagingDiskNearlyFull" not in prometheus.get_firing():
+            pass
