@@ -11,7 +11,7 @@ from django.conf import settings
 from chats.tests.support.documents import OPERATING, blocks, section
 from chats.tests.support.servers import free_port
 from chats.tests.support.systemd import Systemd
-from messaging_app.serve import MAX_CONNECTIONS, STOP_SECONDS
+from messaging_app.serve import STOP_SECONDS
 
 pytestmark = pytest.mark.once
 
@@ -100,8 +100,7 @@ def test_program_can_write_to_its_own_folder_only(systemd):
     assert "/etc/chat.env: Permission denied" in done.stderr
 
 
-def test_limits_are_those_of_the_server(systemd):
-    assert systemd.show("chat-web", "LimitNOFILE") == str(2 * MAX_CONNECTIONS)
+def test_stop_may_take_what_the_server_takes(systemd):
     assert systemd.show("chat-web", "TimeoutStopUSec") == f"{STOP_SECONDS + 5}s"
 
 
