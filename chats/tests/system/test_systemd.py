@@ -9,6 +9,7 @@ import requests
 from django.conf import settings
 
 from chats.tests.support.documents import OPERATING, blocks, section
+from chats.tests.support.prometheus import Metrics
 from chats.tests.support.servers import free_port
 from chats.tests.support.systemd import Systemd
 from messaging_app.serve import STOP_SECONDS
@@ -35,11 +36,13 @@ class Installed(Systemd):
         copy, start = blocks("bash", section(OPERATING, "At boot"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.metrics_address = f"127.0.0.1:{free_port()}"
         self.run(copy)
         # As an operator edits the file.
         self.run(f"""
             sed -i "s/^SECRET_KEY=$/&$(openssl rand -hex 32)/" /etc/chat.env
             sed -i s/^WORKERS=.*/WORKERS=1/ /etc/chat.env
+            sed -i s/^#METRICS_ADDRESS=.*/METRICS_ADDRESS={self.metrics_address}/ /etc/chat.env
             echo PORT={self.port} >> /etc/chat.env
         """)
         self.run(start)
@@ -76,6 +79,15 @@ def test_server_is_ready_and_logs_to_the_journal(systemd):
     systemd.wait_for("journalctl -u chat-web -o cat | grep '/readyz'")
     lines = systemd.run("journalctl -u chat-web -o cat _COMM=python").splitlines()
     assert "/readyz" in {json.loads(line).get("path") for line in lines}
+
+
+def test_metrics_outlive_a_command(systemd):
+    """RemoveIPC empties /dev/shm only after the last unit of the user."""
+    systemd.run(f"{AS_CHAT} true")
+    assert requests.get(f"{systemd.url}/healthz", timeout=60).status_code == 200
+    metrics = Metrics(systemd.metrics_address)
+    while not metrics.get("messaging_requests_total", endpoint="healthz"):
+        metrics = Metrics(systemd.metrics_address)
 
 
 def test_units_are_right_and_little_exposed(systemd):
