@@ -6,8 +6,11 @@ import pytest
 from playwright.sync_api import expect
 
 from chats.management.commands.seed_demo import PASSWORD
+from chats.tests.support.windows import IS_FIREFOX
 
 pytestmark = pytest.mark.once
+EMPTY = "You have no conversations yet."
+cannot_be_set = pytest.mark.skipif(IS_FIREFOX, reason="Playwright cannot set this in Firefox.")
 
 
 def test_two_people_talk_in_two_tabs(open_browser):
@@ -16,6 +19,7 @@ def test_two_people_talk_in_two_tabs(open_browser):
     alice = browser.open()
     alice.choose("Alice")
     expect(alice.inbox).to_have_count(3)
+    expect(alice.page.get_by_text(EMPTY)).to_be_hidden()
     expect(alice.inbox.first).to_contain_text("2 unread")
     alice.choose("Saturday")
     expect(alice.messages.last).to_have_text("Not me, I'm bringing the chairs.")
@@ -64,8 +68,7 @@ def test_new_user_registers_starts_a_conversation_and_leaves(
     expect(window.page.get_by_text("This password is too common.")).to_be_visible()
     window.fill(Password=PASSWORD)
     window.press("Create an account")
-    empty = window.page.get_by_text("You have no conversations yet.")
-    expect(empty).to_be_visible()
+    expect(window.page.get_by_text(EMPTY)).to_be_visible()
     window.press("New conversation")
     window.fill(**{"Name_or_e-mail_address": "nobody@example.com"})
     window.press("Start")
@@ -73,7 +76,6 @@ def test_new_user_registers_starts_a_conversation_and_leaves(
     window.fill(**{"Name_or_e-mail_address": "BOB@example.com"})
     window.press("Start")
     expect(window.page.get_by_role("heading", name="Bob Baker")).to_be_visible()
-    expect(empty).to_be_hidden()
     expect(window.page.get_by_label("Message", exact=True)).to_be_focused()
     window.send("Hello, Bob, and welcome")
     window.expect_messages("Hello, Bob, and welcome")
@@ -166,6 +168,24 @@ def test_demo_client_is_accessible(open_browser, look):
         window.press(button)
         window.expect_accessible(look)
         page.keyboard.press("Escape")
+
+
+@cannot_be_set
+def test_forced_colours_outline_what_is_open_and_found(open_browser):
+    window = open_browser(forced_colors="active").open("/?as=alice")
+    window.choose("Saturday")
+    window.page.get_by_role("searchbox").fill("chairs")
+    window.choose(re.compile("^Saturday.*chairs"))
+    found = window.page.locator(".message.found")
+    window.page.get_by_role("searchbox").fill("")
+    for element in (found, window.page.locator("#inbox a[aria-current]")):
+        expect(element).to_have_css("outline", re.compile("solid 2px$"))
+
+
+@cannot_be_set
+def test_nothing_moves_for_people_who_asked_for_less_motion(open_browser):
+    button = open_browser(reduced_motion="reduce").open().page.get_by_role("button").first
+    expect(button).to_have_css("transition-duration", "0s")
 
 
 def test_openapi_example_signs_in_as_a_demo_account(demo_server):
