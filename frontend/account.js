@@ -4,6 +4,8 @@ import { isolate, make, tell } from "./dom.js";
 import { download } from "./export.js";
 import { ask, openDialog } from "./forms.js";
 
+const PROFILE_MS = 1_000; // then the form opens with what is known
+
 const currentPassword = {
   label: "Current password",
   type: "password",
@@ -56,7 +58,8 @@ export function editProfile(client) {
 }
 
 export async function changeEmail(client) {
-  await client.loadProfile().catch(() => {}); // it may have been confirmed on another device
+  // It may have been changed on another device.
+  await client.loadProfile(AbortSignal.timeout(PROFILE_MS)).catch(() => {});
   const { email } = client.user;
   const state = make("span", { role: "status" });
   const resend = make("button", { type: "button", className: "link" }, "Send a link");

@@ -174,6 +174,13 @@ class TestAddress:
         open_menu(window, "E-mail address")
         expect(window.page.get_by_role("dialog")).to_contain_text(new_email)
 
+    def test_form_opens_when_the_server_is_silent(self, open_browser, alice):
+        window = open_browser(alice, polls=False).open()
+        window.page.route("**/users/me/", lambda route: None)
+        open_menu(window, "E-mail address")
+        dialog = window.page.get_by_role("dialog")
+        expect(dialog).to_contain_text(alice.email.lower(), timeout=10_000)
+
     def test_is_confirmed_before_the_first_sign_in(self, verifying_server, window, get_link):
         email = "erin@example.com"
         window.press("Create an account")
