@@ -92,12 +92,13 @@ def path(conversation_id):
 
 
 def launch(playwright):
-    """Chromium, or with BROWSER=firefox Debian's Firefox."""
+    """Chromium without a window's own pages, if it is installed; with BROWSER=firefox Firefox."""
     if IS_FIREFOX:
         firefox = find("firefox-esr")
         return playwright.firefox.launch(channel="moz-firefox", executable_path=firefox)
     options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    return playwright.chromium.launch(executable_path=find("chromium"), args=options)
+    chromium = shutil.which("chromium-headless-shell") or find("chromium")
+    return playwright.chromium.launch(executable_path=chromium, args=options)
 
 
 @pytest.fixture(scope="module")
