@@ -1,6 +1,5 @@
 """Django's settings. `env` and `databases` read the environment; README.md lists the variables."""
 
-import os
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -20,7 +19,7 @@ DEBUG = env.boolean("DEBUG")
 LOGGING = build_logging(env.log_level("LOG_LEVEL", "INFO"), is_debug=DEBUG)
 # Signs the tokens: whoever guesses it can sign in as anybody.
 if DEBUG:
-    SECRET_KEY = os.environ.get("SECRET_KEY") or "development-only-" + "x" * 48
+    SECRET_KEY = env.get("SECRET_KEY") or "development-only-" + "x" * 48
 else:
     SECRET_KEY = env.secret_key("SECRET_KEY", min_characters=50)
 ALLOWED_HOSTS = env.host_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
@@ -35,7 +34,7 @@ SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PATH_PREFIX}/"
 if PATH_PREFIX:
     SPECTACULAR_SETTINGS = SPECTACULAR_SETTINGS | {"SERVERS": [{"url": PATH_PREFIX}]}
 # What docker/serve starts. Each of the THREADS of a process has a connection to the database.
-HOST = os.environ.get("HOST") or "127.0.0.1"
+HOST = env.get("HOST") or "127.0.0.1"
 PORT = env.integer("PORT", 8000, 1, 65_535)
 WORKERS = env.integer("WORKERS", 2, 1, 100)
 THREADS = env.integer("THREADS", 4, 1, 100)
@@ -111,7 +110,7 @@ if DEBUG:
 SQLITE_URL = f"sqlite:///{quote(str(BASE_DIR / 'db.sqlite3'))}"
 DATABASE_POOLER = env.boolean("DATABASE_POOLER")
 DATABASES = {"default": read_database("DATABASE_URL", SQLITE_URL, DATABASE_POOLER)}
-if os.environ.get("SOURCE_DATABASE_URL"):
+if env.get("SOURCE_DATABASE_URL"):
     # For `manage.py copy_database`.
     DATABASES["source"] = read_database("SOURCE_DATABASE_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,6 +1,5 @@
 """Django's settings for a database, from a URL in the environment."""
 
-import os
 import re
 from typing import Any
 from urllib.parse import unquote
@@ -64,7 +63,7 @@ def read_database(name: str, default: str = "", is_pooled: bool = False) -> dict
     if is_pooled:
         return settings | POOLED | {"OPTIONS": options | POOLED_OPTIONS}
     # psycopg does not read PGOPTIONS if it is given `options`.
-    session = options.get("options", os.environ.get("PGOPTIONS", ""))
+    session = options.get("options", env.get("PGOPTIONS"))
     return settings | {"OPTIONS": options | {"options": f"{as_options(SESSION)} {session}"}}
 
 

@@ -52,7 +52,7 @@ def rate(name: str, default: str) -> str | None:
 
 
 def secret_key(name: str, min_characters: int) -> str:
-    value = os.environ.get(name, "")
+    value = get(name)
     if len(value.strip()) < min_characters:
         raise ImproperlyConfigured(
             f"{name} is not set, or has fewer than {min_characters} characters. Set it to what "
@@ -108,16 +108,25 @@ def page_url(name: str, default: str) -> str:
     return read(name, default, parse_page, f"{name} is not of the form {form}.")
 
 
+def get(name: str, default: str = "") -> str:
+    """The text of the variable, or the default if it is not set."""
+    value = os.environ.get(name, default)
+    # Python reads other bytes as surrogates, which nothing can encode.
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ImproperlyConfigured(f"{name} is not UTF-8.")
+    return value
+
+
 def read(name: str, default: str, parse: Callable[[str], Any], refusal: str) -> Any:
     try:
-        return parse(os.environ.get(name) or default)
+        return parse(get(name) or default)
     except ValueError:
         # The error may quote a part of a password.
         raise ImproperlyConfigured(refusal) from None
 
 
 def read_list(name: str, default: str, check_item: Callable[[str], None], form: str) -> list[str]:
-    value = os.environ.get(name, default)
+    value = get(name, default)
     items = [item.strip() for item in value.split(",")] if value else []
     for item in items:
         try:

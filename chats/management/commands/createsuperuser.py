@@ -1,11 +1,10 @@
-import os
-
 from django.contrib.auth.management.commands import createsuperuser
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from chats.models import User
+from messaging_app.conf import env
 
 
 class Command(createsuperuser.Command):
@@ -17,14 +16,14 @@ class Command(createsuperuser.Command):
     def handle(self, *args, **options):
         if not options["interactive"]:
             fields = {
-                name: options[name] or os.environ.get(f"DJANGO_SUPERUSER_{name.upper()}", "")
+                name: options[name] or env.get(f"DJANGO_SUPERUSER_{name.upper()}")
                 for name in ("email", "first_name", "last_name")
             }
             if User.objects.filter(email=fields["email"], is_superuser=True).exists():
                 return f"There is a superuser {fields['email']} already. Nothing was changed."
             try:
                 # Django's command does so only if it asks for the password.
-                validate_password(os.environ.get("DJANGO_SUPERUSER_PASSWORD", ""), User(**fields))
+                validate_password(env.get("DJANGO_SUPERUSER_PASSWORD"), User(**fields))
             except ValidationError as error:
                 raise CommandError(f"The password: {' '.join(error.messages)}") from error
         return super().handle(*args, **options)

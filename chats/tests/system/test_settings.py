@@ -134,8 +134,17 @@ def load(monkeypatch):
         ({"PASSWORD_RESET_URL": "nonsense"}, "PASSWORD_RESET_URL is not of the form"),
         ({"VERIFY_EMAIL_URL": "nonsense"}, "VERIFY_EMAIL_URL is not of the form"),
         ({"EMAIL_VERIFICATION": "maybe"}, "EMAIL_VERIFICATION must be 1 or 0"),
+        # Bytes that are not UTF-8, as Python reads them.
+        ({"SECRET_KEY": "\udcff" * 50}, "SECRET_KEY is not UTF-8."),
+        ({"DEBUG": "1", "SECRET_KEY": "\udcff"}, "SECRET_KEY is not UTF-8."),
+        ({"HOST": "\udcff"}, "HOST is not UTF-8."),
+        ({"ALLOWED_HOSTS": "\udcff"}, "ALLOWED_HOSTS is not UTF-8."),
+        ({"EMAIL_URL": "smtp://u:\udcff@h"}, "EMAIL_URL is not UTF-8."),
+        ({"DATABASE_URL": "postgres://a/b", "PGOPTIONS": "\udcff"}, "PGOPTIONS is not UTF-8."),
     ],
-    ids=lambda value: " ".join(map("=".join, value.items())) if isinstance(value, dict) else "",
+    ids=lambda value: (
+        ascii(" ".join(map("=".join, value.items()))) if isinstance(value, dict) else ""
+    ),
 )
 def test_value_of_the_wrong_form_is_refused(load, environment, sentence):
     with pytest.raises(ImproperlyConfigured) as raised:
