@@ -70,7 +70,7 @@ def read_database(name: str, default: str = "", is_pooled: bool = False) -> dict
 def parse_database(value: str) -> dict[str, Any]:
     scheme, _, rest = value.partition("://")
     if scheme == "sqlite":
-        env.check(re.fullmatch("/.+", rest) and rest != "/:memory:")
+        env.check(re.fullmatch("/.+", rest) and rest != "/:memory:" and "%00" not in rest)
         return SQLITE | {"NAME": unquote(rest[1:])}
     env.check(scheme in {"postgres", "postgresql"})
     try:
@@ -88,6 +88,6 @@ def parse_database(value: str) -> dict[str, Any]:
     }
     # An @ here is part of a password that is not percent-encoded. libpq's errors would print it.
     env.check("@" not in settings["HOST"] + settings["NAME"])
-    env.check(re.fullmatch(r"[\d,]*", settings["PORT"]))
-    env.check(options.get("connect_timeout", "0").isdecimal())
+    env.check(re.fullmatch("[0-9,]*", settings["PORT"]))
+    env.check(re.fullmatch("[0-9]+", options.get("connect_timeout", "0")))
     return POSTGRES | settings

@@ -148,7 +148,7 @@ def parse_boolean(value: str) -> bool:
 
 
 def parse_integer(value: str, low: int, high: int) -> int:
-    check(low <= int(value) <= high)
+    check(value.isascii() and value.strip().isdecimal() and low <= int(value) <= high)
     return int(value)
 
 
@@ -170,12 +170,16 @@ def check_allowed_host(value: str) -> None:
     check(value == "*" or (value and split_domain_port(value) == (value.lower(), "")))
 
 
+def is_one_word(value: str) -> bool:
+    return value.isprintable() and " " not in value
+
+
 def check_url(value: str, *schemes: str) -> SplitResult:
     """The parts of the URL, which has one of the schemes, and a host."""
     check(value.startswith(tuple(f"{scheme}://" for scheme in schemes)))
     url = urlsplit(value)
     # Reading a port that is not a number raises ValueError.
-    check(url.hostname and url.port != 0)
+    check(url.hostname and is_one_word(url.hostname) and url.port != 0)
     return url
 
 
@@ -184,7 +188,7 @@ def check_origin(value: str) -> None:
     url = urlsplit(value)
     check(url.scheme and url.hostname and value == f"{url.scheme}://{url.netloc}".lower())
     check(url.port not in {0, DEFAULT_PORTS.get(url.scheme, 0)})
-    check(value.isascii() and "@" not in value and "*" not in value)
+    check(value.isascii() and is_one_word(value) and "@" not in value and "*" not in value)
 
 
 def check_trusted_origin(value: str) -> None:
@@ -205,7 +209,7 @@ def parse_admin_path(value: str, prefix: str) -> str:
 def parse_page(value: str) -> str:
     """An app's link has a scheme of its own."""
     url = urlsplit(value)
-    check(not value or (url.scheme and url.hostname and url.port != 0))
+    check(not value or (url.scheme and url.hostname and url.port != 0 and is_one_word(value)))
     return value
 
 
@@ -226,6 +230,9 @@ def parse_redis(value: str) -> str:
             pool.make_connection()
         except (TypeError, RedisError) as error:
             raise ValueError("redis-py refuses an option.") from error
+        # redis-py would use database 0 instead of a name, and 12 for /1/2.
+        path = urlsplit(value).path
+        check(value.startswith("unix:") or re.fullmatch("/?[0-9]*", path))
         # The cache stores bytes.
         check(not pool.connection_kwargs.get("decode_responses"))
     return value

@@ -1,5 +1,6 @@
 """Django's settings for e-mails, from the environment."""
 
+import re
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -29,7 +30,7 @@ def read_mail(name: str, *, is_debug: bool) -> dict[str, Any]:
 
 def parse_mail_address(value: str) -> str:
     sanitize_address(value, "utf-8")
-    env.check("@" in value and value.isprintable())
+    env.check(re.fullmatch(r"(.*<)?[^\s@<>]+@[^\s@<>]+>?", value) and value.isprintable())
     return value
 
 
