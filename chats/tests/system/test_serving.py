@@ -196,6 +196,13 @@ class TestStart:
         [line] = read_messages(done)
         assert line.endswith("are not applied. Run `manage.py migrate` first.")
 
+    def test_metrics_folder_of_another_program_is_not_used(self, start, tmp_path):
+        """It stops the start at the first metric, before the database is looked at."""
+        variables = {"DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3"}
+        done = start(PROMETHEUS_MULTIPROC_DIR="/nonexistent", **variables)
+        [line] = read_messages(done)
+        assert line.endswith("are not applied. Run `manage.py migrate` first.")
+
     def test_port_in_use_is_refused(self, start, server):
         second = start(HOST=server.machine.host, PORT=str(server.port))
         assert second.returncode == 1

@@ -471,6 +471,11 @@ def test_seed_demo_runs_in_debug_only(tmp_path):
     assert "curl" in made.stdout
 
 
+def test_command_does_not_use_the_metrics_folder_of_another_program():
+    done = manage("check", DEBUG="1", PROMETHEUS_MULTIPROC_DIR="/nonexistent")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_sqlite_commits_are_on_disk(tmp_path):
     """WAL with synchronous=FULL (2): an acknowledged commit survives a power cut (SQLite's
     documentation of PRAGMA synchronous)."""
