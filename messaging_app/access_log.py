@@ -3,6 +3,9 @@ import logging
 import os
 import time
 
+from django.http import HttpRequest
+from rest_framework.throttling import BaseThrottle
+
 from messaging_app.adapter import Response, Scope
 
 logger = logging.getLogger(__name__)
@@ -17,7 +20,7 @@ def log_access(scope: Scope, response: Response, sent_bytes: int, seconds: float
     line = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "request_id": dict(response.headers).get("X-Request-ID"),
-        "address": scope["client"][0],
+        "address": get_address(scope),
         "method": scope["method"],
         "path": scope["path"],
         "status": response.status,
@@ -27,3 +30,13 @@ def log_access(scope: Scope, response: Response, sent_bytes: int, seconds: float
         "user_agent": dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1"),
     }
     logger.info("%s", json.dumps(line))
+
+
+def get_address(scope: Scope) -> str:
+    """The client's, as throttling finds it."""
+    request = HttpRequest()
+    request.META = {"REMOTE_ADDR": scope["client"][0]}
+    name = b"x-forwarded-for"
+    if values := [value.decode("latin-1") for key, value in scope["headers"] if key == name]:
+        request.META["HTTP_X_FORWARDED_FOR"] = ",".join(values)
+    return BaseThrottle().get_ident(request)

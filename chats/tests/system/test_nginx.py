@@ -162,6 +162,11 @@ class TestSite:
             statuses.append(response.status_code)
         assert statuses == [401] * 10 + [429, 401]
 
+    def test_access_log_has_the_address_of_the_client(self, proxied_server, site):
+        headers = {"X-Forwarded-For": "10.0.0.1"}
+        response = site.request("GET", "/api/", "127.0.0.9", headers=headers)
+        assert proxied_server.get_request(response)["address"] == "127.0.0.9"
+
     def test_long_body_is_refused_in_json(self, site):
         response = site.request("POST", "/api/users/", data=b"x" * 1_500_000)
         detail = "A body has at most 1048576 bytes."
