@@ -230,6 +230,13 @@ class TestCreateSuperuser:
         assert user.is_superuser
         assert user.check_password("tide over the moor")
 
+    def test_can_run_twice_at_once(self, transactional_db, while_hashing, capsys):
+        user = {"email": "root@example.com", "first_name": "Ruth", "last_name": "Other"}
+        while_hashing(lambda: User.objects.create_superuser(password=None, **user))
+        call_command("createsuperuser", interactive=False)
+        assert "There is a superuser Root@example.com already." in capsys.readouterr().out
+        assert User.objects.get().last_name == "Other"
+
     @pytest.mark.parametrize("password", ["", "12345678", "root@example.com"])
     def test_refuses_a_weak_password(self, monkeypatch, password):
         monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", password)
