@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import time
+from typing import Any
 
 from django.http import HttpRequest
 from rest_framework.throttling import BaseThrottle
@@ -34,7 +35,7 @@ def log_access(scope: Scope, response: Response, sent_bytes: int, seconds: float
 
 def get_address(scope: Scope) -> str:
     """The client's, as throttling finds it."""
-    request = HttpRequest()
+    request: Any = HttpRequest()
     request.META = {"REMOTE_ADDR": scope["client"][0]}
     name = b"x-forwarded-for"
     if values := [value.decode("latin-1") for key, value in scope["headers"] if key == name]:

@@ -476,6 +476,35 @@ def test_command_does_not_use_the_metrics_folder_of_another_program():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing/db.sqlite3", "unable to open database file"),
+        ("", "unable to open database file"),
+        ("text.sqlite3", "file is not a database"),
+    ],
+)
+def test_sqlite_file_that_cannot_be_used_is_an_error(tmp_path, name, reason):
+    (tmp_path / "text.sqlite3").write_text(100 * "This is text.\n")
+    url = f"sqlite:///{tmp_path}/{name}"
+    done = manage("check", "--database", "default", DEBUG="1", DATABASE_URL=url)
+    assert done.returncode == 1
+    text = f"The SQLite file of the database “default” cannot be used: {reason}."
+    assert text in done.stderr
+
+
+def test_sqlite_file_that_is_read_only_is_an_error(tmp_path):
+    file = tmp_path / "db.sqlite3"
+    variables = {"DEBUG": "1", "DATABASE_URL": f"sqlite:///{file}"}
+    assert manage("migrate", **variables).returncode == 0
+    file.chmod(0o400)
+    if os.access(file, os.W_OK):
+        pytest.skip("root can write to every file.")
+    done = manage("check", "--database", "default", **variables)
+    assert done.returncode == 1
+    assert "the file and its folder have to be writable" in done.stderr
+
+
 def test_sqlite_commits_are_on_disk(tmp_path):
     """WAL with synchronous=FULL (2): an acknowledged commit survives a power cut (SQLite's
     documentation of PRAGMA synchronous)."""

@@ -8,6 +8,7 @@ from time import monotonic, sleep
 from django.db.backends.sqlite3 import base
 from django.db.utils import OperationalError
 
+from messaging_app.backends.sqlite.validation import DatabaseValidation
 from messaging_app.metrics import WAITING_WRITERS
 
 POLL_SECONDS = 0.0002
@@ -22,6 +23,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     kernel releases when its process ends. OPTIONS["timeout"] holds for it too.
     """
 
+    validation_class = DatabaseValidation
     queue: "Queue | None" = None
     # How long transactions wait, instead of OPTIONS["timeout"].
     patience_seconds: float | None = None
