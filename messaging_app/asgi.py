@@ -31,6 +31,7 @@ from messaging_app.middleware import (
     URL_MAX_BYTES,
     RequestRefused,
 )
+from messaging_app.outbox import OUTBOX
 from messaging_app.parts import Part, Parts
 from messaging_app.request_body import discard_body, read_body
 from messaging_app.serve import LISTENER_FD, STREAMS_PART, count_connections
@@ -96,6 +97,7 @@ class Application:
             loop.add_reader(parent.sentinel, self.close)
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await asyncio.to_thread(OUTBOX.stop)
         record()
         await send({"type": "lifespan.shutdown.complete"})
 

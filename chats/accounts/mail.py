@@ -1,8 +1,6 @@
-"""The e-mails of accounts. Each function returns at once."""
+"""The e-mails of accounts. Each function returns at once, so that the response time does not tell
+whether the address is known."""
 
-import logging
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -13,15 +11,7 @@ from django.template.loader import render_to_string
 from chats.accounts.links import encode_user_id, make_change_token, verification_tokens
 from chats.models import User
 from chats.validators import to_ascii
-from messaging_app.metrics import MAIL_BACKLOG, MAIL_FAILURES
-
-logger = logging.getLogger(__name__)
-
-NOT_SENT = "An e-mail was not sent: %s"
-
-# A thread sends the mail, so that the response time does not tell whether the address is known. A
-# process that exits normally sends the queued mail first.
-MAIL = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
+from messaging_app.outbox import OUTBOX, fail
 
 
 def mail_reset_link(email: str) -> bool:
@@ -58,19 +48,7 @@ def mail_change_link(user: User, new_email: str) -> None:
 def queue(name: str, to_email: str, page: str = "", **values: str) -> None:
     """Queue the e-mail `name`. It has a link to the page with these values, or without a page the
     values themselves."""
-    # It has the request's id, for the log.
-    context = copy_context()
-    MAIL_BACKLOG.inc()
-    future = MAIL.submit(context.run, send, name, to_email, page, values)
-    future.add_done_callback(lambda done: context.run(finish, done))
-
-
-def finish(future: Future) -> None:
-    """Nobody asks the future for its result."""
-    MAIL_BACKLOG.dec()
-    if error := future.exception():
-        MAIL_FAILURES.inc()
-        logger.error(NOT_SENT, type(error).__name__, exc_info=error)
+    OUTBOX.add(send, name, to_email, page, values)
 
 
 def send(name: str, to_email: str, page: str, values: dict[str, str]) -> None:
@@ -83,7 +61,6 @@ def send(name: str, to_email: str, page: str, values: dict[str, str]) -> None:
     try:
         EmailMessage(subject, body, to=[to_ascii(to_email)]).send()
     except OSError as error:
-        MAIL_FAILURES.inc()
         # Not its text: a mail server may quote the address, or the link that it refuses.
         code = getattr(error, "smtp_code", "") or error.strerror or ""
-        logger.error(NOT_SENT, f"{type(error).__name__} {code}".strip())
+        fail(f"{type(error).__name__} {code}".strip())

@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from django.core import mail
 
-from chats.accounts.mail import MAIL
+from messaging_app.outbox import OUTBOX
 
 
 def read_mail():
     """Every e-mail that was queued before. One thread sends them in their order."""
-    MAIL.submit(int).result()
+    OUTBOX.thread.submit(int).result()
     return mail.outbox
 
 
