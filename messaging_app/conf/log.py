@@ -44,6 +44,8 @@ def log_uncaught() -> None:
     handler.setFormatter(JSONFormatter())
     logging.basicConfig(handlers=[handler])
     logging.captureWarnings(capture=True)
+    # Of a log that cannot be written, logging would print each error as text.
+    logging.raiseExceptions = False
     sys.excepthook = lambda kind, error, traceback: log_exception(error)
     sys.unraisablehook = lambda args: log_exception(args.exc_value)
     threading.excepthook = lambda args: log_exception(args.exc_value)

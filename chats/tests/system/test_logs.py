@@ -45,6 +45,14 @@ Deleted()
 warnings.warn("Careful")
 fail("in the program")
 """
+UNWRITABLE = """
+import logging, os
+from messaging_app.conf.log import log_uncaught
+log_uncaught()
+logging.getLogger().addHandler(logging.StreamHandler(open("/dev/full", "w")))
+logging.getLogger().warning("Careful")
+os._exit(0)
+"""
 FORM = "HOSTCookie: csrftoken=" + 32 * "a" + "\r\nX-CSRFToken: " + 32 * "a"
 FORM += "\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 JSON = "Content-Type: application/json\r\n"
@@ -216,6 +224,13 @@ class TestLogs:
             ("WARNING", []),
             ("CRITICAL", ["ValueError: in the program"]),
         ]
+
+    def test_log_that_cannot_be_written_puts_no_text_into_the_other(self):
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", UNWRITABLE], capture_output=True, text=True, check=True
+        )
+        [line] = done.stderr.splitlines()
+        assert json.loads(line)["message"] == "Careful"
 
     def test_what_strangers_send_is_at_most_a_warning(self, server):
         """Each line of both logs is JSON, too."""
