@@ -3,7 +3,7 @@ import sqlite3
 from http import HTTPStatus
 
 from django.conf import settings
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, DisallowedHost
 from django.db import DataError, InterfaceError, InternalError, OperationalError
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.utils.cache import set_response_etag
@@ -22,6 +22,7 @@ BUSY = "The server is busy. Try again in a few seconds."
 NO_SUCH_PATH = f"There is no such path. The API is under {settings.PATH_PREFIX}/api/."
 UNAVAILABLE = "The database is not available. Try again in a few seconds."
 RETRY_AFTER_SECONDS = 5
+FALSE_HOST = "The Host header is not a name of this site."
 NOT_STORABLE = "The database cannot store or compare a value of this request."
 POSTGRES_READ_ONLY = "25006"
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -60,7 +61,7 @@ class ApiMiddleware:
             response.status_code >= HTTPStatus.BAD_REQUEST
             and response.headers.get("Content-Type") != JSON
         ):
-            set_error(response, describe(response))
+            set_error(response, describe(request, response))
         if request.method == "PATCH" and response.status_code == HTTPStatus.OK:
             # That of the next GET, which returns the same.
             set_response_etag(response)
@@ -132,7 +133,12 @@ def has_lost_server(exception):
     return isinstance(exception, InternalError) and sqlstate in {None, POSTGRES_READ_ONLY}
 
 
-def describe(response):
+def describe(request, response):
+    if response.status_code == HTTPStatus.BAD_REQUEST:
+        try:
+            request.get_host()
+        except DisallowedHost:
+            return FALSE_HOST
     phrase = HTTPStatus(response.status_code).phrase
     return f"{phrase}. Allowed: {response['Allow']}." if response.has_header("Allow") else phrase
 

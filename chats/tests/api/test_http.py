@@ -89,7 +89,10 @@ class TestPaths:
 
     def test_unknown_host_is_a_400_in_json(self, api, db):
         response = api().get("/api/", HTTP_HOST="evil.example")
-        assert (response.status_code, response.json()) == (400, {"detail": "Bad Request"})
+        assert (response.status_code, response.json()) == (
+            400,
+            {"detail": "The Host header is not a name of this site."},
+        )
 
 
 def test_unhandled_error_is_json_and_logged_once(client, monkeypatch, capfd, caplog):
