@@ -19,6 +19,7 @@ from chats.rest.field_hints import (
     LEAVE_FIELDS,
     MESSAGE_FIELDS,
     NEW_CONVERSATION_FIELDS,
+    NEW_MESSAGE_FIELDS,
     NEW_PARTICIPANT_FIELDS,
 )
 from chats.rest.fields import (
@@ -157,6 +158,7 @@ class MessageBodySerializer(HintsSerializer):
     ]
 )
 class NewMessageSerializer(MessageBodySerializer):
+    field_hints = NEW_MESSAGE_FIELDS
     conversation = ConversationIdField()
 
     def validate_conversation(self, conversation_id):

@@ -1,6 +1,6 @@
 """What to use instead of a field of a body that there is not, as in hints.py."""
 
-from chats.rest.hints import FIND_USER, by_name
+from chats.rest.hints import FIND_CONVERSATION, FIND_USER, by_name
 
 
 def refuse(table):
@@ -15,10 +15,11 @@ PEOPLE = """
     email emails member member_id member_ids members participant participant_id participant_ids
     user user_id user_ids users
     """
+RECEIVERS = "receiver recipient recipient_id recipients to to_user"
 NEW_CONVERSATION_FIELDS = refuse(
     {
         "use “title”": TITLE,
-        f"use “participants” with user_ids, {FIND_USER}": PEOPLE,
+        f"use “participants” with user_ids, {FIND_USER}": f"{PEOPLE} {RECEIVERS}",
         "use “distinct”": "is_distinct",
         "send it afterwards, with POST /api/conversations/{id}/messages/": """
             body content first_message initial_message message message_body message_text messages
@@ -63,10 +64,10 @@ LEAVE_FIELDS = refuse(
 MESSAGE_FIELDS = refuse(
     {
         "use “message_body”": "body content message message_text msg text",
-        "all participants of the conversation receive it": """
-            receiver recipient recipient_id recipients to to_user
+        "all participants of the conversation receive it": RECEIVERS,
+        "send the header Idempotency-Key": """
+            client_message_id client_msg_id idempotency_key nonce
             """,
-        "send the header Idempotency-Key": "idempotency_key",
         "a message has no replies": """
             in_reply_to parent parent_id parent_message parent_message_id quoted_message reply_to
             reply_to_id reply_to_message thread_id thread_ts
@@ -79,6 +80,14 @@ MESSAGE_FIELDS = refuse(
             is_read mark_as_read read read_at seen unread
             """,
         "use DELETE": "deleted deleted_at is_deleted",
+    }
+)
+# For POST /api/messages/.
+NEW_MESSAGE_FIELDS = MESSAGE_FIELDS | refuse(
+    {
+        f"use “conversation” with a conversation_id, {FIND_CONVERSATION}": """
+            channel channel_id chat chat_id room room_id
+            """
     }
 )
 REPORT_FIELDS = refuse(

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from chats.models import Conversation, Message, Participation, User
-from chats.rest.hints import FIND_USER
+from chats.rest.hints import FIND_CONVERSATION, FIND_USER
 from chats.services import mark_as_read, send, start
 from chats.tests.api.test_access import ACCESS
 from chats.tests.conftest import PASSWORD
@@ -368,6 +368,7 @@ NEW_CONVERSATION_FIELDS = [
     ("description", "a conversation has no picture and no description"),
     *((name, "use “distinct”") for name in ["distint", "is_distinct"]),
     *((name, f"use “participants” with user_ids, {FIND_USER}") for name in ["members", "user_id"]),
+    *((name, f"use “participants” with user_ids, {FIND_USER}") for name in ["recipient", "to"]),
 ]
 CONVERSATION_FIELDS = [
     *((name, "use “title”") for name in ["name", "subject", "topic", "titel"]),
@@ -383,7 +384,11 @@ MESSAGE_FIELDS = [
     ("is_deleted", "use DELETE"),
     *((name, "use “message_body”") for name in ["text", "body", "messageBody"]),
     ("recipient", "all participants of the conversation receive it"),
-    ("idempotency_key", "send the header Idempotency-Key"),
+    *((name, "send the header Idempotency-Key") for name in ["idempotency_key", "nonce"]),
+]
+ROOMS = [
+    (name, f"use “conversation” with a conversation_id, {FIND_CONVERSATION}")
+    for name in ["room", "chat_id"]
 ]
 PROFILE_FIELDS = [
     ("username", "people sign in with their e-mail address"),
@@ -445,7 +450,7 @@ class TestFields:
             *((f"PATCH {CONVERSATION}", {}, *row) for row in CONVERSATION_FIELDS),
             *((f"PATCH {CONVERSATION}", {"title": "Tea"}, *row) for row in CONVERSATION_FIELDS[4:]),
             *((f"POST {CONVERSATION}messages/", BODY, *row) for row in MESSAGE_FIELDS),
-            *((f"POST {MESSAGES}", BODY, *row) for row in MESSAGE_FIELDS),
+            *((f"POST {MESSAGES}", BODY, *row) for row in MESSAGE_FIELDS + ROOMS),
             *((f"PATCH {MESSAGES}{{message}}/", {}, *row) for row in MESSAGE_FIELDS),
             *((f"PATCH {MESSAGES}{{message}}/", BODY, *row) for row in MESSAGE_FIELDS),
             *(("PATCH /api/users/me/", {}, *row) for row in PROFILE_FIELDS),
