@@ -11,7 +11,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from chats.integrity import FAULTS_SHOWN, find_faults
+from chats.integrity.rows import FAULTS_SHOWN
+from chats.management.commands.check_data import find_faults
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, Participation, User
 from chats.safety.models import Block, Report
 from chats.safety.reports import report
@@ -182,7 +183,29 @@ def lose_a_conversation(world):
 def lose_an_index(world):
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX user_email_any_case")
-    return "table chats_user: user_email_any_case is missing"
+    column = {"sqlite": '(LOWER("email"))', "postgresql": "lower((email)::text)"}[connection.vendor]
+    return f"table chats_user: lacks UNIQUE INDEX ({column})"
+
+
+def lose_a_table(world):
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE chats_block")
+    return "table chats_block: missing"
+
+
+def lose_a_column(world):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE chats_conversation DROP COLUMN title")
+    kind = {"sqlite": "varchar(100)", "postgresql": "character varying(100)"}[connection.vendor]
+    return f"table chats_conversation: lacks column title {kind} NOT NULL"
+
+
+def require_another_column(world):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE chats_user ADD nickname varchar(9) NOT NULL DEFAULT ''")
+    kind = {"sqlite": "varchar(9)", "postgresql": "character varying(9)"}[connection.vendor]
+    column = f"column nickname {kind} NOT NULL"
+    return f"table chats_user: unexpected {column}"
 
 
 def forget_a_migration(world):
@@ -221,6 +244,9 @@ def apply_a_later_migration(world):
         block_oneself,
         lose_a_conversation,
         lose_an_index,
+        lose_a_table,
+        lose_a_column,
+        require_another_column,
         forget_a_migration,
         apply_a_later_migration,
     ],
@@ -235,56 +261,88 @@ def test_planted_fault_is_the_only_one_found(world, plant):
         transaction.set_rollback(True)
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite cannot lose these")
-class TestPostgres:
-    """After a restore that went on after an error."""
+def test_index_and_column_of_ones_own_are_no_faults(world):
+    connection.check_constraints()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE INDEX by_sender ON chats_message (sender_id, sent_at)")
+        cursor.execute("ALTER TABLE chats_user ADD nickname text")
+    assert list(find_faults()) == []
 
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite cannot do these")
+class TestPostgres:
     def test_late_sequence_is_found(self, world):
         row = Block.objects.create(pk=1_000, blocker=world.alice, blocked=world.bob)
         [fault] = find_faults()
         assert fault.startswith("table chats_block: the sequence is at ")
         assert fault.endswith(f", before the row {row.pk}")
 
-    def test_missing_sequence_is_found(self, world):
-        self.alter("chats_block ALTER id DROP IDENTITY")
-        assert list(find_faults()) == ["table chats_block: id has no sequence"]
+    @pytest.mark.parametrize(
+        ("change", "faults"),
+        [
+            (
+                "chats_block ALTER id DROP IDENTITY",
+                ["lacks column id IDENTITY NOT NULL", "unexpected column id bigint NOT NULL"],
+            ),
+            (
+                "chats_message ALTER message_body DROP NOT NULL",
+                ["lacks column message_body text NOT NULL"],
+            ),
+            (
+                "chats_message ALTER sent_at TYPE timestamp",
+                [
+                    "lacks column sent_at timestamp with time zone NOT NULL",
+                    "unexpected column sent_at timestamp without time zone NOT NULL",
+                ],
+            ),
+            (
+                "chats_block DROP CONSTRAINT block_once, ADD UNIQUE (blocked_id)",
+                [
+                    "lacks UNIQUE INDEX (blocker_id, blocked_id)",
+                    "unexpected UNIQUE INDEX (blocked_id)",
+                ],
+            ),
+            (
+                "chats_block ADD FOREIGN KEY (id) REFERENCES chats_report",
+                ["unexpected FOREIGN KEY (id) REFERENCES chats_report(id)"],
+            ),
+            (
+                "auth_group_permissions DROP CONSTRAINT auth_group_permissions_pkey",
+                ["lacks UNIQUE INDEX (id)"],
+            ),
+            # As `pg_restore --disable-triggers` leaves it when it dies.
+            (
+                "chats_block DISABLE TRIGGER ALL",
+                ["unexpected disabled triggers of foreign keys"],
+            ),
+        ],
+    )
+    def test_changed_table_is_found(self, world, change, faults):
+        self.alter(change)
+        table = change.partition(" ")[0]
+        assert list(find_faults()) == [f"table {table}: {fault}" for fault in faults]
 
-    def test_weakened_constraints_are_found(self, world):
-        name = "message_sent_at_once_a_conversation"
-        self.alter(f"chats_message DROP CONSTRAINT {name}")
-        self.alter("chats_message ALTER message_body DROP NOT NULL")
+    def test_lost_foreign_key_is_found(self, world):
         with connection.cursor() as cursor:
-            cursor.execute(f"CREATE INDEX {name} ON chats_message (conversation_id, sent_at)")
-        assert list(find_faults()) == [
-            f"table chats_message: {name} is not unique",
-            "table chats_message: message_body can be NULL",
-        ]
+            constraints = connection.introspection.get_constraints(cursor, "chats_report")
+        [name] = [name for name, found in constraints.items() if found["columns"] == ["message_id"]]
+        self.alter(f"chats_report DROP CONSTRAINT {name}")
+        [fault] = find_faults()
+        assert fault.startswith("table chats_report: lacks FOREIGN KEY (message_id) REFERENCES ")
 
     def test_invalid_index_is_found(self, world):
+        self.alter("chats_block DROP CONSTRAINT block_once")
         with connection.cursor() as cursor:
-            cursor.execute("CREATE TABLE part (id int) PARTITION BY HASH (id)")
-            rows = "FOR VALUES WITH (MODULUS 1, REMAINDER 0)"
-            cursor.execute(f"CREATE TABLE first PARTITION OF part {rows}")
-            # A partition lacks it, as rows do after a CREATE INDEX CONCURRENTLY that failed.
-            cursor.execute("CREATE INDEX incomplete ON ONLY part (id)")
-        assert list(find_faults()) == ["index incomplete: not valid"]
-
-    def test_missing_constraints_are_found(self, world):
-        with connection.cursor() as cursor:
-            for table in ("chats_block", "auth_group_permissions"):
-                for name, found in connection.introspection.get_constraints(cursor, table).items():
-                    if found["unique"] or found["primary_key"] or found["foreign_key"]:
-                        self.alter(f'{table} DROP CONSTRAINT "{name}"')
-        assert set(find_faults()) == {
-            "table chats_block: block_once is missing",
-            "table chats_block: id is not unique",
-            "table chats_block: blocker_id is not a foreign key",
-            "table chats_block: blocked_id is not a foreign key",
-            "table auth_group_permissions: id is not unique",
-            "table auth_group_permissions: group_id is not a foreign key",
-            "table auth_group_permissions: permission_id is not a foreign key",
-            "table auth_group_permissions: group, permission are not unique",
-        }
+            cursor.execute("CREATE UNIQUE INDEX block_once ON chats_block (blocker_id, blocked_id)")
+            # As after a CREATE INDEX CONCURRENTLY that failed.
+            cursor.execute(
+                "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'block_once'::regclass"
+            )
+        index = "UNIQUE INDEX (blocker_id, blocked_id)"
+        assert list(find_faults()) == [
+            f"table chats_block: lacks {index}",
+            f"table chats_block: unexpected {index} INVALID",
+        ]
 
     def alter(self, change):
         connection.check_constraints()

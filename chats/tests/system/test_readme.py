@@ -101,6 +101,25 @@ def test_file_that_was_copied_while_in_use_is_found(tmp_path):
     assert done.stderr.startswith("CommandError: Faults: ")
 
 
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (lambda whole: whole[:20_000], "database: database disk image is malformed\n"),
+        (lambda whole: b"not a database" * 100, "database: file is not a database\n"),
+    ],
+    ids=["truncated", "garbage"],
+)
+@pytest.mark.django_db
+def test_file_that_cannot_be_read_is_a_fault(tmp_path, damage, fault):
+    database = Database(tmp_path, f"sqlite:///{tmp_path}/db.sqlite3")
+    file = tmp_path / "db.sqlite3"
+    file.write_bytes(damage(file.read_bytes()))
+    done = run("check_data", DATABASE_URL=database.url)
+    assert (done.returncode, done.stdout) == (1, fault)
+    assert done.stderr == "CommandError: Faults: 1\n"
+
+
 def bash(script, variables, folder):
     return subprocess.run(
         ["bash", "-eu"],  # noqa: S607

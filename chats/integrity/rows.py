@@ -1,6 +1,6 @@
-"""What always holds in the database, and how to find the rows for which it does not.
+"""What always holds for rows, and how to find those for which it does not.
 
-Only faults that data can have: the database refuses others, as long as its constraints exist. Each
+Only faults that data can have: the database refuses others, as long as its tables are right. Each
 check is one query, whose result is bounded.
 """
 
@@ -11,10 +11,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.db.models import (
     AutoField,
     Count,
@@ -26,11 +24,11 @@ from django.db.models import (
     Q,
     QuerySet,
     TextField,
-    UniqueConstraint,
     Value,
 )
 from django.db.models.functions import Cast, Length, Lower, Now, Replace
 
+from chats.integrity.schema import get_models
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, Participation, User
 from chats.passwords import ERASED_PASSWORD
 from chats.safety.models import Block, Report
@@ -135,16 +133,9 @@ CHECKS = [
 ]
 
 
-def find_faults() -> Iterator[str]:
-    """A line for each fault. Looks at rows only if the file and the migrations have none."""
-    faults = [*find_damage(), *find_wrong_migrations()]
-    yield from faults
-    if faults:
-        return
-    models = [model for model in apps.get_models(include_auto_created=True) if model._meta.managed]
-    yield from find_invalid_indexes()
+def find_wrong_rows() -> Iterator[str]:
+    models = get_models()
     for model in models:
-        yield from find_missing_constraints(model)
         yield from find_late_sequence(model)
     for check in [*get_reference_checks(models), *CHECKS]:
         yield from find_rows(check)
@@ -166,62 +157,6 @@ def hyphenate(key: str) -> str:
     return str(UUID(key)) if re.fullmatch("[0-9a-f]{32}", key) else key
 
 
-def find_wrong_migrations() -> Iterator[str]:
-    executor = MigrationExecutor(connection)
-    for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        yield f"migration {migration}: not applied"
-    for name in set(executor.loader.applied_migrations).difference(executor.loader.disk_migrations):
-        yield f"migration {'.'.join(name)}: applied, but unknown to this version"
-
-
-def find_damage() -> Iterator[str]:
-    """Of SQLite's file, and of its indexes and constraints. At most 100 lines."""
-    if connection.vendor != "sqlite":
-        return
-    with connection.cursor() as cursor:
-        # Takes a third off the time of a large file. `quick_check` is quicker still, but does not
-        # compare indexes with their tables, so it misses most copies of a file that was in use.
-        cursor.execute("PRAGMA mmap_size = 0x10000000000")
-        cursor.execute("PRAGMA integrity_check")
-        yield from (f"file: {text}" for (text,) in cursor.fetchall() if text != "ok")
-
-
-def find_missing_constraints(model: type[Model]) -> Iterator[str]:
-    """A restore that goes on after an error leaves constraints out."""
-    meta = model._meta
-    with connection.cursor() as cursor:
-        found = connection.introspection.get_constraints(cursor, meta.db_table)
-        described = connection.introspection.get_table_description(cursor, meta.db_table)
-    for named in (*meta.constraints, *meta.indexes):
-        if named.name not in found:
-            yield f"table {meta.db_table}: {named.name} is missing"
-        elif isinstance(named, UniqueConstraint) and not found[named.name]["unique"]:
-            yield f"table {meta.db_table}: {named.name} is not unique"
-    nullable = {column.name for column in described if column.null_ok}
-    unique = [each["columns"] for each in found.values() if each["unique"] or each["primary_key"]]
-    references = [each["columns"] for each in found.values() if each["foreign_key"]]
-    for field in meta.concrete_fields:
-        if field.column in nullable and not field.null:
-            yield f"table {meta.db_table}: {field.column} can be NULL"
-        if field.unique and [field.column] not in unique:
-            yield f"table {meta.db_table}: {field.column} is not unique"
-        if field.remote_field and [field.column] not in references:
-            yield f"table {meta.db_table}: {field.column} is not a foreign key"
-    columns = {field.name: field.column for field in meta.concrete_fields}
-    for names in meta.unique_together:
-        if [columns[name] for name in names] not in unique:
-            yield f"table {meta.db_table}: {', '.join(names)} are not unique"
-
-
-def find_invalid_indexes() -> Iterator[str]:
-    """What a CREATE INDEX CONCURRENTLY that failed leaves behind: no query uses it."""
-    if connection.vendor != "postgresql":
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid")
-        yield from (f"index {name}: not valid" for (name,) in cursor.fetchall())
-
-
 def find_late_sequence(model: type[Model]) -> Iterator[str]:
     """PostgreSQL's would give a new row a key that exists."""
     if connection.vendor != "postgresql" or not isinstance(model._meta.pk, AutoField):
@@ -231,9 +166,6 @@ def find_late_sequence(model: type[Model]) -> Iterator[str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", [table, column])
         [(sequence,)] = cursor.fetchall()
-        if sequence is None:
-            yield f"table {table}: {column} has no sequence"
-            return
         cursor.execute(f"SELECT last_value - (NOT is_called)::int FROM {sequence}")  # noqa: S608
         [(value,)] = cursor.fetchall()
     if last and value < last:
