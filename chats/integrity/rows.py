@@ -1,49 +1,39 @@
 """What always holds for rows, and how to find those for which it does not.
 
-Only faults that data can have: the database refuses others, as long as its tables are right. Each
-check is one query, whose result is bounded.
+Only faults that data can have: the database refuses others, as long as its tables are right.
 """
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import islice
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 from django.contrib.admin.models import LogEntry
-from django.db import connection
 from django.db.models import (
-    AutoField,
     Count,
     Exists,
     F,
-    ForeignKey,
-    Model,
     OuterRef,
     Q,
-    QuerySet,
     TextField,
     Value,
 )
-from django.db.models.functions import Cast, Length, Lower, Now, Replace
+from django.db.models.functions import Cast, Length, Now, Replace, Trim
 
+from chats.integrity.fields import (
+    Check,
+    find_late_sequence,
+    find_refused_texts,
+    find_rows,
+    get_field_checks,
+)
 from chats.integrity.schema import get_models
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, Participation, User
 from chats.passwords import ERASED_PASSWORD
 from chats.safety.models import Block, Report
 from chats.serializers import MESSAGE_BODY_MAX_CHARACTERS
 
-# For each check.
-FAULTS_SHOWN = 100
-
 ERASED_ADDRESS = "@erased.invalid"
 ERASED = User.objects.filter(password=ERASED_PASSWORD)
-
-
-class Check(NamedTuple):
-    rows: QuerySet
-    fault: str
 
 
 def without_hyphens(key: Any) -> Replace:
@@ -66,10 +56,18 @@ CHECKS = [
         Conversation.objects.filter(updated_at__gt=Now() + timedelta(minutes=1)),
         "updated_at is over a minute in the future",
     ),
+    Check(
+        Conversation.objects.filter(updated_at__lt=F("created_at")),
+        "updated_at is before created_at",
+    ),
     Check(Message.objects.filter(updated_at__lt=F("sent_at")), "updated_at is before sent_at"),
     Check(
         Message.objects.filter(message_body="", updated_at=F("sent_at")),
         "message_body is empty, but the message was not deleted",
+    ),
+    Check(
+        Message.objects.alias(text=Trim("message_body")).filter(text="").exclude(message_body=""),
+        "message_body has only spaces",
     ),
     Check(
         Message.objects.alias(length=Length("message_body")).filter(
@@ -90,7 +88,7 @@ CHECKS = [
         ),
         f"there are more than {MAX_PARTICIPANTS} participants",
     ),
-    Check(User.objects.exclude(email=Lower("email")), "email is not in lower case"),
+    Check(User.objects.filter(password=""), "password is empty"),
     Check(
         ERASED.exclude(
             first_name="Deleted",
@@ -137,46 +135,6 @@ def find_wrong_rows() -> Iterator[str]:
     models = get_models()
     for model in models:
         yield from find_late_sequence(model)
-    for check in [*get_reference_checks(models), *CHECKS]:
+        yield from find_refused_texts(model)
+    for check in [*get_field_checks(models), *CHECKS]:
         yield from find_rows(check)
-
-
-def find_rows(check: Check) -> Iterator[str]:
-    meta = check.rows.model._meta
-    # As text, because a key may be damaged.
-    rows = check.rows.order_by().annotate(key=Cast("pk", TextField()))
-    keys = rows.values_list("key", flat=True)[: FAULTS_SHOWN + 1]
-    for key in islice(keys, FAULTS_SHOWN):
-        yield f"{meta.verbose_name} {hyphenate(key)}: {check.fault}"
-    if len(keys) > FAULTS_SHOWN:
-        yield f"{meta.verbose_name}: there are more of which {check.fault}"
-
-
-def hyphenate(key: str) -> str:
-    """SQLite has UUIDs without hyphens."""
-    return str(UUID(key)) if re.fullmatch("[0-9a-f]{32}", key) else key
-
-
-def find_late_sequence(model: type[Model]) -> Iterator[str]:
-    """PostgreSQL's would give a new row a key that exists."""
-    if connection.vendor != "postgresql" or not isinstance(model._meta.pk, AutoField):
-        return
-    table, column = model._meta.db_table, model._meta.pk.column
-    last = model._base_manager.order_by("-pk").values_list("pk", flat=True).first()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", [table, column])
-        [(sequence,)] = cursor.fetchall()
-        cursor.execute(f"SELECT last_value - (NOT is_called)::int FROM {sequence}")  # noqa: S608
-        [(value,)] = cursor.fetchall()
-    if last and value < last:
-        yield f"table {table}: the sequence is at {value}, before the row {last}"
-
-
-def get_reference_checks(models: list[type[Model]]) -> Iterator[Check]:
-    for model in models:
-        for field in model._meta.concrete_fields:
-            if isinstance(field, ForeignKey):
-                target = field.related_model._base_manager
-                found = target.filter(**{field.target_field.name: OuterRef(field.attname)})
-                named = model._base_manager.exclude(**{field.name: None})
-                yield Check(named.filter(~Exists(found)), f"{field.name} does not exist")

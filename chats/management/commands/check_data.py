@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from chats.integrity.fields import find_unreadable_values
 from chats.integrity.rows import find_wrong_rows
 from chats.integrity.schema import find_damage, find_wrong_migrations, find_wrong_tables
 
@@ -26,7 +27,13 @@ class Command(BaseCommand):
 def find_faults() -> Iterator[str]:
     """A line for each fault. What finds some is the last: the next relies on it."""
     found = False
-    for find in (find_damage, find_wrong_migrations, find_wrong_tables, find_wrong_rows):
+    for find in (
+        find_damage,
+        find_wrong_migrations,
+        find_wrong_tables,
+        find_unreadable_values,
+        find_wrong_rows,
+    ):
         try:
             for fault in find():
                 found = True

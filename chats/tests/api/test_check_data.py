@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from chats.integrity.rows import FAULTS_SHOWN
+from chats.integrity.fields import FAULTS_SHOWN
 from chats.management.commands.check_data import find_faults
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, Participation, User
 from chats.safety.models import Block, Report
@@ -77,6 +77,16 @@ def lengthen_a_text(world):
     return f"message {world.message.pk}: message_body has more than 10000 characters"
 
 
+def blank_a_text(world):
+    change(world.message, message_body="   ")
+    return f"message {world.message.pk}: message_body has only spaces"
+
+
+def change_before_the_start(world):
+    change(world.conversation, created_at=world.conversation.updated_at + timedelta(seconds=1))
+    return f"conversation {world.conversation.pk}: updated_at is before created_at"
+
+
 def read_what_is_not_sent(world):
     row = Participation.objects.get(user=world.alice)
     change(row, read_at=world.conversation.updated_at + LATER)
@@ -97,7 +107,7 @@ def fill_a_conversation(world):
 def write_an_address_in_capitals(world):
     with connection.cursor() as cursor:
         cursor.execute("UPDATE chats_user SET email = 'Bob@example.com' WHERE first_name = 'Bob'")
-    return f"user {world.bob.pk}: email is not in lower case"
+    return f"user {world.bob.pk}: email is not normalized"
 
 
 def keep_a_name(world):
@@ -227,6 +237,8 @@ def apply_a_later_migration(world):
         edit_before_sending,
         empty_a_text,
         lengthen_a_text,
+        blank_a_text,
+        change_before_the_start,
         read_what_is_not_sent,
         fill_a_conversation,
         write_an_address_in_capitals,
@@ -365,17 +377,80 @@ def test_report_may_keep_a_text_that_staff_removed(world):
     assert list(find_faults()) == []
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL refuses such a key")
-def test_row_whose_key_is_damaged_is_named(world):
+SQLITE_FAULTS = [
+    ("conversation", "updated_at", "'zzz'"),
+    ("conversation", "updated_at", "'2026-02-30 10:00:00'"),
+    ("conversation", "updated_at", "'2026-01-01 10:00:00.5'"),
+    ("message", "sent_at", "1700000000"),
+    ("message", "message_body", "x'68656c6c6f'"),
+    ("message", "message_body", "'a' || char(0) || 'b'"),
+    ("message", "message_id", "'abc'"),
+    ("message", "message_id", "'0b8f3c52-6f0e-4d8e-9b57-3c2f6a7e1d94'"),
+    ("user", "is_active", "2"),
+]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL refuses such a value")
+@pytest.mark.parametrize(("table", "column", "value"), SQLITE_FAULTS)
+def test_value_that_the_program_does_not_write_is_found(world, table, column, value):
+    row = {"user": world.bob, "message": world.deleted}.get(table, world.conversation)
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE chats_block SET id = 7")
-        cursor.execute(
-            "UPDATE chats_message SET message_id = 'damaged', updated_at = '2001-01-01' "
-            "WHERE message_id = %s",
-            [world.deleted.pk.hex],
-        )
-        assert list(find_faults()) == ["message damaged: updated_at is before sent_at"]
+        update = f"UPDATE chats_{table} SET {column} = {value} WHERE {table}_id = %s"  # noqa: S608
+        cursor.execute(update, [row.pk.hex])
+        key = value.strip("'") if column == "message_id" else row.pk
+        assert list(find_faults()) == [
+            f"{table} {key}: {column} is not of the form that the program writes"
+        ]
+        # Some would break a foreign key when the test's transaction ends.
         transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("value", ["infinity", "20000-01-01 00:00:00+00"])
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such times")
+def test_time_that_python_does_not_have_is_found(world, value):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE chats_conversation SET updated_at = %s", [value])
+    assert list(find_faults()) == [
+        f"conversation {world.conversation.pk}: updated_at is not in the years 1 to 9999"
+    ]
+
+
+ONE_LINE = "Enter one line of text, without control or invisible characters: remove U+000A"
+PHONE_NUMBER = "Write the number as E.164 has it"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "fault"),
+    [
+        ("first_name", "Bob\nBobson", f"first_name: {ONE_LINE}"),
+        ("first_name", " Bob", "first_name is not normalized"),
+        ("role", "king", "role is not a choice"),
+        ("phone_number", "hello", f"phone_number: {PHONE_NUMBER}"),
+        ("email", "bob", "email: Enter a valid email address."),
+        ("password", "", "password is empty"),
+    ],
+)
+def test_refused_value_of_a_user_is_found(world, column, value, fault):
+    # Not change(), which cleans texts.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE chats_user SET {column} = %s WHERE first_name = 'Bob'",  # noqa: S608
+            [value],
+        )
+    [found] = find_faults()
+    assert found.startswith(f"user {world.bob.pk}: {fault}")
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL refuses such a text")
+def test_text_that_is_too_long_is_found(world):
+    title = "x" * 500
+    change(world.conversation, title=title)
+    change(world.bob, password=title)
+    limit = "Ensure this value has at most 100 characters (it has 500)."
+    assert list(find_faults()) == [
+        f"conversation {world.conversation.pk}: title: {limit}",
+        f"user {world.bob.pk}: password has more than 128 characters",
+    ]
 
 
 def test_healthy_data_has_none(world, settings, capsys):
