@@ -1,9 +1,11 @@
+from pathlib import Path
+
 from django.apps import apps
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.management.base import BaseCommand, CommandError
 from django.core.management.color import no_style
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 from tqdm import tqdm
 
@@ -25,6 +27,17 @@ class Command(BaseCommand):
     def handle(self, **options):
         if SOURCE not in connections:
             raise CommandError("Set SOURCE_DATABASE_URL to the database to copy from.")
+        check_files()
+        try:
+            self.copy_all()
+        # ValueError: a value in SQLite that Django cannot read.
+        except (DatabaseError, ValueError) as error:
+            raise CommandError(
+                f"Nothing is copied: {str(error).strip()}\nIf a row is damaged, `check_data` with "
+                "the DATABASE_URL of the source names it."
+            ) from error
+
+    def copy_all(self):
         for database in (connections[SOURCE], connection):
             executor = MigrationExecutor(database)
             if executor.migration_plan(executor.loader.graph.leaf_nodes()):
@@ -59,6 +72,21 @@ class Command(BaseCommand):
                 bar.update(len(batch))
         if (copied := model._base_manager.count()) != total:
             raise CommandError(f"Of {total} {names(model)}, {copied} arrived; nothing is changed.")
+
+
+def check_files():
+    """SQLite would make an empty file of a wrong name, and wait for itself."""
+    source = connections[SOURCE]
+    if source.vendor != "sqlite":
+        return
+    file = Path(source.settings_dict["NAME"])
+    if not file.exists():
+        raise CommandError(f"The database to copy from does not exist: {file}")
+    if (
+        connection.vendor == "sqlite"
+        and file.resolve() == Path(connection.settings_dict["NAME"]).resolve()
+    ):
+        raise CommandError("The database to copy from is the one to copy to.")
 
 
 def names(model):

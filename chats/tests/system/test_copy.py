@@ -142,14 +142,42 @@ def test_loaddata_restores_a_dump_in_another_database(tmp_path, postgres):
 
 @pytest.mark.parametrize(
     ("source", "sentence"),
-    [("", "Set SOURCE_DATABASE_URL"), ("sqlite:///{}/none.sqlite3", "`migrate` on source first")],
+    [
+        ("", "Set SOURCE_DATABASE_URL"),
+        ("sqlite:///{}/none.sqlite3", "The database to copy from does not exist: "),
+        ("sqlite:///{}/new.sqlite3", "The database to copy from is the one to copy to."),
+        ("sqlite:///{}/empty.sqlite3", "`migrate` on source first"),
+        ("sqlite:///{}/garbage.sqlite3", "Nothing is copied: file is not a database"),
+        ("postgres://nobody@127.0.0.1:1/none", "Nothing is copied: connection "),
+    ],
 )
-def test_copy_database_names_missing_variables_and_migrations(tmp_path, source, sentence):
+def test_copy_database_says_why_it_cannot_begin(tmp_path, source, sentence):
     target = Database(tmp_path, f"sqlite:///{tmp_path}/new.sqlite3")
+    (tmp_path / "empty.sqlite3").touch()
+    (tmp_path / "garbage.sqlite3").write_bytes(b"not a database" * 100)
     variables = {"SOURCE_DATABASE_URL": source.format(tmp_path), "DATABASE_URL": target.url}
     done = run("copy_database", **variables)
     assert done.returncode == 1
+    assert done.stderr.startswith("CommandError: ")
     assert sentence in done.stderr
+    assert not (tmp_path / "none.sqlite3").exists()
+
+
+@pytest.mark.django_db
+def test_copy_database_points_to_check_data_if_a_row_is_damaged(tmp_path, postgres):
+    old = Database(tmp_path, f"sqlite:///{tmp_path}/old.sqlite3")
+    numbers = ["--people", "4", "--conversations", "3", "--messages", "4"]
+    manage("make_data", *numbers, DATABASE_URL=old.url)
+    old.execute("UPDATE chats_message SET message_body = 'a' || char(0)")
+    variables = {"SOURCE_DATABASE_URL": old.url, "DATABASE_URL": postgres.url}
+    manage("migrate", "-v0", DATABASE_URL=postgres.url)
+    done = run("copy_database", **variables)
+    assert done.returncode == 1
+    *_, error, advice = done.stderr.splitlines()
+    assert error.startswith("CommandError: Nothing is copied: ")
+    assert "cannot contain NUL" in error
+    assert advice.startswith("If a row is damaged, `check_data` ")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.django_db
