@@ -5,11 +5,12 @@ export const find = (selector, root = document) => root.querySelector(selector);
 /** `make("a", { href: "#1" }, "text", element)`; a property such as `onclick` is set as one. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
+  // First: with `dir="auto"`, the browser reads the whole text again for each child that is added.
+  element.append(...children.filter((child) => child !== null));
   for (const [name, value] of Object.entries(properties)) {
     if (name in element) element[name] = value;
     else if (value !== null) element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child !== null));
   return element;
 }
 

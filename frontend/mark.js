@@ -15,22 +15,14 @@ export function mark(text, words) {
   return [...pieces, text.slice(end)];
 }
 
-/** Marks the words in each text of the element, and returns the element. */
-export function markIn(element, words) {
-  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
-  const texts = [];
-  while (walker.nextNode()) texts.push(walker.currentNode);
-  texts.forEach((text) => text.replaceWith(...mark(text.data, words)));
-  return element;
-}
-
 const WORDS_BEFORE = 10; // also counts spaces
+const MAX_CHARACTERS = 500; // more than fits into the two lines of an excerpt
 const words = new Intl.Segmenter(undefined, { granularity: "word" });
 
-/** The text from shortly before the first of the words on, which may be far down in it. */
+/** Of the text, what begins shortly before the first of the words, which may be far down in it. */
 export function excerpt(text, searched) {
   const index = text.search(matcher(searched));
   const before = [...words.segment(text.slice(0, Math.max(index, 0)))];
   const start = before.at(-WORDS_BEFORE)?.index ?? 0;
-  return (start > 0 ? "…" : "") + text.slice(start);
+  return (start > 0 ? "…" : "") + text.slice(start, start + MAX_CHARACTERS);
 }

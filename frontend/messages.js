@@ -1,5 +1,4 @@
 import { fullName, make, openMenu, timeOf } from "./dom.js";
-import { markIn } from "./mark.js";
 import { showText } from "./text.js";
 
 const paragraph = (className, ...children) => make("p", { className }, ...children);
@@ -22,7 +21,7 @@ export function showMessage(message, { isOwn, isNamed, actions, words, fold }) {
   }
   const [text, ...more] = isDeleted
     ? [paragraph("text deleted", "Message deleted")]
-    : showText(message_body, fold);
+    : showText(message_body, { ...fold, words });
   const name = isOwn ? "You" : fullName(message.sender);
   return [
     make(
@@ -30,7 +29,7 @@ export function showMessage(message, { isOwn, isNamed, actions, words, fold }) {
       { className: isNamed ? "sender" : "visually-hidden", dir: "auto" },
       isNamed ? name : `${name}:`,
     ),
-    make("div", { className: "body" }, markIn(text, words), ...more, meta),
+    make("div", { className: "body" }, text, ...more, meta),
   ];
 }
 

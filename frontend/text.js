@@ -1,10 +1,12 @@
 /** The text of a message: links, code and folding. It stays text: nothing here takes HTML. */
 
 import { make } from "./dom.js";
+import { mark } from "./mark.js";
 
 // So long that it does not fit into the lines of a folded text, however wide the page is.
 const LONG_CHARACTERS = 2_000;
 const LONG_LINES = 25;
+const MAX_NODES = 2_000; // the rest has no links and code, so that a page of such texts is quick
 
 const PARTS = new RegExp(
   [
@@ -19,21 +21,22 @@ const BLOCK = /^(?<open>[ \t]*\r?\n)?(?<block>[^]*?)(?<close>\r?\n)?$/;
 const PUNCTUATION = ".,;:!?'’…*_~";
 const BRACKETS = { ")": "(", "]": "[", "}": "{" };
 
-/** The nodes that show a text. Their `textContent` is the text. */
-export function toNodes(text) {
+/** The nodes that show a text, with these words marked. Their `textContent` is the text. */
+export function toNodes(text, words) {
   const nodes = [];
   let end = 0;
   for (const { 0: part, index, groups } of text.matchAll(PARTS)) {
+    if (nodes.length > MAX_NODES) break;
     const { block, after, code, link } = groups;
     let shown;
-    if (link) shown = showLink(withoutPunctuation(link));
-    else if (code?.trim()) shown = showCode("`", code);
-    else if (block?.trim()) shown = showBlock(block, after);
+    if (link) shown = showLink(withoutPunctuation(link), words);
+    else if (code?.trim()) shown = showCode("`", code, words);
+    else if (block?.trim()) shown = showBlock(block, after, words);
     if (!shown) continue;
-    nodes.push(text.slice(end, index), ...shown);
+    nodes.push(...mark(text.slice(end, index), words), ...shown);
     end = index + (link ? shown[0].textContent.length : part.length);
   }
-  return [...nodes, text.slice(end)].filter((node) => node !== "");
+  return [...nodes, ...mark(text.slice(end), words)].filter((node) => node !== "");
 }
 
 /** Without the punctuation of the sentence around the link, and brackets that it does not open. */
@@ -53,33 +56,35 @@ function withoutPunctuation(link) {
  * with letters that only look like Latin ones, the page shows it. With a name before an `@`, which
  * looks like a host, it is no link.
  */
-function showLink(text) {
+function showLink(text, words) {
   if (!URL.canParse(text) || /^https?:\/\/[^/?#]*@/i.test(text)) return null;
   const { href, hostname } = new URL(text);
   const [, written] = /^https?:\/\/([^/?#]*?)(?::\d*)?(?:[/?#]|$)/i.exec(text);
   const properties = { target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr" };
   const host = written.toLowerCase() === hostname ? null : hostname;
-  return [make("a", { href, ...properties, "data-host": host }, text)];
+  return [make("a", { href, ...properties, "data-host": host }, ...mark(text, words))];
 }
 
 const hide = (text) => make("span", { hidden: true }, text);
 
-const showCode = (mark, code) => [hide(mark), make("code", { dir: "auto" }, code), hide(mark)];
+const toCode = (code, words) => make("code", { dir: "auto" }, ...mark(code, words));
+
+const showCode = (ticks, code, words) => [hide(ticks), toCode(code, words), hide(ticks)];
 
 /** A block has its own lines, so that the line breaks around it are not shown. */
-function showBlock(text, after = "") {
-  if (!text.includes("\n")) return [...showCode("```", text), after];
+function showBlock(text, after = "", words) {
+  if (!text.includes("\n")) return [...showCode("```", text, words), after];
   const { open = "", block, close = "" } = BLOCK.exec(text).groups;
-  const code = make("pre", {}, make("code", { dir: "auto" }, block));
+  const code = make("pre", {}, toCode(block, words));
   return [hide(`\`\`\`${open}`), code, hide(`${close}\`\`\`${after}`)];
 }
 
 /**
- * The element with the text, and a button that unfolds it if it is long. `onfold(isUnfolded)` is
- * called when the person has unfolded or folded it.
+ * The element with the text, in which `words` are marked, and a button that unfolds it if it is long.
+ * `onfold(isUnfolded)` is called when the person has unfolded or folded it.
  */
-export function showText(text, { isUnfolded = false, onfold } = {}) {
-  const element = make("div", { className: "text", dir: "auto" }, ...toNodes(text));
+export function showText(text, { words, isUnfolded = false, onfold } = {}) {
+  const element = make("div", { className: "text", dir: "auto" }, ...toNodes(text, words));
   const isLong = text.length > LONG_CHARACTERS || text.split("\n").length > LONG_LINES;
   if (!isLong || !onfold) return [element];
   const button = make("button", { type: "button", className: "link fold" });
@@ -99,10 +104,8 @@ export function showText(text, { isUnfolded = false, onfold } = {}) {
   return [element, button];
 }
 
-const visible = (node) => {
-  node.querySelectorAll("[hidden]").forEach((hidden) => hidden.remove());
-  return node.textContent;
-};
+const visible = (node) =>
+  [...node.childNodes].map((child) => (child.hidden ? "" : child.textContent)).join("");
 
 /** What is selected of a text as it was written: code has its marks if it is selected with both. */
 function written(fragment) {
@@ -128,7 +131,7 @@ export function copyAsWritten(event) {
         range.setStart(selected.startContainer, selected.startOffset);
       if (selected.compareBoundaryPoints(Range.END_TO_END, range) < 0)
         range.setEnd(selected.endContainer, selected.endOffset);
-      const isAll = visible(range.cloneContents()) === visible(element.cloneNode(true));
+      const isAll = visible(range.cloneContents()) === visible(element);
       return isAll ? element.textContent : written(range.cloneContents());
     })
     .filter(Boolean);

@@ -16,6 +16,14 @@ PARTS = """async text => {
         return [mark, node.textContent, ...link];
     });
 }"""
+# The milliseconds that it takes to show a text in which words are marked.
+SHOW = """async ([text, words]) => {
+    const { showText } = await import("/text.js");
+    const begin = performance.now();
+    document.body.append(...showText(text, { words }));
+    document.body.offsetHeight;
+    return performance.now() - begin;
+}"""
 # How often each element with this selector got a text.
 COUNT = """selector => {
     window.said = [];
@@ -297,11 +305,16 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-def parts_of(browser_engine, demo_server):
+def page(browser_engine, demo_server):
     page = browser_engine.new_page()
     page.goto(demo_server.site)
-    yield lambda text: page.evaluate(PARTS, text)
+    yield page
     page.close()
+
+
+@pytest.fixture
+def parts_of(page):
+    return lambda text: page.evaluate(PARTS, text)
 
 
 class TestText:
@@ -319,6 +332,11 @@ class TestText:
     def test_worst_texts(self, parts_of, text):
         parts = parts_of(text)
         assert "".join(part if isinstance(part, str) else part[1] for part in parts) == text
+
+    @pytest.mark.parametrize("text", ["`1` " * 2_500, "1" * 10_000])
+    def test_text_of_many_parts_does_not_stop_the_page(self, page, text):
+        """Also if each of them is what was searched for."""
+        assert page.evaluate(SHOW, [text, "1"]) < 1_500
 
     def test_link_opens_another_tab_and_tells_it_nothing(
         self, window, bob, conversation_id, browser
