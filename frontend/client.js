@@ -10,6 +10,7 @@
  *   session                      `user` has changed, in any tab: somebody signed in or out, or the
  *                                API ended the session, and `reason` says why
  *   inbox       {results, next}  the first page of the inbox has changed
+ *   outdated                     conversations behind the first page may have been left, or read elsewhere
  *   conversation  the row of the inbox whose conversation a room follows
  *   outbox                       messages wait, have been sent or were refused, in any tab
  *   sent        {message}        this tab has sent a message of the outbox
@@ -28,6 +29,7 @@ import { Stream } from "./stream.js";
 
 export { Later, Refused, Room };
 
+export const INBOX = "/conversations/?page_size=50"; // the first page
 const POLL_SECONDS = 3; // without the stream of events
 const REST_SECONDS = 0.2; // of a poll, also when there is news all the time
 
@@ -144,7 +146,7 @@ export class Client extends Session {
     this.#inbox.abort();
     this.#inbox = new AbortController();
     const take = (page) => this.emit("inbox", page);
-    this.poll(() => "/conversations/?page_size=50", take, this.#inbox.signal).catch(() => {});
+    this.poll(() => INBOX, take, this.#inbox.signal).catch(() => {});
   }
 
   /** Returns {read_at, unread_count}. */
@@ -218,7 +220,9 @@ export class Client extends Session {
       conversation: rooms.length ? rooms : inboxes,
       read: this.#marked.get(id) === read_at ? [] : inboxes,
     };
-    named[event]?.forEach(({ news }) => news.abort());
+    const asked = named[event] ?? [];
+    asked.forEach(({ news }) => news.abort());
+    if (event !== "conversation" && asked.length) this.emit("outdated");
   }
 
   /** Ends all waiting: polls and sends now. */

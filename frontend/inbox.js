@@ -1,7 +1,9 @@
+import { INBOX } from "./client.js";
 import { find, make, setChildren, shortTime, titleOf } from "./dom.js";
 import { rove } from "./roving.js";
 
 const MINUTE_MS = 60_000;
+const PRESENT = "9999";
 
 export const preview = (message, me) => {
   if (!message) return "No messages yet";
@@ -22,7 +24,9 @@ export class Inbox extends EventTarget {
   #client;
   #rows = new Map(); // conversations by id
   #items = new Map(); // {element, state} by id
-  #next = null;
+  #oldest = PRESENT; // the `updated_at` down to which all are loaded
+  #next = null; // the URL of the page behind it
+  #end = new AbortController(); // of loading them again
   #isLoaded = false;
   #hasLoadedMore = false;
   #selected = null;
@@ -32,6 +36,7 @@ export class Inbox extends EventTarget {
     super();
     this.#client = client;
     client.addEventListener("inbox", ({ detail }) => this.#take(detail));
+    client.addEventListener("outdated", () => this.#loadAgain().catch(() => {}));
     client.addEventListener("conversation", ({ detail }) => this.#takeRow(detail));
     client.addEventListener("outbox", () => this.#showFailed());
     client.addEventListener("sent", ({ detail }) => this.#addMessage(detail.message));
@@ -43,6 +48,8 @@ export class Inbox extends EventTarget {
 
   clear() {
     this.#rows.clear();
+    this.#end.abort();
+    this.#oldest = PRESENT;
     this.#next = null;
     this.#isLoaded = false;
     this.#hasLoadedMore = false;
@@ -83,16 +90,26 @@ export class Inbox extends EventTarget {
     this.#render();
   }
 
-  #take({ results, next }) {
+  #take(page) {
+    const last = this.#takePage(page, PRESENT);
+    this.#isLoaded = true;
+    if (!this.#hasLoadedMore) [this.#oldest, this.#next] = [last, page.next];
+    this.#render();
+  }
+
+  /** Takes a page of what is older than `before`, and returns how far back it goes. */
+  #takePage({ results, next }, before) {
     const last = next ? results.at(-1).updated_at : "";
     const ids = new Set(results.map((row) => row.conversation_id));
     // What the page would hold, but does not, is not in the inbox any more.
     for (const [id, row] of this.#rows)
-      if (row.updated_at >= last && !ids.has(id)) this.#rows.delete(id);
-    results.forEach((row) => this.#rows.set(row.conversation_id, row));
-    this.#isLoaded = true;
-    if (!this.#hasLoadedMore) this.#next = next;
-    this.#render();
+      if (row.updated_at < before && row.updated_at > last && !ids.has(id)) this.#rows.delete(id);
+    for (const row of results) {
+      const known = this.#rows.get(row.conversation_id);
+      const isOlder = known?.updated_at > row.updated_at || known?.read_at > row.read_at;
+      if (!isOlder) this.#rows.set(row.conversation_id, row);
+    }
+    return last;
   }
 
   #takeRow(row) {
@@ -109,12 +126,25 @@ export class Inbox extends EventTarget {
   }
 
   async #loadMore() {
-    const { results, next } = await this.#client.request(this.#next);
-    this.#next = next;
+    const page = await this.#client.request(this.#next);
     this.#hasLoadedMore = true;
-    results.forEach(
-      (row) => this.#rows.has(row.conversation_id) || this.#rows.set(row.conversation_id, row),
-    );
+    [this.#oldest, this.#next] = [this.#takePage(page, this.#oldest), page.next];
+    this.#render();
+  }
+
+  /** All pages that are loaded, if there is more than the first one, which is polled. */
+  async #loadAgain() {
+    if (!this.#hasLoadedMore) return;
+    this.#end.abort();
+    const { signal } = (this.#end = new AbortController());
+    let [oldest, next] = [PRESENT, INBOX];
+    while (next && oldest > this.#oldest) {
+      const page = await this.#client.request(next, { signal });
+      if (signal.aborted) return;
+      [oldest, next] = [this.#takePage(page, oldest), page.next];
+      this.#render();
+    }
+    [this.#oldest, this.#next] = [oldest, next];
     this.#render();
   }
 
