@@ -13,7 +13,7 @@ export class Reading {
   #client;
   #inbox;
   #room;
-  #newest = ""; // `sent_at` of the newest message of others
+  #newest = ""; // `sent_at` of the newest message of others, or of anybody if they wrote above the loaded ones
   #marked = "";
   #announced = null; // `sent_at` of the newest message when the room was last looked at
 
@@ -47,21 +47,28 @@ export class Reading {
     const others = messages.filter(
       ({ sender, message_body }) => sender.user_id !== user_id && message_body !== null,
     );
-    this.#newest = others.at(-1)?.sent_at ?? "";
+    const isUnreadAbove =
+      !others.length && this.#row?.unread_count > 0 && !this.#isWhole(this.#readAt);
+    this.#newest = (isUnreadAbove ? messages : others).at(-1)?.sent_at ?? "";
     if (this.hasUnread && (isOpening || !isLooking)) this.#moveLine(others, isOpening);
     this.#announce(others);
+  }
+
+  /** Whether all messages since then are loaded. */
+  #isWhole(since) {
+    const { messages, hasOlder } = this.#room;
+    return !hasOlder || messages[0].sent_at <= since;
   }
 
   #moveLine(others, isOpening) {
     const since = this.#readAt;
     const unread = others.filter(({ sent_at }) => sent_at > since);
-    const { messages, hasOlder } = this.#room;
-    const isWhole = !hasOlder || messages[0].sent_at <= since;
+    const isWhole = this.#isWhole(since);
     const count = isWhole ? unread.length : this.#row.unread_count;
     const number = count > MAX_COUNT ? `${MAX_COUNT}+` : count;
     // If it begins too far back, the line stays where the room was opened until that is loaded.
     const isMoved = isOpening || isWhole || this.line?.since !== since;
-    const first = isMoved ? unread[0].sent_at : this.line.first;
+    const first = isMoved ? (unread[0] ?? this.#room.messages[0]).sent_at : this.line.first;
     this.line = { since, first, text: `${number} new message${count === 1 ? "" : "s"}` };
   }
 

@@ -220,6 +220,32 @@ class TestUnread:
             window.page.keyboard.press("Home")
         expect_line_above(window, "99+ new messages", "No. 0")
 
+    @pytest.mark.usefixtures("small_pages")
+    def test_unread_above_what_is_loaded_is_read_at_the_end(
+        self, browser, alice, bob, conversation_id
+    ):
+        """With own messages below it, which were sent elsewhere."""
+        send_many(bob, conversation_id, 3)
+        for number in range(12):
+            alice.send(conversation_id, f"Mine {number}")
+        window = browser.open(f"/#{conversation_id}")
+        expect_line_above(window, "3 new messages", "No. 0")
+        expect(window.inbox.first).to_contain_text("3 unread")
+        window.press("New messages ↓")
+        expect_read(window)
+
+    @pytest.mark.usefixtures("small_pages")
+    def test_unread_that_is_too_far_above_is_read_at_the_end(
+        self, browser, alice, bob, conversation_id
+    ):
+        bob.send(conversation_id, "Long ago")
+        for number in range(40):
+            alice.send(conversation_id, f"Mine {number}")
+        window = browser.open(f"/#{conversation_id}")
+        expect_line_above(window, "1 new message", "Mine 10")
+        window.press("New messages ↓")
+        expect_read(window)
+
     def test_message_that_was_searched_for_wins(self, browser, bob, conversation_id):
         """It opens there, also if the conversation was closed, and unfolds it."""
         found = bob.send(conversation_id, LONG).json()["message_id"]
