@@ -66,6 +66,7 @@ export class ConversationView {
     const room = (this.#room = this.#client.follow(id));
     this.#reading = new Reading(this.#client, this.#inbox, room);
     this.#isOpening = true;
+    find("#beginning").textContent = "Loading…";
     room.addEventListener("messages", () => this.#showMessages());
     room.addEventListener("gone", () => this.#showGone());
     this.#show(true);

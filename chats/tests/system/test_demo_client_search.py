@@ -117,6 +117,23 @@ class TestHit:
         expect(window.messages.last).to_have_text("Tulip")
         expect(window.messages.last).to_be_in_viewport()
 
+    def test_is_loading_until_it_is_shown(self, browser, alice, bob, conversation_id):
+        """Also after another conversation, whose beginning was in sight."""
+        for number in range(60):
+            bob.send(conversation_id, f"Line {number}.")
+        other_id = alice.start(bob).json()["conversation_id"]
+        window = browser.open(f"/#{other_id}")
+        beginning = window.page.locator("#beginning")
+        expect(beginning).to_have_text("The conversation begins here.")
+        held = []
+        window.page.route("**/messages/?page_size=50", lambda route: held.append(route))  # noqa: PLW0108
+        results = Results(window, "Line 3.")
+        with window.page.expect_request("**/messages/?page_size=50"):
+            results.messages.click()
+        expect(beginning).to_have_text("Loading…")
+        held[0].continue_()
+        results.expect_found("Line 3.")
+
     def test_leaves_newer_messages_unread(self, browser, bob, conversation_id):
         for number in range(60):
             bob.send(conversation_id, f"Line {number}.")
