@@ -12,6 +12,7 @@ const personField = {
   autocomplete: "off",
   hint: "People you share a conversation with are found by their name, anybody else by their whole e-mail address.",
 };
+const MAX_CHARACTERS = 100; // without a title, it is the names of up to 255 people
 const titleField = { autocomplete: "off", maxLength: 100 };
 
 /** The people in `chosen` are chosen when it opens. */
@@ -100,9 +101,11 @@ export function addPeople(client, { conversation_id, participants }) {
 }
 
 export function leave(client, conversation) {
+  const title = titleOf(conversation, client.user);
+  const shown = title.length > MAX_CHARACTERS ? `${title.slice(0, MAX_CHARACTERS)}…` : title;
   ask({
     title: "Leave the conversation?",
-    text: `You will not see “${isolate(titleOf(conversation, client.user))}” any more. Your messages stay.`,
+    text: `You will not see “${isolate(shown)}” any more. Your messages stay.`,
     submit: "Leave",
     isDangerous: true,
     async action({ signal }) {

@@ -27,6 +27,9 @@ NOTIFICATIONS = """
     };
 """
 SHOWN = "() => window.shown"
+TOO_WIDE = """() => [...document.querySelectorAll(".sender, dialog, dialog *, #toast")]
+    .filter(element => element.scrollWidth > element.clientWidth && element.clientWidth > 1)
+    .map(element => element.outerHTML)"""
 
 
 @pytest.fixture
@@ -73,6 +76,22 @@ class TestPeople:
         window.press("Remove")
         expect(people).to_have_count(2)
         assert bob.call("GET", f"/conversations/{conversation_id}/").status_code == 404
+
+    def test_long_names_are_broken(self, window, dialog, bob, conversation_id):
+        names = {"first_name": "A" * 150, "last_name": "W" * 150}
+        assert bob.call("PATCH", "/users/me/", json=names).ok
+        bob.send(conversation_id, "Hello")
+        expect(window.page.locator(".sender")).to_be_visible()
+        window.page.reload()
+        expect(window.page.locator(".sender")).to_have_text(f"{'A' * 150} {'W' * 150}")
+        window.press("Options of this conversation")
+        window.press("Leave the conversation")
+        expect(dialog).to_contain_text("A…\u2069”")
+        assert window.page.evaluate(TOO_WIDE) == []
+        window.press("Cancel")
+        window.press("3 people")
+        dialog.get_by_role("button", name=re.compile("^Block A")).click()
+        assert window.page.evaluate(TOO_WIDE) == []
 
 
 class TestPicker:
