@@ -5,10 +5,11 @@ import { rove } from "./roving.js";
 const MINUTE_MS = 60_000;
 const PRESENT = "9999";
 
+/** The direction of a line with these nodes and `dir="auto"` is that of the text. */
 export const preview = (message, me) => {
-  if (!message) return "No messages yet";
+  if (!message) return ["No messages yet"];
   const who = message.sender.user_id === me.user_id ? "You" : message.sender.first_name;
-  return `${who}: ${message.message_body ?? "Message deleted"}`;
+  return [make("bdi", {}, who), `: ${message.message_body ?? "Message deleted"}`];
 };
 
 const initials = (title) => {
@@ -177,7 +178,7 @@ export class Inbox extends EventTarget {
       make(
         "span",
         { className: "preview", dir: "auto" },
-        preview(row.last_message, this.#client.user),
+        ...preview(row.last_message, this.#client.user),
       ),
     );
     if (count) {

@@ -130,7 +130,7 @@ export class Search {
     return this.#item(`#${row.conversation_id}`, {
       name: mark(titleOf(row, user), text),
       time: row.updated_at,
-      preview: [preview(row.last_message, user)],
+      preview: preview(row.last_message, user),
     });
   }
 
@@ -146,11 +146,7 @@ export class Search {
     return this.#item(`#${conversation}/${message_id}`, {
       name: [name],
       time: sent_at,
-      preview: [
-        make("bdi", {}, who),
-        ": ",
-        make("bdi", {}, ...mark(excerpt(message_body, text), text)),
-      ],
+      preview: [make("bdi", {}, who), ": ", ...mark(excerpt(message_body, text), text)],
     });
   }
 

@@ -13,6 +13,16 @@ def browser(open_browser, alice):
     return open_browser(alice)
 
 
+@pytest.mark.parametrize(("text", "direction"), [("Hello", "ltr"), ("مرحبا", "rtl")])
+def test_preview_has_the_direction_of_the_message(browser, alice, bob, text, direction):
+    """Not that of the name before it."""
+    bob.call("PATCH", "/users/me/", json={"first_name": "محمد" if direction == "ltr" else "Bob"})
+    bob.send(bob.start(alice).json()["conversation_id"], text)
+    preview = browser.open().inbox.locator(".preview")
+    expect(preview).to_contain_text(text)
+    expect(preview).to_have_css("direction", direction)
+
+
 def start(person, other, title):
     """A conversation in which the other one has written."""
     conversation_id = person.start(other).json()["conversation_id"]
