@@ -58,8 +58,10 @@ export function editProfile(client) {
 }
 
 export async function changeEmail(client) {
+  const { user_id } = client.user;
   // It may have been changed on another device.
   await client.loadProfile(AbortSignal.timeout(PROFILE_MS)).catch(() => {});
+  if (client.user?.user_id !== user_id) return;
   const { email } = client.user;
   const state = make("span", { role: "status" });
   const resend = make("button", { type: "button", className: "link" }, "Send a link");

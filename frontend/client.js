@@ -114,7 +114,8 @@ export class Client extends Session {
         storage.delete(id);
         this.emit("sent", { message: data });
       } catch (error) {
-        if (error instanceof Refused && error.status !== 401) {
+        if (this.user?.user_id !== owner) continue; // messages of somebody else may wait
+        if (error instanceof Refused) {
           const refused = { conversation, message_body, key, place, error: error.message };
           if (storage.get(id)) storage.set(id, refused);
         } else {

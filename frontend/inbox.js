@@ -43,13 +43,14 @@ export class Inbox extends EventTarget {
     client.addEventListener("sent", ({ detail }) => this.#addMessage(detail.message));
     const isOpen = (item) => find("[aria-current]", item);
     rove(find("#inbox"), "li", (items) => items.find(isOpen) ?? items[0]);
-    find("#more").onclick = () => this.#loadMore();
+    find("#more").onclick = () => this.#loadMore().catch(() => {}); // somebody else is signed in
     setInterval(() => this.#render(), MINUTE_MS); // after midnight, times become days
   }
 
   clear() {
     this.#rows.clear();
     this.#end.abort();
+    this.#loading.clear();
     this.#oldest = PRESENT;
     this.#next = null;
     this.#isLoaded = false;

@@ -37,6 +37,7 @@ export class Room extends EventTarget {
   #latest = new Run(); // up to the present
   #shown = this.#latest;
   #cursor = null; // the last `updated_at`
+  #me;
   #end = new AbortController();
   #jump = new AbortController();
 
@@ -44,6 +45,7 @@ export class Room extends EventTarget {
     super();
     this.id = id;
     this.#client = client;
+    this.#me = client.user?.user_id;
     this.#path = `/conversations/${id}/`;
     const { signal } = this.#end;
     client.addEventListener("sent", ({ detail }) => this.#apply([detail.message]), { signal });
@@ -140,9 +142,10 @@ export class Room extends EventTarget {
 
   /** The first page of messages, or a conversation with those that changed after the cursor. */
   async #take({ results, next, messages = results, ...row }) {
-    const isMine = ({ sender }) => sender.user_id === this.#client.user?.user_id;
+    const isMine = ({ sender }) => sender.user_id === this.#me;
     const isNew = ({ message_id }) => !this.#all.has(message_id);
     if (messages.some((message) => isMine(message) && isNew(message))) await this.#settle();
+    if (this.#client.user?.user_id !== this.#me) return;
     const isFirst = !this.#cursor;
     this.#cursor ??= "1970-01-01T00:00:00Z";
     for (const { updated_at } of messages) if (updated_at > this.#cursor) this.#cursor = updated_at;

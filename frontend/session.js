@@ -97,9 +97,10 @@ export class Session extends EventTarget {
 
   /** Sends a request that ends the session. No tab refreshes it meanwhile. */
   async #last(path, options, callback) {
+    const owner = this.user?.user_id;
     await this.loadProfile(options.signal); // so that the access token is valid
     await this.lock("session", async () => {
-      await this.#fetch(path, { ...options, access: this.#stored.access });
+      await this.#fetch(path, { ...options, owner, access: this.#stored.access });
       await callback();
     });
   }
@@ -144,16 +145,21 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Sends a request; after a 401, again with a new access token. */
-  async call(path, { owner, ...options }, renewals = 0) {
-    const { user, access } = this.#stored;
-    if (!user || user.user_id !== owner) throw new Refused(401, { detail: "You are signed out." });
+  /** Sends a request of `owner`; after a 401, again with a new access token. */
+  async call(path, options, renewals = 0) {
+    this.#check(options.owner);
+    const { access } = this.#stored;
     try {
       return await this.#fetch(path, { ...options, access });
     } catch (error) {
       if (error.status !== 401 || !(await this.#renew(access, error, renewals))) throw error;
-      return this.call(path, { owner, ...options }, renewals + 1);
+      return this.call(path, options, renewals + 1);
     }
+  }
+
+  #check(owner) {
+    const id = this.user?.user_id;
+    if (!id || id !== owner) throw new Refused(401, { detail: "You are signed out." });
   }
 
   /**
@@ -184,10 +190,13 @@ export class Session extends EventTarget {
     });
   }
 
+  /** Raises Refused if the `owner` of the request is not signed in any more when the response comes. */
   async #fetch(path, options = {}) {
     let outage = null;
     try {
-      return await fetchJson(this.#api, path, options);
+      const response = await fetchJson(this.#api, path, options);
+      if ("owner" in options) this.#check(options.owner);
+      return response;
     } catch (error) {
       if (error.isOutage) outage = error;
       if (options.signal?.aborted && options.method) this.emit("cancelled");

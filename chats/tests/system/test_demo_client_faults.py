@@ -1,5 +1,7 @@
 """The demo client when something goes wrong: nothing is lost or doubled, and the person is told."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -25,6 +27,15 @@ LAG = """() => {
     Storage.prototype.getItem = function (key) {
         return key === "chat.session" && !hasLagged ? before : read.call(this, key);
     };
+}"""
+
+# The names that were in the inbox from now on.
+WATCH_NAMES = """() => {
+    window.names = new Set();
+    const list = document.querySelector("#inbox");
+    const look = () => list.querySelectorAll(".name").forEach(name => names.add(name.textContent));
+    new MutationObserver(look).observe(list, { childList: true });
+    look();
 }"""
 
 
@@ -236,6 +247,44 @@ def test_unsent_message_waits_for_the_same_user(window, alice, bob, conversation
     window.expect_all_sent()
     senders = bob.get(f"/conversations/{conversation_id}/messages/")["results"]
     assert [row["sender"]["first_name"] for row in senders] == ["Alice", "Bob"]
+
+
+@pytest.mark.parametrize("late", ["older rows", "row"])
+def test_response_for_somebody_who_has_signed_out_is_not_shown(
+    demo_server, open_browser, alice, bob, conversation_id, late
+):
+    """In a second tab somebody else has signed in meanwhile."""
+    carol = demo_server.sign_up("Carol")
+    alice.call("PATCH", f"/conversations/{conversation_id}/", json={"title": "Secret"})
+    alice.start(bob)
+    browser = open_browser(alice, polls=False)
+    first_page = "**/conversations/?page_size=50"
+    one = lambda route: route.continue_(url=route.request.url.replace("=50", "=1"))  # noqa: E731
+    browser.context.route(first_page, one)
+    window, other = browser.open(), browser.open()
+    for tab in (window, other):
+        expect(tab.inbox).to_have_text([re.compile("Bob Test")])
+    held = []
+    older, row = "**/conversations/?cursor=*", "**/?updated_at_after=9999*"
+    pattern = older if late == "older rows" else row
+    with window.page.expect_request(pattern) as request:
+        window.page.route(pattern, lambda route: held.append((route, route.fetch())), times=1)
+        if late == "older rows":
+            window.press("Show older conversations")
+        else:
+            window.page.evaluate("id => { location.hash = id; }", conversation_id)
+    browser.context.unroute(first_page)
+    other.press("Alice Test")
+    other.press("Sign out")
+    other.sign_in(carol.email, PASSWORD)
+    expect(window.page.get_by_role("button", name="Carol Test")).to_be_visible()
+    window.page.evaluate(WATCH_NAMES)
+    [(route, response)] = held
+    with window.page.expect_event("requestfinished", lambda done: done == request.value):
+        route.fulfill(response=response)
+    carol.start(bob)
+    expect(window.inbox).to_have_text([re.compile("Bob Test")])
+    assert window.page.evaluate("[...names]") == ["Bob Test"]
 
 
 def test_removed_participant_is_told_and_keeps_the_text(window, alice, bob, conversation_id):
