@@ -38,7 +38,7 @@ const duration = (seconds) => {
   return `${number} ${unit}${number === 1 ? "" : "s"}`;
 };
 
-/** Also raised when a proxy or a captive portal responds instead of the API. */
+/** Also raised when a proxy or a captive portal responds instead of the API, whatever it says. */
 const noConnection = () => new Later("There is no connection to the server.", { isOutage: true });
 
 /** Whether this looks like an error body of the API: {detail, code?} or {name: [text, …]}. */
@@ -70,6 +70,7 @@ export async function fetchJson(api, path, options = {}) {
       cache: "no-store",
       signal: anySignal(timeout, signal),
     });
+    if (response.ok && !response.headers.has("X-Request-ID")) throw noConnection();
     if (isStream && response.ok) data = response.body;
     else data = [204, 304].includes(response.status) ? null : await response.json();
   } catch (error) {

@@ -145,11 +145,21 @@ def test_no_message_is_missed_while_offline(window, bob, conversation_id):
     assert read_bodies(bob, conversation_id) == expected
 
 
-@pytest.mark.parametrize("body", ['{"error": "blocked"}', "null", "<p>Please sign in</p>"])
-def test_response_of_a_proxy_counts_as_no_connection(polling_browser, bob, conversation_id, body):
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, '{"error": "blocked"}'),
+        (403, "null"),
+        (403, "<p>Please sign in</p>"),
+        (200, '{"status": "blocked"}'),
+    ],
+)
+def test_response_of_a_proxy_counts_as_no_connection(
+    polling_browser, bob, conversation_id, status, body
+):
     window = open_conversation(polling_browser, conversation_id)
     pattern = "**/api/**"
-    window.page.context.route(pattern, lambda route: route.fulfill(status=403, body=body))
+    window.page.context.route(pattern, lambda route: route.fulfill(status=status, body=body))
     expect(window.page.get_by_text("There is no connection")).to_be_visible()
     window.page.context.unroute(pattern)
     bob.send(conversation_id, "Hello again")

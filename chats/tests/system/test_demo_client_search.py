@@ -161,7 +161,8 @@ class TestHit:
         bob.send(conversation_id, "Rose 1")
         bob.send(conversation_id, "Rose 2")
         empty = {"next": None, "previous": None, "results": []}
-        browser.context.route(INBOX, lambda route: route.fulfill(json=empty))
+        headers = {"X-Request-ID": "1"}  # as every response of the API
+        browser.context.route(INBOX, lambda route: route.fulfill(json=empty, headers=headers))
         results = Results(browser.open(), "rose")
         expect(results.messages).to_have_text([re.compile("^Garden.*Bob: Rose")] * 2)
         request = f"GET /api/conversations/{conversation_id}/"
