@@ -28,6 +28,7 @@ export class Inbox extends EventTarget {
   #oldest = PRESENT; // the `updated_at` down to which all are loaded
   #next = null; // the URL of the page behind it
   #end = new AbortController(); // of loading them again
+  #seen = new Map(); // the `sent_at` up to which messages were seen here, by id
   #isLoaded = false;
   #hasLoadedMore = false;
   #selected = null;
@@ -51,6 +52,7 @@ export class Inbox extends EventTarget {
     this.#rows.clear();
     this.#end.abort();
     this.#loading.clear();
+    this.#seen.clear();
     this.#oldest = PRESENT;
     this.#next = null;
     this.#isLoaded = false;
@@ -90,6 +92,16 @@ export class Inbox extends EventTarget {
   select(id) {
     this.#selected = id;
     this.#render();
+  }
+
+  /** The person has seen the messages up to this one, of which the API is yet to be told. */
+  see(id, sentAt) {
+    this.#seen.set(id, sentAt);
+    this.#render();
+  }
+
+  #countUnread({ conversation_id, last_message, unread_count }) {
+    return last_message?.sent_at <= this.#seen.get(conversation_id) ? 0 : unread_count;
   }
 
   #take(page) {
@@ -156,7 +168,7 @@ export class Inbox extends EventTarget {
     setChildren(find("#inbox"), this.#client.user ? rows.map((row) => this.#item(row)) : []);
     find("#none").hidden = !this.#isLoaded || rows.length > 0;
     find("#more").hidden = this.#next === null;
-    const unread = rows.filter((row) => row.unread_count).length;
+    const unread = rows.filter((row) => this.#countUnread(row)).length;
     document.title = unread ? `(${unread}) Chat` : "Chat";
     this.#showFailed();
     this.dispatchEvent(new Event("change"));
@@ -165,11 +177,12 @@ export class Inbox extends EventTarget {
   #item(row) {
     const id = row.conversation_id;
     const isSelected = id === this.#selected;
-    const state = JSON.stringify([row, isSelected, new Date().toDateString()]);
+    const unread = this.#countUnread(row);
+    const state = JSON.stringify([row, unread, isSelected, new Date().toDateString()]);
     const item = this.#items.get(id);
     if (item?.state === state) return item.element;
     const title = titleOf(row, this.#client.user);
-    const count = row.unread_count > 99 ? "99+" : row.unread_count;
+    const count = unread > 99 ? "99+" : unread;
     const link = make(
       "a",
       { href: `#${id}`, "aria-current": isSelected ? "true" : null },

@@ -1,6 +1,7 @@
 import { announce, fullName } from "./dom.js";
 
 const MAX_COUNT = 99; // the API counts no further
+const PAUSE_MS = 2_000; // between two requests that mark messages as read: writes are limited
 const MAX_READ_OUT = 3; // new messages that are read out at a time
 
 /** What the person has read of the room's messages, and what screen readers have announced. */
@@ -14,7 +15,8 @@ export class Reading {
   #inbox;
   #room;
   #newest = ""; // `sent_at` of the newest message of others, or of anybody if they wrote above the loaded ones
-  #marked = "";
+  #marked = ""; // the last `sent_at` that the person has seen
+  #isSending = false;
   #announced = null; // `sent_at` of the newest message when the room was last looked at
 
   constructor(client, inbox, room) {
@@ -83,16 +85,30 @@ export class Reading {
     announce(news.length > MAX_READ_OUT ? `${news.length} new messages` : texts.join("\n"));
   }
 
-  async markAsRead() {
+  /** The API is told at once, and after a pause about what has come in meanwhile. */
+  markAsRead() {
     if (!this.hasUnread) return;
-    const { id } = this.#room;
     this.#marked = this.#newest;
-    try {
-      const state = await this.#client.markAsRead(id, this.#marked);
-      const now = this.#inbox.get(id);
-      if (now) this.#inbox.set({ ...now, ...state });
-    } catch {
-      this.#marked = ""; // for the next time
+    this.#inbox.see(this.#room.id, this.#marked);
+    if (!this.#isSending) this.#send();
+  }
+
+  async #send() {
+    const { id } = this.#room;
+    const { user_id } = this.#client.user;
+    this.#isSending = true;
+    for (let sent = ""; sent < this.#marked && this.#client.user?.user_id === user_id;) {
+      sent = this.#marked;
+      try {
+        const state = await this.#client.markAsRead(id, sent);
+        const now = this.#inbox.get(id);
+        if (now) this.#inbox.set({ ...now, ...state });
+      } catch {
+        sent = this.#marked = ""; // for the next time
+        this.#inbox.see(id, "");
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
+    this.#isSending = false;
   }
 }
