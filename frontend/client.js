@@ -53,14 +53,18 @@ export class Client extends Session {
   }
 
   /**
-   * The messages that were not sent yet: [{id, conversation, message_body, error?}, …]. Each is an
-   * item of localStorage, so that tabs do not overwrite each other.
+   * The messages that were not sent yet: [{id, conversation, message_body, error?, reason?}, …].
+   * `reason` is why one is tried again. Each is an item of localStorage, so that tabs do not overwrite
+   * each other.
    */
   outbox(user = this.user) {
     const prefix = this.storageKey(user?.user_id, "outbox", "");
     const ids = storage.keys().filter((id) => id.startsWith(prefix));
     const entries = ids.sort().map((id) => ({ id, ...storage.get(id) }));
-    return entries.filter(({ message_body }) => message_body);
+    const getReason = ({ conversation }) => this.#failures.get(conversation)?.reason;
+    return entries
+      .filter(({ message_body }) => message_body)
+      .map((entry) => ({ ...entry, reason: getReason(entry) }));
   }
 
   /** Raises what localStorage raises when it is full. */
@@ -77,7 +81,7 @@ export class Client extends Session {
   }
 
   /** Sends a refused message again. The API knows by its key if it was sent after all. */
-  retry({ id, error, ...entry }) {
+  retry({ id, error, reason: _, ...entry }) {
     if (error) storage.set(id, entry);
     this.emit("outbox");
     this.deliver(entry.conversation);
@@ -128,11 +132,14 @@ export class Client extends Session {
     this.#deliveries.delete(conversation);
   }
 
-  async #deliverLater(conversation, { seconds }) {
+  async #deliverLater(conversation, { seconds, status, message }) {
     const { failures = 0, isWaiting } = this.#failures.get(conversation) ?? {};
     if (isWaiting) return;
-    const failure = { failures: failures + 1, isWaiting: true };
+    // Of a lost connection, the event `connection` tells.
+    const reason = status === 429 ? "That was too often." : status && message;
+    const failure = { failures: failures + 1, isWaiting: true, reason };
     this.#failures.set(conversation, failure);
+    this.emit("outbox");
     await this.sleep(seconds ?? backoff(failures));
     failure.isWaiting = false;
     this.deliver(conversation);

@@ -34,11 +34,12 @@ export function showMessage(message, { isOwn, isNamed, actions, words, fold }) {
 }
 
 /** The parts of a message in the outbox. `actions` is {label: action}, for a refused one. */
-export function showUnsent({ message_body, error }, { actions, fold }) {
+export function showUnsent({ message_body, error, reason }, { actions, fold }) {
   const buttons = Object.entries(actions).map(([label, onclick]) =>
     make("button", { type: "button", className: "link", onclick }, label),
   );
-  const state = make("span", {}, error ? `Not sent. ${error}` : "Sending…");
+  const waiting = reason ? `Sending… ${reason} Trying again.` : "Sending…";
+  const state = make("span", {}, error ? `Not sent. ${error}` : waiting);
   const meta = paragraph("meta", state, ...(error ? buttons : []));
   const body = make("div", { className: "body" }, ...showText(message_body, fold), meta);
   return [paragraph("visually-hidden", "You:"), body];

@@ -1,13 +1,15 @@
 import { anySignal } from "./platform.js";
 
 const TIMEOUT_MS = 30_000; // also for requests that were open when the computer went to sleep
-const GATEWAY = [502, 503, 504];
 
-/** There was no response, or a temporary one: try again, after `seconds` if the API named them. */
+/**
+ * There was no response, or one with a temporary `status`: try again, after `seconds` if the API named
+ * them.
+ */
 export class Later extends Error {
-  constructor(message, { seconds, isOutage }) {
+  constructor(message, { seconds, status, isOutage }) {
     super(message);
-    Object.assign(this, { seconds, isOutage });
+    Object.assign(this, { seconds, status, isOutage });
   }
 }
 
@@ -72,6 +74,8 @@ export async function fetchJson(api, path, options = {}) {
     });
     if (response.ok && !response.headers.has("X-Request-ID")) throw noConnection();
     if (isStream && response.ok) data = response.body;
+    else if (response.status === 413)
+      data = { detail: "The server takes nothing as large as this." };
     else data = [204, 304].includes(response.status) ? null : await response.json();
   } catch (error) {
     if (signal?.aborted) throw error;
@@ -86,5 +90,5 @@ export async function fetchJson(api, path, options = {}) {
   const seconds = Number(response.headers.get("Retry-After")) || undefined;
   const isTooOften = status === 429 && seconds;
   const text = isTooOften ? `That was too often. Try again in ${duration(seconds)}.` : data.detail;
-  throw new Later(text, { seconds, isOutage: GATEWAY.includes(status) });
+  throw new Later(text, { seconds, status, isOutage: status >= 500 });
 }

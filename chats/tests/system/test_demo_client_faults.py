@@ -166,6 +166,51 @@ def test_response_of_a_proxy_counts_as_no_connection(
     window.expect_messages("Hello, Alice", "Hello again")
 
 
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (
+            {"status": 429, "headers": {"Retry-After": "50"}, "json": {"detail": "Throttled."}},
+            "Sending… That was too often. Trying again.",
+        ),
+        (
+            {"status": 500, "json": {"detail": "Server error."}},
+            "Sending… Server error. Trying again.",
+        ),
+        (
+            {"status": 413, "body": "<p>Too large</p>"},
+            "Not sent. The server takes nothing as large as this.",
+        ),
+    ],
+    ids=["too often", "error", "too large"],
+)
+def test_message_says_why_it_is_not_sent(polling_browser, conversation_id, refusal, state):
+    window = open_conversation(polling_browser, conversation_id)
+    pattern = "**/messages/"
+    window.page.route(pattern, lambda route: route.fulfill(**refusal))
+    window.send("Well?")
+    expect(window.page.get_by_text(state)).to_be_visible()
+    window.page.unroute(pattern)
+    if refusal["status"] == 413:
+        window.press("Try again")
+    else:
+        window.set_hidden(False)  # which ends all waiting
+    window.expect_all_sent()
+    window.expect_messages("Hello, Alice", "Well?")
+
+
+def test_error_of_the_server_is_told(polling_browser, conversation_id):
+    error = {"status": 500, "json": {"detail": "Server error."}}
+    polling_browser.context.route("**/api/conversations/**", lambda route: route.fulfill(**error))
+    window = polling_browser.open(f"/#{conversation_id}")
+    banner = window.page.get_by_text("Server error. Trying again…")
+    expect(banner).to_be_visible()
+    polling_browser.context.unroute("**/api/conversations/**")
+    window.set_hidden(False)
+    window.expect_messages("Hello, Alice")
+    expect(banner).to_have_count(0)
+
+
 def test_unsent_messages_survive_a_reload_and_do_not_block_other_conversations(
     window, alice, bob, conversation_id
 ):
