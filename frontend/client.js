@@ -67,7 +67,7 @@ export class Client extends Session {
       .map((entry) => ({ ...entry, reason: getReason(entry) }));
   }
 
-  /** Raises what localStorage raises when it is full. */
+  /** Raises an error if localStorage is full. */
   send(conversation, message_body) {
     const { user } = this;
     const places = this.outbox(user).map((entry) => 1 + entry.place);
@@ -75,7 +75,10 @@ export class Client extends Session {
     const key = randomUUID();
     const entry = { conversation, message_body, key, place };
     const id = this.storageKey(user.user_id, "outbox", String(place).padStart(15, "0"), key);
-    storage.set(id, entry);
+    if (!storage.set(id, entry)) {
+      storage.delete(id);
+      throw new Error("Storage is full.");
+    }
     this.emit("outbox");
     this.deliver(conversation);
   }

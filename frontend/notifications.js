@@ -53,11 +53,7 @@ export class Notifications {
   }
 
   #store(isOn) {
-    try {
-      storage.set(this.#key, isOn);
-    } catch {
-      // Storage is full: the page asks again.
-    }
+    storage.set(this.#key, isOn);
     find("#offer").hidden = true;
   }
 

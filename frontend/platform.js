@@ -18,20 +18,33 @@ export function parseJson(text) {
   }
 }
 
-/** JSON values in localStorage, or in memory until the page is closed, if storage is blocked. */
+// Another tab has stored a newer value.
+addEventListener("storage", ({ key }) => (key === null ? memory.clear() : memory.delete(key)));
+
+/**
+ * JSON values in localStorage. Those for which it has no room, and all of them if it is blocked, are in
+ * memory until the page is closed.
+ */
 export const storage = {
-  keys: () => (isBlocked ? [...memory.keys()] : Object.keys(localStorage)),
+  keys: () => [...new Set([...memory.keys(), ...(isBlocked ? [] : Object.keys(localStorage))])],
   /** Null if there is none. */
-  get: (key) => parseJson(isBlocked ? (memory.get(key) ?? null) : localStorage.getItem(key)),
-  /** Raises what localStorage raises when it is full. */
+  get: (key) => parseJson(memory.get(key) ?? (isBlocked ? null : localStorage.getItem(key))),
+  /** Returns false if localStorage is full. */
   set(key, value) {
     const text = JSON.stringify(value);
-    if (isBlocked) memory.set(key, text);
-    else localStorage.setItem(key, text);
+    memory.set(key, text);
+    if (isBlocked) return true;
+    try {
+      localStorage.setItem(key, text);
+    } catch {
+      return false;
+    }
+    memory.delete(key);
+    return true;
   },
   delete(key) {
-    if (isBlocked) memory.delete(key);
-    else localStorage.removeItem(key);
+    memory.delete(key);
+    if (!isBlocked) localStorage.removeItem(key);
   },
 };
 

@@ -37,6 +37,7 @@ BREAK_VALUE = """
     }
 """
 FULL = """() => {
+    window.setItem = Storage.prototype.setItem;
     Storage.prototype.setItem = () => { throw new DOMException("Full", "QuotaExceededError"); };
 }"""
 # The second time when the edit has ended, and the button sends again.
@@ -147,6 +148,47 @@ def test_full_storage_is_said_and_the_text_stays(window, box):
     window.send("A long letter")
     expect(window.alerts).to_contain_text("The browser’s storage is full")
     expect(box).to_have_value("A long letter")
+
+
+def test_page_goes_on_while_storage_is_full(open_browser, alice, bob, conversation_id):
+    """As long as it is open, with its session, drafts and settings."""
+    other_id = alice.start(bob).json()["conversation_id"]
+    window = open_browser(polls=False).open(f"/#{conversation_id}")
+    window.page.evaluate(FULL)
+    window.sign_in(alice.email, PASSWORD)
+    window.expect_messages("Hello, Alice")
+    window.fill(Message="Half a tho")
+    for place, text in ((other_id, ""), (conversation_id, "Half a tho")):
+        window.page.evaluate("id => { location.hash = id; }", place)
+        expect(window.page.get_by_label("Message", exact=True)).to_have_value(text)
+    window.press("Alice Test")
+    window.press("Keyboard shortcuts")
+    window.page.get_by_label("Use the shortcuts of a single key").uncheck()
+    window.page.keyboard.press("Escape")
+    window.page.locator("#title").focus()
+    window.page.keyboard.press("n")
+    expect(window.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_refused_message_can_be_sent_again_when_storage_was_full(window):
+    held, refusal = [], {"message_body": ["This is refused."]}
+
+    def hold(route):
+        held.append(route)
+
+    window.page.route("**/messages/", hold, times=1)
+    with window.page.expect_request("**/messages/"):
+        window.send("Refused")
+    window.page.evaluate(FULL)
+    [route] = held
+    route.fulfill(status=400, json=refusal)
+    expect(window.page.get_by_text("Not sent. This is refused.")).to_be_visible()
+    window.page.evaluate("() => { Storage.prototype.setItem = window.setItem; }")
+    window.press("Try again")
+    window.expect_all_sent()
+    window.send("And this")
+    window.expect_messages("Hello, Alice", "Refused", "And this")
+    window.expect_all_sent()
 
 
 @pytest.mark.parametrize("place", [r"..\users\{}\block\?", r"{}\leave\?", ".."])
