@@ -56,6 +56,14 @@ function show() {
   route();
 }
 
+/** Storage may have been cleared, which no event says in the same tab. Nothing is done without a user. */
+function checkUser(event) {
+  if (client.user?.user_id === shown) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  show();
+}
+
 function leaveWelcome() {
   hasLink = false;
   show();
@@ -123,6 +131,7 @@ find("#account").onclick = ({ currentTarget }) =>
   });
 
 client.addEventListener("session", show);
+for (const type of ["click", "keydown", "submit"]) addEventListener(type, checkUser, true);
 client.addEventListener("connection", ({ detail }) => {
   find("#connection").textContent = detail.error ? `${detail.error.message} Trying again…` : "";
 });

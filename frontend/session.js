@@ -159,7 +159,9 @@ export class Session extends EventTarget {
 
   #check(owner) {
     const id = this.user?.user_id;
-    if (!id || id !== owner) throw new Refused(401, { detail: "You are signed out." });
+    if (id && id === owner) return;
+    this.emit("session"); // no event of the browser says that storage was cleared in this tab
+    throw new Refused(401, { detail: "You are signed out." });
   }
 
   /**

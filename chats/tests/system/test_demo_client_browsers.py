@@ -191,6 +191,27 @@ def test_refused_message_can_be_sent_again_when_storage_was_full(window):
     window.expect_all_sent()
 
 
+def test_cleared_storage_ends_the_session(window, alice, bob, conversation_id):
+    """Although the browser tells the tab nothing, whatever happens there next."""
+    session = window.page.evaluate("localStorage['chat.session']")
+    window.wait_for_stream(alice)
+    for act in (
+        lambda: window.press("Send"),
+        lambda: window.page.keyboard.press("Enter"),
+        lambda: window.press("Alice Test"),
+        lambda: bob.send(conversation_id, "Are you there?"),
+    ):
+        window.fill(Message="A letter")
+        window.page.evaluate("localStorage.clear()")
+        act()
+        expect(window.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        expect(window.alerts).to_have_text([])
+        window.page.evaluate("session => { localStorage['chat.session'] = session; }", session)
+        window.page.reload()
+        expect(window.messages.first).to_have_text("Hello, Alice")
+        window.wait_for_stream(alice)
+
+
 @pytest.mark.parametrize("place", [r"..\users\{}\block\?", r"{}\leave\?", ".."])
 def test_address_that_names_no_conversation_leads_nowhere(
     open_browser, alice, bob, conversation_id, place
