@@ -41,7 +41,7 @@ export class Parser {
 /**
  * The stream of events of the person who is signed in. The tabs of a session share one, because
  * browsers open only six connections to a host under HTTP/1.1. The tab that has the lock reads it,
- * and tells the others over a BroadcastChannel.
+ * and tells the others over a BroadcastChannel. Without Web Locks, tabs poll.
  *
  * `listener(event, data)` is called for each event, and with "ready" when everything has to be
  * requested.
@@ -70,7 +70,7 @@ export class Stream {
 
   start() {
     const { user } = this.#session;
-    if (!user || user.user_id === this.#user) return;
+    if (!navigator.locks || !user || user.user_id === this.#user) return;
     this.#user = user.user_id;
     this.#end = new AbortController();
     const { signal } = this.#end;

@@ -116,7 +116,7 @@ class TestInputMethod:
 
 @pytest.mark.parametrize("lacking", LACKING)
 def test_client_works_without(open_browser, alice, bob, conversation_id, lacking):
-    browser = open_browser(polls=False)
+    browser = open_browser(polls=lacking == "plain http")
     browser.context.add_init_script(LACKING[lacking])
     window = browser.open(f"/#{conversation_id}")
     window.sign_in(alice.email, PASSWORD)
@@ -126,6 +126,8 @@ def test_client_works_without(open_browser, alice, bob, conversation_id, lacking
     window.expect_all_sent()
     window.expect_messages("Hello, Alice", "How are you?", "Fine")
     assert sorted(read_bodies(bob, conversation_id)) == ["Fine", "Hello, Alice", "How are you?"]
+    # Tabs that cannot share a stream have none: a browser opens only six connections to a host.
+    assert ("GET /api/events/" in browser.requests) == (lacking != "plain http")
     window.press("New conversation")
     expect(window.page.get_by_role("dialog")).to_be_visible()
 
