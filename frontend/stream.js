@@ -127,8 +127,8 @@ export class Stream {
         [seconds, spread] = [error.seconds ?? 0, 4];
       }
       if (signal.aborted) return;
-      // After a stream that was ready, nobody polls before the next try.
-      if (!this.#readyAt) this.#tell({ isUp: false });
+      // After a stream that was ready, nobody polls before the next try, which is late in a hidden tab.
+      if (!this.#readyAt || document.hidden) this.#tell({ isUp: false });
       else if (Date.now() - this.#readyAt > SILENCE_MS) failures = 0;
       spread *= Math.min(2 ** failures++, 4);
       await this.#session.sleep(seconds + spread * Math.random(), signal);

@@ -237,6 +237,20 @@ def test_tab_polls_while_the_one_that_reads_the_stream_is_silent(
             other.page.clock.fast_forward("00:31")
 
 
+def test_tab_polls_when_a_hidden_one_has_lost_the_stream(open_browser, alice, bob, conversation_id):
+    """The timers of the hidden one, which would open the stream again, are late."""
+    browser = open_browser(alice)
+    hidden = browser.open()
+    hidden.wait_for_stream(alice)
+    window = browser.open(f"/#{conversation_id}")
+    window.wait_for_stream(alice)
+    hidden.set_hidden(True)
+    hidden.page.evaluate("() => { window.setTimeout = () => 0; }")
+    hidden.page.evaluate("dispatchEvent(new Event('offline'))")
+    bob.send(conversation_id, "Are you there?")
+    window.expect_messages("Hello, Alice", "Are you there?")
+
+
 def test_stream_is_opened_again_after_a_sleep(open_browser, alice, bob, conversation_id):
     """The clock has moved, and timers have not."""
     window = open_browser(alice, polls=False).open(has_clock=True)
