@@ -30,7 +30,7 @@ export class ConversationView {
       actionsOf: (message, isOwn) => this.#actionsOf(message, isOwn),
       actionsOfUnsent: (entry) => this.#actionsOfUnsent(entry),
     });
-    inbox.addEventListener("change", () => this.#showMessages());
+    inbox.addEventListener("change", () => this.#onInbox());
     client.addEventListener("outbox", () => this.#showMessages());
     document.addEventListener("visibilitychange", () => document.hidden || this.#showMessages());
     this.#history.addEventListener("scroll", () => this.#onScroll());
@@ -56,10 +56,8 @@ export class ConversationView {
     if (!isOpen) this.#follow(id);
     if (messageId) this.#jump(this.#found);
     else if (!isOpen) this.#goToUnread();
-    else {
-      if (hasLeft) this.#scrollToEnd();
-      this.#focus();
-    }
+    else if (hasLeft) this.#scrollToEnd();
+    if (!isOpen || !messageId) this.#focus();
   }
 
   #follow(id) {
@@ -73,12 +71,11 @@ export class ConversationView {
     this.#composer.open(room);
     this.#header.open(id);
     this.#showMessages();
-    this.#focus();
   }
 
   /** Not in the box, if a screen keyboard would then cover the messages, or one is to be read. */
   #focus() {
-    find(isTouch() || this.#found ? "#title" : "#text").focus();
+    find(isTouch() || this.#found || this.#room.isGone ? "#title" : "#text").focus();
   }
 
   close() {
@@ -105,23 +102,33 @@ export class ConversationView {
   }
 
   #showGone() {
+    const hadFocus = find("#composer").contains(document.activeElement);
     find("#gone").hidden = false;
     find("#composer").hidden = find("#skip").hidden = true;
     this.#header.showGone();
-    find("#beginning").textContent = "";
+    if (hadFocus) this.#focus();
+    this.#inbox.remove(this.#room.id);
     this.#client.wake();
+  }
+
+  /** Somebody who was removed may be added again. */
+  #onInbox() {
+    if (!this.#room?.isGone || !this.#row) return this.#showMessages();
+    const { id } = this.#room;
+    const hadFocus = find("#conversation").contains(document.activeElement);
+    this.close();
+    this.#follow(id);
+    this.#goToUnread();
+    if (hadFocus) this.#focus();
   }
 
   #showMessages() {
     if (!this.#room || !this.#client.user) return;
-    const { messages, isLoaded, hasOlder, hasNewer } = this.#room;
+    const { messages, isLoaded, isGone, hasOlder, hasNewer } = this.#room;
     // Until it is loaded, nothing else is shown, which would then count as read.
     if (this.#found?.isAhead && !this.#room.has(this.#found.id)) return;
-    if (isLoaded)
-      find("#beginning").textContent = hasOlder
-        ? "Loading older messages…"
-        : "The conversation begins here.";
-    else if (find("#gone").hidden) find("#beginning").textContent = "Loading…";
+    const whatIsAbove = hasOlder ? "Loading older messages…" : "The conversation begins here.";
+    find("#beginning").textContent = isGone ? "" : isLoaded ? whatIsAbove : "Loading…";
     const isLooking = !document.hidden && this.#history.isAtEnd;
     this.#reading.update({ isLooking, isOpening: this.#isOpening });
     this.#history.show({
@@ -138,11 +145,12 @@ export class ConversationView {
     if (this.#found?.isAhead) this.#goToFound();
   }
 
-  /** {label: action}, for the menu of a message. */
+  /** {label: action}, for the menu of a message. Somebody who is gone cannot change anything. */
   #actionsOf(message, isOwn) {
     const copy = navigator.clipboard && {
       Copy: () => navigator.clipboard.writeText(message.message_body),
     };
+    if (this.#room.isGone) return { ...copy };
     if (!isOwn) return { ...copy, Report: () => reportMessage(this.#client, message) };
     return {
       ...copy,
@@ -152,12 +160,13 @@ export class ConversationView {
   }
 
   #actionsOfUnsent(entry) {
+    const edit = () => {
+      this.#client.discard(entry);
+      this.#composer.takeBack(entry);
+    };
     return {
       "Try again": () => this.#client.retry(entry),
-      Edit: () => {
-        this.#client.discard(entry);
-        this.#composer.takeBack(entry);
-      },
+      ...(!this.#room.isGone && { Edit: edit }),
       Discard: () => {
         this.#client.discard(entry);
         this.#focus();

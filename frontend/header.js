@@ -34,7 +34,7 @@ export class Header {
 
   /** The person does not take part any more. */
   showGone() {
-    if (!this.#inbox.get(this.#id)) find("#title").textContent = "Conversation";
+    if (find("#participants").hidden) find("#title").textContent = "Conversation";
     this.#showButtons(false);
     this.close();
   }

@@ -149,7 +149,8 @@ export class History extends EventTarget {
   #unsentItem(entry) {
     const actions = this.#actionsOfUnsent(entry);
     const className = `message own first ${entry.error ? "refused" : "unsent"}`;
-    const element = this.#item(entry.id, JSON.stringify(entry), className, () =>
+    const state = JSON.stringify([entry, Object.keys(actions)]);
+    const element = this.#item(entry.id, state, className, () =>
       showUnsent(entry, { actions, fold: this.#foldOf(entry.id) }),
     );
     return this.#focusable(element, entry.id, {});

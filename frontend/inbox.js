@@ -89,6 +89,11 @@ export class Inbox extends EventTarget {
     this.#render();
   }
 
+  remove(id) {
+    this.#rows.delete(id);
+    this.#render();
+  }
+
   select(id) {
     this.#selected = id;
     this.#render();

@@ -40,6 +40,7 @@ export class Room extends EventTarget {
   #me;
   #end = new AbortController();
   #jump = new AbortController();
+  isGone = false; // the person does not take part any more
 
   constructor(client, id) {
     super();
@@ -57,7 +58,9 @@ export class Room extends EventTarget {
       .poll(getPath, (data) => this.#take(data), signal, id)
       .catch((error) => {
         if (!(error instanceof Refused)) throw error;
-        if (error.status === 404) this.dispatchEvent(new Event("gone"));
+        if (error.status !== 404) return;
+        this.isGone = true;
+        this.dispatchEvent(new Event("gone"));
       });
   }
 

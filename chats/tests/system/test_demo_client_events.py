@@ -64,6 +64,23 @@ def test_every_change_is_shown_at_once(open_browser, alice, bob, conversation_id
         expect(tab.inbox).to_have_count(1)
 
 
+def test_person_who_is_added_again_goes_on_where_they_were(
+    open_browser, alice, bob, conversation_id
+):
+    window = open_browser(alice, polls=False).open(f"/#{conversation_id}")
+    window.expect_messages("Hello, Alice")
+    window.fill(Message="Half a tho")
+    alice.leave(conversation_id)
+    expect(window.alerts).to_have_text("You do not take part in this conversation.")
+    bob.add(conversation_id, alice)
+    bob.send(conversation_id, "Welcome back")
+    window.expect_messages("Hello, Alice", "Welcome back")
+    expect(window.alerts).to_have_count(0)
+    box = window.page.get_by_label("Message", exact=True)
+    expect(box).to_have_value("Half a tho")
+    expect(box).to_be_focused()
+
+
 def test_idle_page_sends_no_request(open_browser, alice, bob, conversation_id):
     """The server's next comment comes after 14 seconds, in which it could poll 70 times."""
     browser = open_browser(alice)

@@ -351,6 +351,11 @@ def test_removed_participant_is_told_and_keeps_the_text(window, alice, bob, conv
     expect(window.page.get_by_text("Not sent. Not found.")).to_be_visible()
     expect(window.page.get_by_text("Too late")).to_be_visible()
     expect(window.inbox).to_have_count(0)
+    expect(window.page.locator("#title")).to_be_focused()
+    expect(window.page.get_by_role("button", name="Edit")).to_have_count(0)
+    window.press("Options of this message")
+    expect(window.page.locator("#menu button")).to_have_text(["Copy"])
+    window.page.keyboard.press("Escape")
     window.press("Discard")
     window.expect_messages("Hello, Alice")
     assert read_bodies(bob, conversation_id) == ["Hello, Alice"]
