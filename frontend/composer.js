@@ -1,4 +1,4 @@
-import { find, isTouch } from "./dom.js";
+import { find, isTouch, tell } from "./dom.js";
 import { storage } from "./platform.js";
 
 const MAX_CHARACTERS = 10_000;
@@ -13,27 +13,30 @@ const FEW_CHARACTERS = 500; // from here on, the page says how many are left
 export const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
 /**
- * Where messages are written and edited. `sent` is dispatched when one is in the outbox, and `edit`
+ * Where messages are written and edited. What is half written is stored, and all tabs show it. `sent` is dispatched when one is in the outbox, and `edit`
  * when an edit begins or ends, and `resize` when the box may have another height.
  */
 export class Composer extends EventTarget {
   #client;
   #room = null;
   #draftKey = null;
+  #editKey = null;
   #edited = null;
-  #end = new AbortController(); // of saving the edit
-  #isSaving = false;
+  #saving = null; // an AbortController, until a double click is over
 
   constructor(client) {
     super();
     this.#client = client;
+    addEventListener("storage", ({ key }) => {
+      if (this.#room && [this.#draftKey, this.#editKey].includes(key)) this.#restore();
+    });
     find("#editing button").onclick = () => this.#cancel();
     find("#composer").onsubmit = (event) => {
       event.preventDefault();
       this.#submit();
     };
     find("#text").oninput = () => {
-      if (!this.#edited) this.#keepDraft();
+      this.#keep();
       this.#fit();
       this.#count();
       this.dispatchEvent(new Event("resize"));
@@ -50,14 +53,29 @@ export class Composer extends EventTarget {
 
   open(room) {
     this.#room = room;
-    this.#draftKey = this.#client.storageKey(this.#client.user.user_id, "draft", room.id);
-    this.#write(storage.get(this.#draftKey) ?? "");
+    const { user_id } = this.#client.user;
+    this.#draftKey = this.#client.storageKey(user_id, "draft", room.id);
+    this.#editKey = this.#client.storageKey(user_id, "edit", room.id);
+    this.#restore();
   }
 
   close() {
-    this.#stopEditing();
     this.#say("");
-    this.#room = null;
+    this.#room = this.#edited = this.#saving = null;
+  }
+
+  /** Shows what was half written, here or in another tab. */
+  #restore() {
+    const edit = storage.get(this.#editKey);
+    this.#show(edit?.message ?? null, edit?.text ?? storage.get(this.#draftKey) ?? "");
+  }
+
+  #show(edited, text) {
+    this.#edited = edited;
+    find("#editing").hidden = !edited;
+    find("#composer .primary").textContent = edited ? "Save" : "Send";
+    this.#write(text);
+    this.dispatchEvent(new Event("edit"));
   }
 
   /** The message that is edited, or null. */
@@ -66,13 +84,9 @@ export class Composer extends EventTarget {
   }
 
   edit(message) {
-    this.#edited = message;
-    this.#end = new AbortController();
-    find("#editing").hidden = false;
-    find("#composer .primary").textContent = "Save";
-    this.#write(message.message_body);
+    this.#show(message, message.message_body);
+    this.#keep();
     find("#text").focus();
-    this.dispatchEvent(new Event("edit"));
   }
 
   #editLast(event) {
@@ -92,12 +106,12 @@ export class Composer extends EventTarget {
     this.#stopEditing();
     const text = find("#text").value;
     this.#write(text ? `${text}\n${message_body}` : message_body);
-    this.#keepDraft();
+    this.#keep();
     find("#text").focus();
   }
 
   #write(text) {
-    find("#text").value = text;
+    if (find("#text").value !== text) find("#text").value = text;
     this.#fit();
     this.#count();
   }
@@ -110,10 +124,11 @@ export class Composer extends EventTarget {
     box.style.height = `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`;
   }
 
-  #keepDraft() {
+  #keep() {
     const text = find("#text").value;
     try {
-      if (text) storage.set(this.#draftKey, text);
+      if (this.#edited) storage.set(this.#editKey, { message: this.#edited, text });
+      else if (text) storage.set(this.#draftKey, text);
       else storage.delete(this.#draftKey);
     } catch {
       // Storage is full. The draft lives as long as the page.
@@ -130,21 +145,18 @@ export class Composer extends EventTarget {
   }
 
   #cancel() {
-    if (this.#edited) this.#end.abort();
+    this.#saving?.abort();
     this.#stopEditing();
   }
 
   #stopEditing() {
     if (!this.#edited) return;
-    this.#edited = null;
-    find("#editing").hidden = true;
-    find("#composer .primary").textContent = "Send";
-    this.#write(storage.get(this.#draftKey) ?? "");
-    this.dispatchEvent(new Event("edit"));
+    storage.delete(this.#editKey);
+    this.#restore();
   }
 
   #submit() {
-    if (this.#isSaving) return;
+    if (this.#saving) return;
     const text = find("#text").value;
     this.#say("");
     if (!text.trim() || find("#composer .primary").disabled) return;
@@ -161,24 +173,31 @@ export class Composer extends EventTarget {
       );
     }
     this.#write("");
-    this.#keepDraft();
+    this.#keep();
     this.dispatchEvent(new Event("sent"));
   }
 
   async #saveEdit(text) {
     const message = this.#edited;
+    const key = this.#editKey;
+    const saving = (this.#saving = new AbortController());
     const button = find("#composer .primary");
-    this.#isSaving = true;
+    const isHere = () => this.#editKey === key && this.#edited?.message_id === message.message_id;
     button.textContent = "Saving…";
     try {
-      await this.#room.edit(message, text, this.#end.signal);
-      if (this.#edited === message) this.#stopEditing();
+      const saved = await this.#room.edit(message, text, saving.signal);
+      const { value } = find("#text");
+      if (isHere() && value === text) this.#stopEditing();
+      else if (isHere())
+        this.#show(saved, value); // the person has typed on
+      else if (storage.get(key)?.text === text) storage.delete(key);
     } catch (error) {
-      if (this.#edited !== message) return;
+      if (saving.signal.aborted) return;
+      if (!isHere()) return tell(`Your edit was not saved. ${error.message}`);
       this.#say(`Not saved. ${error.message}`);
       button.textContent = "Save";
     } finally {
-      setTimeout(() => (this.#isSaving = false), DOUBLE_CLICK_MS);
+      setTimeout(() => this.#saving === saving && (this.#saving = null), DOUBLE_CLICK_MS);
     }
   }
 

@@ -128,9 +128,12 @@ export class Room extends EventTarget {
     this.dispatchEvent(new Event("messages"));
   }
 
-  async edit(message, message_body, signal) {
+  /** Returns the message as it is now. */
+  async edit({ message_id }, message_body, signal) {
     const options = { method: "PATCH", body: { message_body }, patience: 5, signal };
-    this.#apply([await this.#client.request(`/messages/${message.message_id}/`, options)]);
+    const message = await this.#client.request(`/messages/${message_id}/`, options);
+    this.#apply([message]);
+    return message;
   }
 
   async delete(message, signal) {

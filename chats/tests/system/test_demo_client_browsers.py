@@ -226,7 +226,25 @@ def test_address_that_names_no_conversation_leads_nowhere(
     expect(window.page.get_by_label("Message", exact=True)).to_be_hidden()
 
 
+def hold_edits(window):
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    window.page.route(re.compile("/messages/[^/]+/$"), hold)
+    return held
+
+
 class TestWriting:
+    @pytest.fixture
+    def editing(self, window):
+        """Alice edits her message."""
+        window.send("One")
+        window.expect_all_sent()
+        window.page.keyboard.press("ArrowUp")
+        return window.page.locator("#editing")
+
     def test_draft_survives_a_reload_and_belongs_to_its_conversation(
         self, window, box, alice, bob, conversation_id
     ):
@@ -245,6 +263,67 @@ class TestWriting:
         window.page.reload()
         window.expect_messages("Hello, Alice", "Half a tho")
         expect(box).to_have_value("")
+
+    def test_all_tabs_show_the_same_draft(self, window, box):
+        other = window.page.context.new_page()
+        other.goto(window.page.url)
+        other_box = other.get_by_label("Message", exact=True)
+        other_box.fill("Half a tho")
+        expect(box).to_have_value("Half a tho")
+        box.press("Enter")
+        expect(other_box).to_have_value("")
+        window.expect_messages("Hello, Alice", "Half a tho")
+
+    def test_edit_survives_a_reload_and_belongs_to_its_conversation(
+        self, window, box, alice, bob, editing
+    ):
+        alice.start(bob)
+        expect(window.inbox).to_have_count(2)
+        box.fill("Two")
+        window.page.reload()
+        window.expect_messages("Hello, Alice", "One")
+        expect(editing).to_be_visible()
+        expect(box).to_have_value("Two")
+        expect(window.inbox).to_have_count(2)
+        window.inbox.first.click()
+        expect(editing).to_be_hidden()
+        expect(box).to_have_value("")
+        window.inbox.last.click()
+        expect(editing).to_be_visible()
+        window.press("Save")
+        window.expect_messages("Hello, Alice", "Two")
+        expect(editing).to_be_hidden()
+        window.page.reload()
+        window.expect_messages("Hello, Alice", "Two")
+        expect(box).to_have_value("")
+
+    def test_edit_that_fails_in_another_conversation_is_told_and_kept(
+        self, window, box, alice, bob, editing
+    ):
+        alice.start(bob)
+        expect(window.inbox).to_have_count(2)
+        held = hold_edits(window)
+        box.fill("Two")
+        window.press("Save")
+        window.inbox.first.click()
+        window.send("Meanwhile")
+        window.expect_messages("Meanwhile")
+        held[0].fulfill(status=400, json={"message_body": ["No."]})
+        expect(window.page.locator("#toast")).to_have_text("Your edit was not saved. No.")
+        window.inbox.last.click()
+        expect(editing).to_be_visible()
+        expect(box).to_have_value("Two")
+
+    def test_what_is_typed_while_an_edit_is_saved_is_kept(self, window, box, editing):
+        held = hold_edits(window)
+        box.fill("Two")
+        window.press("Save")
+        box.fill("Two and three")
+        held[0].continue_()
+        window.expect_messages("Hello, Alice", "Two")
+        expect(window.page.get_by_role("button", name="Save")).to_be_visible()
+        expect(box).to_have_value("Two and three")
+        expect(editing).to_be_visible()
 
     def test_draft_is_gone_after_signing_out(self, window, box):
         box.fill("A secret")
