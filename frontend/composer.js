@@ -160,8 +160,8 @@ export class Composer extends EventTarget {
     const text = find("#text").value;
     this.#say("");
     if (!text.trim() || find("#composer .primary").disabled) return;
-    if (this.#edited) this.#saveEdit(text);
-    else this.#send(text);
+    if (!this.#edited) this.#send(text);
+    else if (this.#isChange(text)) this.#saveEdit(text);
   }
 
   #send(text) {
@@ -175,6 +175,23 @@ export class Composer extends EventTarget {
     this.#write("");
     this.#keep();
     this.dispatchEvent(new Event("sent"));
+  }
+
+  /** Whether there is something to save. If the message was changed elsewhere, not before the person knows. */
+  #isChange(text) {
+    const { message_id, message_body, updated_at } = this.#edited;
+    const now = this.#room.messages.find((message) => message.message_id === message_id);
+    // As the box has them.
+    const texts = [message_body, now?.message_body ?? message_body].map((body) =>
+      body.replace(/\r\n?/g, "\n"),
+    );
+    if (texts.includes(text)) this.#stopEditing();
+    else if (now?.updated_at > updated_at) {
+      this.#show(now, text);
+      this.#keep();
+      this.#say("It was changed on another device meanwhile. Save again to replace that.");
+    } else return true;
+    return false;
   }
 
   async #saveEdit(text) {

@@ -60,6 +60,8 @@ export function rename(client, { conversation_id, title }) {
     },
     submit: "Save",
     async action({ signal, ...body }) {
+      // Somebody else may have changed it meanwhile.
+      if (body.title === title) return;
       const options = { method: "PATCH", body, patience: PATIENCE, signal };
       await client.request(`/conversations/${conversation_id}/`, options);
       client.wake();

@@ -66,8 +66,13 @@ def conversation_id(alice, bob):
 
 
 @pytest.fixture
-def window(open_browser, alice, conversation_id):
-    window = open_browser(alice, polls=False).open(f"/#{conversation_id}")
+def browser(open_browser, alice):
+    return open_browser(alice, polls=False)
+
+
+@pytest.fixture
+def window(browser, conversation_id):
+    window = browser.open(f"/#{conversation_id}")
     window.expect_messages("Hello, Alice")
     return window
 
@@ -324,6 +329,25 @@ class TestWriting:
         expect(window.page.get_by_role("button", name="Save")).to_be_visible()
         expect(box).to_have_value("Two and three")
         expect(editing).to_be_visible()
+
+    def test_edit_that_changes_nothing_is_not_saved(self, browser, window, box, alice, editing):
+        before = len(browser.requests)
+        box.press("Enter")
+        expect(editing).to_be_hidden()
+        assert [request for request in browser.requests[before:] if "PATCH" in request] == []
+
+    def test_edit_does_not_replace_another_one_unasked(
+        self, window, box, alice, conversation_id, editing
+    ):
+        [sent, _] = alice.get(f"/conversations/{conversation_id}/messages/")["results"]
+        path = f"/messages/{sent['message_id']}/"
+        alice.call("PATCH", path, json={"message_body": "Elsewhere"})
+        window.expect_messages("Hello, Alice", "Elsewhere")
+        box.fill("Here")
+        window.press("Save")
+        expect(window.alerts).to_contain_text("It was changed on another device meanwhile.")
+        window.press("Save")
+        window.expect_messages("Hello, Alice", "Here")
 
     def test_draft_is_gone_after_signing_out(self, window, box):
         box.fill("A secret")

@@ -162,6 +162,19 @@ def test_what_the_server_had_done_is_shown(
     assert alice.call("PATCH", f"/conversations/{conversation_id}/", json={"title": ""}).ok
 
 
+def test_title_that_is_not_changed_is_not_saved(window, alice, conversation_id):
+    """Not even over another one that came meanwhile."""
+    window.press("Options of this conversation")
+    window.press("Change the title")
+    assert alice.call("PATCH", f"/conversations/{conversation_id}/", json={"title": "Hill"}).ok
+    expect(window.page.locator("#title")).to_have_text("Hill")
+    window.press("Save")
+    expect(window.page.get_by_role("dialog")).to_have_count(0)
+    expect(window.page.locator("#title")).to_have_text("Hill")
+    assert alice.get(f"/conversations/{conversation_id}/")["title"] == "Hill"
+    assert alice.call("PATCH", f"/conversations/{conversation_id}/", json={"title": ""}).ok
+
+
 def test_cancel_before_anything_was_asked_for_says_nothing(window, toast):
     window.page.route("**/api/users/?email=*", lambda route: None)
     window.press("New conversation")
