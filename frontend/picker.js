@@ -13,7 +13,8 @@ export class PeoplePicker {
   #input;
   #without;
   #list = make("ul");
-  #empty = make("p", { className: "hint", role: "status" }); // why the list is empty
+  #more = make("button", { type: "button", className: "link", hidden: true }, "Show more people");
+  #empty = make("p", { className: "hint", role: "status" }); // why the list is empty, or not complete
   #items = new Map(); // elements by user_id
   #chosen = new Map(); // people by user_id
   #search = new AbortController();
@@ -25,10 +26,17 @@ export class PeoplePicker {
     this.#without = new Set(without.map((person) => person.user_id));
     chosen.forEach((person) => this.#chosen.set(person.user_id, person));
     const legend = make("legend", {}, "People you know");
-    const list = make("fieldset", { className: "people" }, legend, this.#list, this.#empty);
+    const list = make(
+      "fieldset",
+      { className: "people" },
+      legend,
+      this.#list,
+      this.#more,
+      this.#empty,
+    );
     input.closest(".field").append(list);
     input.oninput = () => this.#searchSoon();
-    this.#load(this.#search.signal);
+    this.#load();
   }
 
   /** Those who are chosen, and those whose addresses are in the field. Raises Refused. */
@@ -60,21 +68,38 @@ export class PeoplePicker {
     this.#search.abort();
     const { signal } = (this.#search = new AbortController());
     await new Promise((resolve) => setTimeout(resolve, SEARCH_MS));
-    if (!signal.aborted && !this.#input.value.includes("@")) this.#load(signal);
+    if (!signal.aborted && !this.#input.value.includes("@")) this.#load();
   }
 
-  async #load(signal) {
+  #load() {
     const text = this.#input.value.trim();
-    const path = text ? `/users/?search=${encodeURIComponent(text)}` : "/users/";
+    const search = text ? `&search=${encodeURIComponent(text)}` : "";
+    return this.#loadPage(`/users/?page_size=100${search}`);
+  }
+
+  /** Adds a page to these people, or as many as it takes to offer somebody. */
+  async #loadPage(path, people = []) {
+    const { signal } = this.#search;
     try {
-      this.#show((await this.#client.request(path, { signal, patience: PATIENCE })).results);
-    } catch {
+      const { results, next } = await this.#client.request(path, { signal, patience: PATIENCE });
+      const offered = results.filter(({ user_id }) => !this.#without.has(user_id));
+      const all = [...people, ...offered];
+      if (next && !offered.length) return await this.#loadPage(next, all);
+      this.#show(all);
+      this.#more.hidden = !next;
+      this.#more.onclick = async () => {
+        const { length } = this.#list.children;
+        await this.#loadPage(next, all);
+        this.#list.children[length]?.querySelector("input").focus();
+      };
+    } catch (error) {
       // The list stays as it is. An address can still be entered.
+      if (!signal.aborted) this.#empty.textContent = `The list is not complete. ${error.message}`;
     }
   }
 
   #show(people) {
-    const isOffered = ({ user_id }) => !this.#chosen.has(user_id) && !this.#without.has(user_id);
+    const isOffered = ({ user_id }) => !this.#chosen.has(user_id);
     const shown = [...this.#chosen.values(), ...people.filter(isOffered)];
     setChildren(
       this.#list,

@@ -119,6 +119,42 @@ class TestPicker:
             window.press("Start")
             expect(dialog.locator(".hint").first).to_contain_text("Choose somebody")
 
+    def test_offers_everybody_page_by_page(self, window, dialog, demo_server, alice, bob, carol):
+        """A page of which nobody can be chosen is followed by the next one."""
+        dora = demo_server.sign_up("Dora")
+        alice.start(dora)
+        people = {person["user_id"]: person for person in alice.get("/users/")["results"]}
+        order = [bob, dora, carol]
+
+        def respond(route):
+            n = int(re.search("cursor=(.)|$", route.request.url)[1] or 0)
+            following = f"http://example.com/?cursor={n + 1}" if n < 2 else None
+            rows = [people[order[n].user_id]]
+            route.fulfill(json={"results": rows, "next": following, "previous": None})
+
+        window.page.route("**/api/users/?*", respond)
+        window.press("Options of this conversation")
+        window.press("Add people")
+        choices = dialog.get_by_role("checkbox")
+        expect(choices).to_have_count(1)
+        expect(dialog.get_by_label("Dora Test")).to_be_visible()
+        window.press("Cancel")
+        window.press("New conversation")
+        for n in (1, 2):
+            expect(choices).to_have_count(n)
+            window.press("Show more people")
+        expect(dialog.get_by_label("Carol Test")).to_be_focused()
+        expect(dialog.get_by_role("button", name="Show more people")).to_be_hidden()
+
+    def test_says_why_it_is_not_complete(self, window, dialog):
+        headers = {"Retry-After": "7"}
+        window.page.route(
+            "**/api/users/?*",
+            lambda route: route.fulfill(status=429, headers=headers, json={"detail": "Throttled."}),
+        )
+        window.press("New conversation")
+        expect(dialog.get_by_role("status")).to_contain_text("Try again in 7 seconds.")
+
     def test_adds_only_people_who_are_not_there(
         self, window, dialog, demo_server, alice, conversation_id
     ):
