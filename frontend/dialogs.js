@@ -4,6 +4,7 @@ import { find, fullName, isolate, make, titleOf } from "./dom.js";
 import { ask, openDialog } from "./forms.js";
 import { PeoplePicker } from "./picker.js";
 import { randomUUID } from "./platform.js";
+import { Refused } from "./requests.js";
 
 const PATIENCE = 5; // seconds
 
@@ -14,6 +15,15 @@ const personField = {
 };
 const MAX_CHARACTERS = 100; // without a title, it is the names of up to 255 people
 const titleField = { autocomplete: "off", maxLength: 100 };
+
+/** Names who was refused, such as somebody who has blocked the person. The API names an id. */
+const nameRefused = (people) => (error) => {
+  const refused = people.filter(({ user_id }) => error.message.includes(user_id));
+  if (!refused.length) throw error;
+  const names = refused.map((person) => isolate(fullName(person))).join(", ");
+  const [field] = Object.keys(error.fields);
+  throw new Refused(400, { [field]: [`Not possible with ${names}.`] });
+};
 
 /** The people in `chosen` are chosen when it opens. */
 export function startConversation(client, chosen = []) {
@@ -29,13 +39,19 @@ export function startConversation(client, chosen = []) {
       const people = await picker.getPeople(signal);
       const participants = people.map((person) => person.user_id);
       const distinct = participants.length === 1 && !title;
-      const conversation = await client.request("/conversations/", {
-        method: "POST",
-        body: { participants, title, distinct },
-        key: distinct ? null : key,
-        patience: PATIENCE,
-        signal,
-      });
+      const options = { patience: PATIENCE, signal };
+      const conversation = await client
+        .request("/conversations/", {
+          ...options,
+          method: "POST",
+          body: { participants, title, distinct },
+          key: distinct ? null : key,
+        })
+        .catch(nameRefused(people));
+      const path = `/conversations/${conversation.conversation_id}/`;
+      // The response to the first try was lost, and the title was another one then.
+      if (title.trim() && title.trim() !== conversation.title)
+        await client.request(path, { ...options, method: "PATCH", body: { title } });
       client.wake();
       dialog.close();
       // At once, so that the next key is for the conversation, and also if it is the open one.
@@ -92,10 +108,10 @@ export function addPeople(client, { conversation_id, participants }) {
     submit: "Add",
     async action({ signal }) {
       const options = { method: "POST", patience: PATIENCE, signal };
-      for (const { user_id } of await picker.getPeople(signal)) {
-        const path = `/conversations/${conversation_id}/add_participant/`;
-        await client.request(path, { ...options, body: { user_id } });
-      }
+      const path = `/conversations/${conversation_id}/add_participant/`;
+      const people = await picker.getPeople(signal);
+      for (const { user_id } of people)
+        await client.request(path, { ...options, body: { user_id } }).catch(nameRefused(people));
       client.wake();
     },
   });

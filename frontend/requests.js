@@ -13,8 +13,9 @@ export class Later extends Error {
   }
 }
 
-/** What `code` means to the person. */
+/** What a status code or `code` means to the person. */
 const WORDS = {
+  404: "You do not have access to this any more.",
   no_active_account: "The e-mail address or the password is wrong.",
   email_not_verified: "Your e-mail address is not confirmed yet.",
   password_changed: "The password of your account was changed.",
@@ -27,7 +28,7 @@ const WORDS = {
 export class Refused extends Error {
   constructor(status, { code, detail, ...fields }) {
     const texts = Object.values(fields).map((texts) => texts.join(" "));
-    super([WORDS[code] ?? detail, ...texts].filter(Boolean).join("\n"));
+    super([WORDS[code ?? status] ?? detail, ...texts].filter(Boolean).join("\n"));
     Object.assign(this, { status, code, fields });
   }
 }

@@ -50,10 +50,9 @@ export class Session extends EventTarget {
     this.#save({ user: profile.data, ...tokens });
   }
 
-  /** `profile` is {email, password, first_name, last_name, phone_number?}. */
+  /** `profile` is {email, password, first_name, last_name, phone_number?}. Signs nobody in. */
   async register(profile) {
     await this.post("/users/", profile);
-    await this.signIn(profile.email, profile.password);
   }
 
   /** Sends a POST that needs no session, once. */

@@ -34,10 +34,10 @@ export class Welcome {
     (find("#panel input") ?? find("#panel-title")).focus();
   }
 
-  signIn() {
+  signIn(value = "", ...children) {
     const form = makeForm({
       fields: {
-        email,
+        email: { ...email, value },
         password: {
           label: "Password",
           type: "password",
@@ -50,7 +50,7 @@ export class Welcome {
       action: ({ email, password }) =>
         this.#enter(email, () => this.#client.signIn(email, password)),
     });
-    this.show("Sign in", form, {
+    this.show("Sign in", [...children, form], {
       "Forgot your password?": () => this.forgot({ value: find("[name=email]", form).value }),
       "Create an account": () => this.register(),
     });
@@ -66,7 +66,15 @@ export class Welcome {
       },
       submit: "Create an account",
       busy: "Creating your account…",
-      action: (profile) => this.#enter(profile.email, () => this.#client.register(profile)),
+      action: async (profile) => {
+        await this.#client.register(profile);
+        const signIn = () => this.#client.signIn(profile.email, profile.password);
+        await this.#enter(profile.email, signIn).catch(({ message }) => {
+          const text = `Your account was created. ${message}`;
+          this.signIn(profile.email, make("p", { role: "alert" }, text));
+          this.focus();
+        });
+      },
     });
     this.goTo("Create an account", form, {
       "Sign in with an account that you have": this.leave,

@@ -429,6 +429,29 @@ class TestWords:
         hint = window.page.get_by_role("dialog").locator(".hint").first
         expect(hint).to_have_text(re.compile("Bob Test.* is here already."))
 
+    def test_of_somebody_who_cannot_take_part(self, window, alice, bob):
+        """Because they have blocked the person, which nothing says."""
+        window.press("New conversation")
+        window.page.get_by_role("checkbox", name="Bob Test").check()
+        window.fill(**{"Title_(optional)": "Us"})
+        bob.call("POST", f"/users/{alice.user_id}/block/")
+        window.press("Start")
+        hint = window.page.get_by_role("dialog").locator(".hint").first
+        expect(hint).to_have_text(re.compile("Not possible with .Bob Test"))
+
+    def test_of_an_account_that_cannot_sign_in_yet(self, open_browser):
+        window = open_browser(polls=False).open()
+        body = {"detail": "Throttled."}
+        window.page.route("**/api/token/", lambda route: route.fulfill(status=429, json=body))
+        window.press("Create an account")
+        window.fill(First_name="Erin", Last_name="Test", Password=PASSWORD)
+        email = window.page.get_by_label("E-mail address").filter(visible=True)
+        email.fill("erin-throttled@example.com")
+        window.press("Create an account")
+        expect(window.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        expect(window.alerts).to_have_text("Your account was created. Throttled.")
+        expect(email).to_have_value("erin-throttled@example.com")
+
     def test_of_signing_in(self, open_browser, alice):
         window = open_browser(polls=False).open()
         held = []

@@ -162,6 +162,21 @@ def test_what_the_server_had_done_is_shown(
     assert alice.call("PATCH", f"/conversations/{conversation_id}/", json={"title": ""}).ok
 
 
+def test_title_that_is_changed_after_a_lost_response_is_kept(window, bob):
+    def lose(route):
+        route.fetch()
+        route.fulfill(status=429, headers={"Retry-After": "30"}, json={"detail": "Throttled."})
+
+    window.page.route("**/api/conversations/", lose, times=1)
+    window.press("New conversation")
+    window.fill(**{PERSON: bob.email, "Title_(optional)": "One"})
+    window.press("Start")
+    expect(window.alerts).to_contain_text("Try again in 30 seconds.")
+    window.fill(**{"Title_(optional)": "Two"})
+    window.press("Start")
+    expect(window.page.locator("#title")).to_have_text("Two")
+
+
 def test_title_that_is_not_changed_is_not_saved(window, alice, conversation_id):
     """Not even over another one that came meanwhile."""
     window.press("Options of this conversation")

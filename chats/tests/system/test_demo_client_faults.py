@@ -348,7 +348,9 @@ def test_removed_participant_is_told_and_keeps_the_text(window, alice, bob, conv
     alice.leave(conversation_id)
     window.page.context.set_offline(False)
     expect(window.alerts).to_have_text("You do not take part in this conversation.")
-    expect(window.page.get_by_text("Not sent. Not found.")).to_be_visible()
+    expect(
+        window.page.get_by_text("Not sent. You do not have access to this any more.")
+    ).to_be_visible()
     expect(window.page.get_by_text("Too late")).to_be_visible()
     expect(window.inbox).to_have_count(0)
     expect(window.page.locator("#title")).to_be_focused()
