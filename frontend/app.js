@@ -46,12 +46,17 @@ function show() {
   find("#reason").textContent = client.reason ? `You were signed out: ${client.reason}` : "";
   if (user) find("#account").textContent = fullName(user);
   if (user?.user_id === shown) return;
+  const wasShown = Boolean(shown);
   shown = user?.user_id;
   conversation.close();
   inbox.clear();
   search.clear();
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
-  if (!user) return hasLink || welcome.signIn();
+  if (!user && !hasLink) {
+    welcome.signIn();
+    if (wasShown) welcome.focus();
+  }
+  if (!user) return;
   client.followInbox();
   route();
 }
@@ -86,8 +91,15 @@ function route() {
   find("#chat").classList.toggle("is-open", Boolean(id));
   if (!client.user) return;
   if (id) conversation.open(id, messageId, search.text);
-  else conversation.close();
+  else closeConversation();
   inbox.select(id);
+}
+
+/** Goes back to its row. */
+function closeConversation() {
+  const hadFocus = find("#conversation").contains(document.activeElement);
+  conversation.close();
+  if (hadFocus) (find("#inbox [aria-current]") ?? find("#new")).focus();
 }
 
 function showDemo() {

@@ -30,7 +30,10 @@ export class Composer extends EventTarget {
     addEventListener("storage", ({ key }) => {
       if (this.#room && [this.#draftKey, this.#editKey].includes(key)) this.#restore();
     });
-    find("#editing button").onclick = () => this.#cancel();
+    find("#editing button").onclick = () => {
+      this.#cancel();
+      find("#text").focus();
+    };
     find("#composer").onsubmit = (event) => {
       event.preventDefault();
       this.#submit();

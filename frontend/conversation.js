@@ -165,7 +165,10 @@ export class ConversationView {
       this.#composer.takeBack(entry);
     };
     return {
-      "Try again": () => this.#client.retry(entry),
+      "Try again": () => {
+        this.#client.retry(entry);
+        this.#focus();
+      },
       ...(!this.#room.isGone && { Edit: edit }),
       Discard: () => {
         this.#client.discard(entry);

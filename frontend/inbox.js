@@ -145,10 +145,12 @@ export class Inbox extends EventTarget {
   }
 
   async #loadMore() {
+    const { size } = this.#rows;
     const page = await this.#client.request(this.#next);
     this.#hasLoadedMore = true;
     [this.#oldest, this.#next] = [this.#takePage(page, this.#oldest), page.next];
     this.#render();
+    if (find("#more").hidden) find(`#inbox li:nth-child(${size + 1}) a`)?.focus();
   }
 
   /** All pages that are loaded, if there is more than the first one, which is polled. */
@@ -170,7 +172,9 @@ export class Inbox extends EventTarget {
   #render() {
     const { rows } = this;
     rows.sort((one, other) => (one.updated_at < other.updated_at ? 1 : -1));
+    const hadFocus = find("#inbox").contains(document.activeElement);
     setChildren(find("#inbox"), this.#client.user ? rows.map((row) => this.#item(row)) : []);
+    if (hadFocus && !find("#inbox").contains(document.activeElement)) find("#new").focus();
     find("#none").hidden = !this.#isLoaded || rows.length > 0;
     find("#more").hidden = this.#next === null;
     const unread = rows.filter((row) => this.#countUnread(row)).length;

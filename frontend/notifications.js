@@ -54,6 +54,7 @@ export class Notifications {
 
   #store(isOn) {
     storage.set(this.#key, isOn);
+    if (find("#offer").contains(document.activeElement)) find("#account").focus();
     find("#offer").hidden = true;
   }
 

@@ -1,7 +1,7 @@
 /** The people of a conversation, and the people that one has blocked. */
 
 import { addPeople } from "./dialogs.js";
-import { find, fullName, isolate, make, tell } from "./dom.js";
+import { find, fullName, isolate, make, setChildren, tell } from "./dom.js";
 import { ask, openDialog } from "./forms.js";
 
 const PATIENCE = 5; // seconds
@@ -30,6 +30,7 @@ export function showPeople(client, inbox, id) {
   const note = make("p", { className: "hint" });
   const dialog = openDialog("People", list, note);
   find("form", dialog).prepend(add);
+  const items = new Map(); // elements by what they show, so that they keep the focus
   const show = () => {
     const row = inbox.get(id);
     if (!row) return dialog.close();
@@ -37,16 +38,22 @@ export function showPeople(client, inbox, id) {
     note.textContent = MAY_REMOVE.includes(mine?.role)
       ? ""
       : "Hosts and admins can remove people. Staff give these roles.";
-    list.replaceChildren(
-      ...row.participants.map((person) => {
+    const hadFocus = list.contains(document.activeElement);
+    setChildren(
+      list,
+      row.participants.map((person) => {
+        const state = JSON.stringify([person, mine?.role]);
+        if (items.has(state)) return items.get(state);
         const isMe = person === mine;
         const notes = [isMe ? "you" : "", person.role === "guest" ? "" : person.role];
         const buttons = isMe ? [] : [button("Block", person, () => block(client, person))];
         if (!isMe && MAY_REMOVE.includes(mine?.role))
           buttons.unshift(button("Remove", person, () => remove(client, id, person)));
-        return make("li", {}, nameOf(person, ...notes.filter(Boolean)), ...buttons);
+        items.set(state, make("li", {}, nameOf(person, ...notes.filter(Boolean)), ...buttons));
+        return items.get(state);
       }),
     );
+    if (hadFocus && !list.contains(document.activeElement)) add.focus();
   };
   inbox.addEventListener("change", show);
   dialog.addEventListener("close", () => inbox.removeEventListener("change", show));
@@ -88,7 +95,7 @@ export function block(client, person) {
 export async function showBlocked(client) {
   const list = make("ul", { className: "rows" });
   const text = make("p", {}, "Loading…");
-  openDialog("Blocked people", text, list);
+  const dialog = openDialog("Blocked people", text, list);
   const say = (error) =>
     (text.textContent = error?.message ?? (list.children.length ? "" : "You have blocked nobody."));
   try {
@@ -99,7 +106,9 @@ export async function showBlocked(client) {
         const unblock = async () => {
           const options = { method: "DELETE", patience: PATIENCE };
           await client.request(`/users/${person.user_id}/block/`, options);
+          const next = item.nextElementSibling ?? item.previousElementSibling ?? dialog;
           item.remove();
+          find("button", next).focus();
           say();
         };
         item.append(button("Unblock", person, () => unblock().catch(say)));

@@ -375,9 +375,11 @@ class TestWriting:
     def test_refused_message_can_be_edited(self, window, box):
         refusal = {"message_body": ["This is refused."]}
         window.page.route(
-            "**/messages/", lambda route: route.fulfill(status=400, json=refusal), times=1
+            "**/messages/", lambda route: route.fulfill(status=400, json=refusal), times=2
         )
         window.send("Refsed")
+        window.press("Try again")
+        expect(box).to_be_focused()
         expect(window.page.get_by_text("Not sent. This is refused.")).to_be_visible()
         box.fill("Written since")
         window.press("Edit")

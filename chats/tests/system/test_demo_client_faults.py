@@ -264,6 +264,7 @@ def test_tabs_share_a_session_through_refreshes(demo_server, browser, window, bo
     window.press("Sign out")
     for tab in (window, other):
         expect(tab.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        expect(tab.page.get_by_label("E-mail address").filter(visible=True)).to_be_focused()
 
 
 def test_session_outlives_a_password_change_that_another_tab_reads_late(polling_browser):

@@ -149,6 +149,41 @@ class TestMessages:
         alice.leave(other_id)
 
 
+class TestFocus:
+    def test_is_in_the_box_after_cancelling_an_edit(self, window, box, press):
+        press("ArrowUp")
+        window.press("Cancel")
+        expect(box).to_be_focused()
+
+    def test_is_on_the_row_of_a_conversation_that_was_closed(self, window, press):
+        window.page.set_viewport_size({"width": 360, "height": 700})
+        window.page.get_by_role("link", name="Back to the inbox").focus()
+        press("Enter")
+        expect(window.inbox.first).to_be_focused()
+
+    def test_is_in_the_sidebar_after_leaving(self, window, alice, bob):
+        alice.start(bob)
+        expect(window.inbox).to_have_count(4)
+        window.inbox.first.click()
+        expect(window.page.get_by_role("heading", name="Bob Test")).to_be_visible()
+        window.press("Options of this conversation")
+        window.press("Leave the conversation")
+        window.press("Leave")
+        expect(window.inbox).to_have_count(3)
+        expect(window.page.get_by_role("button", name="New conversation")).to_be_focused()
+
+    def test_is_on_the_first_of_the_older_conversations(self, window, alice):
+        """After the last page, there is no button any more."""
+        [newest, *older] = alice.get("/conversations/")["results"]
+        first = {"results": [newest], "next": "http://example.com/?cursor=1"}
+        last = {"results": older, "next": None}
+        window.page.route("**/conversations/?page*", lambda route: route.fulfill(json=first))
+        window.page.route("**/conversations/?cursor*", lambda route: route.fulfill(json=last))
+        window.page.reload()
+        window.press("Show older conversations")
+        expect(window.inbox.nth(1)).to_be_focused()
+
+
 class TestMenu:
     def test_arrows_go_through_a_menu_and_escape_leaves_it(self, window, press):
         options = window.page.get_by_role("button", name="Options of this conversation")

@@ -60,9 +60,12 @@ class TestPeople:
         people = dialog.get_by_role("listitem")
         expect(people).to_have_count(3)
         expect(people.filter(has_text="Alice Test")).to_have_text("Alice Test you")
+        block = dialog.get_by_role("button", name="Block Carol Test")
+        block.focus()
         expect(dialog.get_by_role("button", name=re.compile("^Remove"))).to_have_count(0)
         bob.leave(conversation_id)
         expect(people).to_have_count(2)
+        expect(block).to_be_focused()
         window.press("Close")
         expect(window.page.get_by_role("button", name="2 people")).to_be_visible()
 
@@ -183,6 +186,7 @@ class TestSafety:
         window.press("Blocked people")
         window.press("Unblock Bob Test")
         expect(dialog).to_contain_text("You have blocked nobody.")
+        expect(dialog.get_by_role("button", name="Close")).to_be_focused()
         assert bob.start(alice).status_code == 201
 
     def test_message_of_another_is_reported(
@@ -246,6 +250,7 @@ class TestNotifications:
     def test_are_offered_once_and_asked_for_after_a_click(self, window):
         assert window.page.evaluate("window.asked") == 0
         window.press("No, thanks")
+        expect(window.page.get_by_role("button", name="Alice Test")).to_be_focused()
         window.page.reload()
         expect(window.page.get_by_role("button", name="3 people")).to_be_visible()
         expect(window.page.get_by_role("button", name="Notify me")).to_have_count(0)
