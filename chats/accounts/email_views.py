@@ -28,6 +28,11 @@ LINK_ACTION = {
     "permission_classes": [AllowAny],
 }
 LINK_USE_ACTION = LINK_ACTION | {"throttle_classes": [LinkUseThrottle]}
+# To somebody who receives the e-mails of this address.
+TAKEN = (
+    f"{EMAIL_TAKEN} If you did not create that account, reset its password by e-mail: then it is "
+    "yours."
+)
 LINK_SCHEMA = {"responses": {204: None, 429: None}, "auth": []}
 
 
@@ -94,7 +99,7 @@ class EmailMixin:
         try:
             is_confirmed = confirm_email(user, email)
         except IntegrityError as error:
-            raise ValidationError({"token": [EMAIL_TAKEN]}) from error
+            raise ValidationError({"token": [TAKEN]}) from error
         if not is_confirmed:
             raise ValidationError({"token": [DEAD_LINK]})
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -26,7 +26,11 @@ SET = "/api/users/set_email/"
 CONFIRM = "/api/users/set_email_confirm/"
 NEW = "alicia@example.org"
 DEAD_LINK = {"token": ["The link was used or has expired: ask for a new one."]}
-TAKEN = {"token": ["A user with this e-mail address already exists."]}
+OTHERS_ADDRESS = (
+    "A user with this e-mail address already exists. If you did not create that account, reset its "
+    "password by e-mail: then it is yours."
+)
+TAKEN = {"token": [OTHERS_ADDRESS]}
 
 
 def get_response(response):

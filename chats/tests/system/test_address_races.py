@@ -11,7 +11,10 @@ from chats.tests.support.staff import Staff
 
 ROUNDS = 6
 DEAD_LINK = '{"token":["The link was used or has expired: ask for a new one."]}'
-TAKEN = '{"token":["A user with this e-mail address already exists."]}'
+TAKEN = (
+    '{"token":["A user with this e-mail address already exists. If you did not create that '
+    'account, reset its password by e-mail: then it is yours."]}'
+)
 NEW_PASSWORD = "moor under the tide"
 MAKE_LINKS = """
 import json
