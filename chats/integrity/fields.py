@@ -47,8 +47,9 @@ SQLITE_FORMS: dict[tuple[type[Field], ...], str] = {
     ),
     (DateTimeField,): (
         f"typeof({COLUMN}) = 'text' AND {COLUMN} > '0001' "
-        # A day more and one less, so that the 30th of February is another day.
-        f"AND datetime({COLUMN}, '+1 day', '-1 day') = substr({COLUMN}, 1, 19) "
+        # A day less and one more, so that the 30th of February is another day. Without the
+        # fraction, which datetime() rounds.
+        f"AND datetime(substr({COLUMN}, 1, 19), '-1 day', '+1 day') = substr({COLUMN}, 1, 19) "
         f"AND (length({COLUMN}) = 19 OR length({COLUMN}) = 26 "
         f"AND substr({COLUMN}, 20) GLOB '.[0-9][0-9][0-9][0-9][0-9][0-9]')"
     ),

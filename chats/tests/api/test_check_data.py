@@ -1,6 +1,6 @@
 """`manage.py check_data` names each fault that is planted, and none in healthy data."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from chats.integrity.fields import FAULTS_SHOWN
+from chats.integrity.fields import FAULTS_SHOWN, find_unreadable_values
 from chats.management.commands.check_data import find_faults
 from chats.models import MAX_PARTICIPANTS, Conversation, Message, Participation, User
 from chats.safety.models import Block, Report
@@ -403,6 +403,14 @@ def test_value_that_the_program_does_not_write_is_found(world, table, column, va
         ]
         # Some would break a foreign key when the test's transaction ends.
         transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 999_999])
+@pytest.mark.parametrize(("year", "month", "day"), [(1, 1, 1), (2024, 2, 29), (9999, 12, 31)])
+def test_every_time_that_the_program_writes_has_the_form(world, year, month, day, microsecond):
+    moment = datetime(year, month, day, 23, 59, 59, microsecond, tzinfo=UTC)
+    change(world.alice, created_at=moment)
+    assert list(find_unreadable_values()) == []
 
 
 @pytest.mark.parametrize("value", ["infinity", "20000-01-01 00:00:00+00"])
