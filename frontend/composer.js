@@ -129,13 +129,9 @@ export class Composer extends EventTarget {
 
   #keep() {
     const text = find("#text").value;
-    try {
-      if (this.#edited) storage.set(this.#editKey, { message: this.#edited, text });
-      else if (text) storage.set(this.#draftKey, text);
-      else storage.delete(this.#draftKey);
-    } catch {
-      // Storage is full. The draft lives as long as the page.
-    }
+    if (this.#edited) storage.set(this.#editKey, { message: this.#edited, text });
+    else if (text) storage.set(this.#draftKey, text);
+    else storage.delete(this.#draftKey);
   }
 
   #count() {

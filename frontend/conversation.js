@@ -103,6 +103,7 @@ export class ConversationView {
 
   #showGone() {
     const hadFocus = find("#composer").contains(document.activeElement);
+    this.#found = null;
     find("#gone").hidden = false;
     find("#composer").hidden = find("#skip").hidden = true;
     this.#header.showGone();

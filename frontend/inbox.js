@@ -105,8 +105,14 @@ export class Inbox extends EventTarget {
     this.#render();
   }
 
-  #countUnread({ conversation_id, last_message, unread_count }) {
-    return last_message?.sent_at <= this.#seen.get(conversation_id) ? 0 : unread_count;
+  /** The `sent_at` up to which messages were read. */
+  readAt({ conversation_id, read_at }) {
+    const seen = this.#seen.get(conversation_id);
+    return seen > read_at ? seen : read_at;
+  }
+
+  #countUnread(row) {
+    return row.last_message?.sent_at <= this.#seen.get(row.conversation_id) ? 0 : row.unread_count;
   }
 
   #take(page) {

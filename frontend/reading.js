@@ -30,8 +30,7 @@ export class Reading {
   }
 
   get #readAt() {
-    const { read_at } = this.#row;
-    return read_at > this.#marked ? read_at : this.#marked;
+    return this.#inbox.readAt(this.#row);
   }
 
   get hasUnread() {

@@ -18,6 +18,8 @@ AXE = FRONTEND / "node_modules/axe-core/axe.min.js"
 IS_FIREFOX = os.environ.get("BROWSER") == "firefox"
 POLL_SECONDS = "const POLL_SECONDS = 3;"
 EVENTS = "**/api/events/"
+# What distinguishes responses of the API from those of a proxy.
+FROM_API = {"X-Request-ID": "1"}
 NOT_SERVED = {"detail": "This server does not stream events. Poll the lists instead."}
 # What another tab hears from the one that reads the stream: that it is up, or of a comment.
 UNTIL_UP = """name => new Promise(resolve => {

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from chats.tests.support.mail import wait_for_link
 from chats.tests.support.servers import PASSWORD
-from chats.tests.support.windows import IS_FIREFOX
+from chats.tests.support.windows import FROM_API, IS_FIREFOX
 
 pytestmark = pytest.mark.once
 NEW_PASSWORD = "moor under the tide"
@@ -225,7 +225,7 @@ class TestExport:
     )
     def test_says_that_the_file_broke_off(self, open_browser, alice, body):
         window = open_browser(alice, polls=False).open()
-        window.page.route("**/export/", lambda route: route.fulfill(body=body))
+        window.page.route("**/export/", lambda route: route.fulfill(body=body, headers=FROM_API))
         self.export(window)
         expect(window.alerts).to_have_text("The file broke off before its end. Try again.")
 

@@ -64,6 +64,16 @@ def test_every_change_is_shown_at_once(open_browser, alice, bob, conversation_id
         expect(tab.inbox).to_have_count(1)
 
 
+def test_message_of_a_conversation_that_one_has_left_is_not_loading(
+    open_browser, alice, bob, conversation_id
+):
+    sent = bob.send(conversation_id, "Found").json()["message_id"]
+    alice.leave(conversation_id)
+    window = open_browser(alice, polls=False).open(f"/#{conversation_id}/{sent}")
+    expect(window.alerts).to_have_text("You do not take part in this conversation.")
+    expect(window.page.get_by_text("Loading…")).to_have_count(0)
+
+
 def test_person_who_is_added_again_goes_on_where_they_were(
     open_browser, alice, bob, conversation_id
 ):

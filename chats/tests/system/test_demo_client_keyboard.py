@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from chats.tests.support.windows import FROM_API
+
 pytestmark = pytest.mark.once
 MAC = "Object.defineProperty(navigator, 'platform', { value: 'MacIntel' })"
 
@@ -177,8 +179,12 @@ class TestFocus:
         [newest, *older] = alice.get("/conversations/")["results"]
         first = {"results": [newest], "next": "http://example.com/?cursor=1"}
         last = {"results": older, "next": None}
-        window.page.route("**/conversations/?page*", lambda route: route.fulfill(json=first))
-        window.page.route("**/conversations/?cursor*", lambda route: route.fulfill(json=last))
+        window.page.route(
+            "**/conversations/?page*", lambda route: route.fulfill(json=first, headers=FROM_API)
+        )
+        window.page.route(
+            "**/conversations/?cursor*", lambda route: route.fulfill(json=last, headers=FROM_API)
+        )
         window.page.reload()
         window.press("Show older conversations")
         expect(window.inbox.nth(1)).to_be_focused()

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from chats.tests.support.windows import set_role
+from chats.tests.support.windows import FROM_API, set_role
 
 pytestmark = pytest.mark.once
 # Records what the page shows, which a headless browser does not.
@@ -133,7 +133,8 @@ class TestPicker:
             n = int(re.search("cursor=(.)|$", route.request.url)[1] or 0)
             following = f"http://example.com/?cursor={n + 1}" if n < 2 else None
             rows = [people[order[n].user_id]]
-            route.fulfill(json={"results": rows, "next": following, "previous": None})
+            page = {"results": rows, "next": following, "previous": None}
+            route.fulfill(json=page, headers=FROM_API)
 
         window.page.route("**/api/users/?*", respond)
         window.press("Options of this conversation")

@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from chats.tests.support.windows import FROM_API
+
 pytestmark = pytest.mark.once
 INBOX = "**/conversations/?page_size=50"
 
@@ -161,8 +163,7 @@ class TestHit:
         bob.send(conversation_id, "Rose 1")
         bob.send(conversation_id, "Rose 2")
         empty = {"next": None, "previous": None, "results": []}
-        headers = {"X-Request-ID": "1"}  # as every response of the API
-        browser.context.route(INBOX, lambda route: route.fulfill(json=empty, headers=headers))
+        browser.context.route(INBOX, lambda route: route.fulfill(json=empty, headers=FROM_API))
         results = Results(browser.open(), "rose")
         expect(results.messages).to_have_text([re.compile("^Garden.*Bob: Rose")] * 2)
         request = f"GET /api/conversations/{conversation_id}/"
