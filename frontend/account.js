@@ -30,14 +30,12 @@ export function editProfile(client) {
         label: "First name",
         value: first_name,
         autocomplete: "given-name",
-        maxLength: 150,
         required: true,
       },
       last_name: {
         label: "Last name",
         value: last_name,
         autocomplete: "family-name",
-        maxLength: 150,
         required: true,
       },
       phone_number: {

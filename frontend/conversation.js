@@ -1,6 +1,6 @@
 import { Composer } from "./composer.js";
 import { deleteMessage, reportMessage } from "./dialogs.js";
-import { announce, find, isTouch } from "./dom.js";
+import { announce, find, isTouch, tell } from "./dom.js";
 import { Header } from "./header.js";
 import { History } from "./history.js";
 import { Reading } from "./reading.js";
@@ -56,7 +56,7 @@ export class ConversationView {
     if (!isOpen) this.#follow(id);
     if (messageId) this.#jump(this.#found);
     else if (!isOpen) this.#goToUnread();
-    else if (hasLeft) this.#scrollToEnd();
+    else if (hasLeft || !this.#isOpening) this.#scrollToEnd();
     if (!isOpen || !messageId) this.#focus();
   }
 
@@ -149,7 +149,11 @@ export class ConversationView {
   /** {label: action}, for the menu of a message. Somebody who is gone cannot change anything. */
   #actionsOf(message, isOwn) {
     const copy = navigator.clipboard && {
-      Copy: () => navigator.clipboard.writeText(message.message_body),
+      Copy: () =>
+        navigator.clipboard.writeText(message.message_body).then(
+          () => tell("Copied."),
+          () => tell("The browser did not copy it."),
+        ),
     };
     if (this.#room.isGone) return { ...copy };
     if (!isOwn) return { ...copy, Report: () => reportMessage(this.#client, message) };

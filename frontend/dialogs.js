@@ -14,7 +14,7 @@ const personField = {
   hint: "People you share a conversation with are found by their name, anybody else by their whole e-mail address.",
 };
 const MAX_CHARACTERS = 100; // without a title, it is the names of up to 255 people
-const titleField = { autocomplete: "off", maxLength: 100 };
+const titleField = { autocomplete: "off" };
 
 /** Names who was refused, such as somebody who has blocked the person. The API names an id. */
 const nameRefused = (people) => (error) => {
@@ -151,7 +151,7 @@ export function reportMessage(client, { message_id, sender }) {
   ask({
     title: "Report the message?",
     text: `Staff will see it, with your name. ${isolate(fullName(sender))} is not told.`,
-    fields: { reason: { label: "What is wrong with it? (optional)", maxLength: 1000 } },
+    fields: { reason: { label: "What is wrong with it? (optional)" } },
     submit: "Report",
     async action({ signal, ...body }) {
       const path = `/messages/${message_id}/report/`;

@@ -26,6 +26,10 @@ export function setChildren(list, elements) {
 /** A screen keyboard would cover what is shown. */
 export const isTouch = () => matchMedia("(pointer: coarse)").matches;
 
+/** For a click on a link to the place that is open, which changes nothing otherwise. */
+export const openAgain = ({ href }) =>
+  href === location.href && dispatchEvent(new HashChangeEvent("hashchange"));
+
 /** For a name inside a sentence, which may run in the other direction. */
 export const isolate = (text) => `\u2068${text}\u2069`;
 

@@ -1,5 +1,5 @@
 import { INBOX } from "./client.js";
-import { find, make, setChildren, shortTime, titleOf } from "./dom.js";
+import { find, make, openAgain, setChildren, shortTime, titleOf } from "./dom.js";
 import { rove } from "./roving.js";
 
 const MINUTE_MS = 60_000;
@@ -226,8 +226,10 @@ export class Inbox extends EventTarget {
     const failed = this.#client.outbox().filter((entry) => entry.error);
     const text =
       failed.length === 1 ? "A message was not sent." : `${failed.length} messages were not sent.`;
-    const link = failed.length && make("a", { href: `#${failed[0].conversation}` }, text);
-    if (find("#failed").textContent !== (link ? text : ""))
-      find("#failed").replaceChildren(...(link ? [link] : []));
+    const href = `#${failed[0]?.conversation}`;
+    const shown = find("#failed a");
+    if (failed.length && shown?.textContent === text && shown.hash === href) return;
+    const link = make("a", { href, onclick: () => openAgain(link) }, text);
+    find("#failed").replaceChildren(...(failed.length ? [link] : []));
   }
 }

@@ -1,5 +1,5 @@
 import { isComposing } from "./composer.js";
-import { announce, find, make, shortTime, titleOf } from "./dom.js";
+import { announce, find, make, openAgain, shortTime, titleOf } from "./dom.js";
 import { preview } from "./inbox.js";
 import { excerpt, mark } from "./mark.js";
 
@@ -158,10 +158,7 @@ export class Search {
       make("time", { dateTime: time }, shortTime(time)),
       make("span", { className: "preview", dir: "auto" }, ...preview),
     );
-    // A link to where one is changes nothing otherwise.
-    link.onclick = () => {
-      if (link.href === location.href) dispatchEvent(new HashChangeEvent("hashchange"));
-    };
+    link.onclick = () => openAgain(link);
     return make("li", {}, link);
   }
 }

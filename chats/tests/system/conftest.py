@@ -92,7 +92,7 @@ def path(conversation_id):
 
 
 def launch(playwright):
-    """Chromium without a window's own pages, if it is installed; with BROWSER=firefox Firefox."""
+    """Chromium's headless shell, or else Chromium; with BROWSER=firefox, Firefox."""
     if IS_FIREFOX:
         firefox = find("firefox-esr")
         return playwright.firefox.launch(channel="moz-firefox", executable_path=firefox)

@@ -385,6 +385,38 @@ class TestWriting:
         window.send("Refused")
         window.expect_messages("Hello, Alice", "Refused")
 
+    def test_refused_message_is_found_in_the_open_conversation(self, window, bob, conversation_id):
+        for n in range(30):
+            bob.send(conversation_id, f"No. {n}")
+        expect(window.messages.last).to_contain_text("No. 29")
+        refusal = {"message_body": ["This is refused."]}
+        window.page.route("**/messages/", lambda route: route.fulfill(status=400, json=refusal))
+        window.send("Refused")
+        words = window.page.get_by_text("Not sent. This is refused.")
+        expect(words).to_be_visible()
+        window.page.locator("#scroller").evaluate("scroller => scroller.scrollTo(0, 0)")
+        expect(words).not_to_be_in_viewport()
+        window.page.get_by_role("link", name="A message was not sent.").click()
+        expect(words).to_be_in_viewport()
+
+    def test_title_of_80_emoji_is_kept_and_one_of_101_letters_is_refused_at_the_field(self, window):
+        for title in ("😀" * 80, "a" * 101):
+            window.press("Options of this conversation")
+            window.press("Change the title")
+            window.fill(Title=title)
+            window.press("Save")
+            expect(window.page.get_by_role("heading", name="😀" * 80)).to_be_visible()
+        refusal = window.page.get_by_role("dialog").get_by_text("no more than 100 characters")
+        expect(refusal).to_be_visible()
+
+    def test_copying_a_message_is_told(self, browser, window, bob, conversation_id):
+        browser.context.grant_permissions(["clipboard-write"])
+        bob.send(conversation_id, "For you")
+        expect(window.messages.last).to_contain_text("For you")
+        window.press("Options of this message", -1)
+        window.press("Copy")
+        expect(window.page.locator("#toast")).to_have_text("Copied.")
+
     def test_second_click_on_save_does_not_send_the_draft(self, window, box):
         window.send("One")
         window.expect_all_sent()
