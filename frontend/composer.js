@@ -13,8 +13,10 @@ const FEW_CHARACTERS = 500; // from here on, the page says how many are left
 export const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
 /**
- * Where messages are written and edited. What is half written is stored, and all tabs show it. `sent` is dispatched when one is in the outbox, and `edit`
- * when an edit begins or ends, and `resize` when the box may have another height.
+ * Where messages are written and edited. What is half written is stored, and all tabs show it.
+ *
+ * Events: `sent` when a message is in the outbox, `edit` when an edit begins or ends, and `resize` when
+ * the box may have another height.
  */
 export class Composer extends EventTarget {
   #client;
@@ -176,7 +178,7 @@ export class Composer extends EventTarget {
     this.dispatchEvent(new Event("sent"));
   }
 
-  /** Whether there is something to save. If the message was changed elsewhere, not before the person knows. */
+  /** Whether there is something to save. A change from elsewhere is first shown to the person. */
   #isChange(text) {
     const { message_id, message_body, updated_at } = this.#edited;
     const now = this.#room.messages.find((message) => message.message_id === message_id);

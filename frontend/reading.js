@@ -14,7 +14,8 @@ export class Reading {
   #client;
   #inbox;
   #room;
-  #newest = ""; // `sent_at` of the newest message of others, or of anybody if they wrote above the loaded ones
+  // `sent_at` of the newest message of others, or of anybody if what is unread is above the loaded ones.
+  #newest = "";
   #marked = ""; // the last `sent_at` that the person has seen
   #isSending = false;
   #announced = null; // `sent_at` of the newest message when the room was last looked at
