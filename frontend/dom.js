@@ -27,8 +27,9 @@ export function setChildren(list, elements) {
 export const isTouch = () => matchMedia("(pointer: coarse)").matches;
 
 /** For a click on a link to the place that is open, which changes nothing otherwise. */
-export const openAgain = ({ href }) =>
-  href === location.href && dispatchEvent(new HashChangeEvent("hashchange"));
+export function openAgain({ href }) {
+  if (href === location.href) dispatchEvent(new HashChangeEvent("hashchange"));
+}
 
 /** For a name inside a sentence, which may run in the other direction. */
 export const isolate = (text) => `\u2068${text}\u2069`;
