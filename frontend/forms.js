@@ -88,8 +88,8 @@ export function openDialog(title, ...children) {
 }
 
 /**
- * A dialog with a form. Returns it. When it is closed, `signal` in `action({ signal, ...values })` is aborted: a
- * request with this signal ends, and what it would have led to does not happen.
+ * A dialog with a form. Returns it. When it is closed, `signal` in `action({ signal, ...values })` is
+ * aborted: a request with this signal ends, and what it would have led to does not happen.
  */
 export function ask({ title, text = "", action, ...form }) {
   const end = new AbortController();

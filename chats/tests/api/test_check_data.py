@@ -50,6 +50,11 @@ def world(alice, bob, carol):
     return World(alice, bob, carol)
 
 
+def execute(sql, parameters=None):
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+
+
 def turn_clock_back(world):
     change(world.conversation, updated_at=world.message.sent_at)
     Participation.objects.update(read_at=world.message.sent_at)
@@ -105,8 +110,7 @@ def fill_a_conversation(world):
 
 
 def write_an_address_in_capitals(world):
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE chats_user SET email = 'Bob@example.com' WHERE first_name = 'Bob'")
+    execute("UPDATE chats_user SET email = 'Bob@example.com' WHERE first_name = 'Bob'")
     return f"user {world.bob.pk}: email is not normalized"
 
 
@@ -191,28 +195,24 @@ def lose_a_conversation(world):
 
 
 def lose_an_index(world):
-    with connection.cursor() as cursor:
-        cursor.execute("DROP INDEX user_email_any_case")
+    execute("DROP INDEX user_email_any_case")
     column = {"sqlite": '(LOWER("email"))', "postgresql": "lower((email)::text)"}[connection.vendor]
     return f"table chats_user: lacks UNIQUE INDEX ({column})"
 
 
 def lose_a_table(world):
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE chats_block")
+    execute("DROP TABLE chats_block")
     return "table chats_block: missing"
 
 
 def lose_a_column(world):
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE chats_conversation DROP COLUMN title")
+    execute("ALTER TABLE chats_conversation DROP COLUMN title")
     kind = {"sqlite": "varchar(100)", "postgresql": "character varying(100)"}[connection.vendor]
     return f"table chats_conversation: lacks column title {kind} NOT NULL"
 
 
 def require_another_column(world):
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE chats_user ADD nickname varchar(9) NOT NULL DEFAULT ''")
+    execute("ALTER TABLE chats_user ADD nickname varchar(9) NOT NULL DEFAULT ''")
     kind = {"sqlite": "varchar(9)", "postgresql": "character varying(9)"}[connection.vendor]
     column = f"column nickname {kind} NOT NULL"
     return f"table chats_user: unexpected {column}"
@@ -275,9 +275,8 @@ def test_planted_fault_is_the_only_one_found(world, plant):
 
 def test_index_and_column_of_ones_own_are_no_faults(world):
     connection.check_constraints()
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE INDEX by_sender ON chats_message (sender_id, sent_at)")
-        cursor.execute("ALTER TABLE chats_user ADD nickname text")
+    execute("CREATE INDEX by_sender ON chats_message (sender_id, sent_at)")
+    execute("ALTER TABLE chats_user ADD nickname text")
     assert list(find_faults()) == []
 
 
@@ -358,8 +357,7 @@ class TestPostgres:
 
     def alter(self, change):
         connection.check_constraints()
-        with connection.cursor() as cursor:
-            cursor.execute(f"ALTER TABLE {change}")
+        execute(f"ALTER TABLE {change}")
 
 
 def test_many_faults_of_a_kind_are_summed_up(world):
@@ -416,8 +414,7 @@ def test_every_time_that_the_program_writes_has_the_form(world, year, month, day
 @pytest.mark.parametrize("value", ["infinity", "20000-01-01 00:00:00+00"])
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such times")
 def test_time_that_python_does_not_have_is_found(world, value):
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE chats_conversation SET updated_at = %s", [value])
+    execute("UPDATE chats_conversation SET updated_at = %s", [value])
     assert list(find_faults()) == [
         f"conversation {world.conversation.pk}: updated_at is not in the years 1 to 9999"
     ]
