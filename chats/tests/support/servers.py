@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -33,6 +34,8 @@ RESPONSE_SECONDS = 90
 MAX_PROCESSES = 4
 FIRST_PORT = 20_000 + 3_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 PORTS = iter(range(FIRST_PORT, FIRST_PORT + 3_000))
+# Or ended, and not waited for.
+STOPPED = re.compile(r"State:\t[TZ]")
 DIGEST = """
 import hashlib
 from django.apps import apps
@@ -110,6 +113,18 @@ def free_port():
             probe.bind(("127.0.0.1", port))
             return port
     raise AssertionError("No port is free.")
+
+
+def freeze(pid):
+    """Stop the process; the signal alone leaves its threads a moment in which they still run."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+    while not all(STOPPED.search(file.read_text()) for file in threads.glob("*/status")):
+        pass
+
+
+def get_children(pid):
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def environment(**variables):

@@ -15,7 +15,7 @@ import redis
 from django.conf import settings
 
 from chats.tests.support.machines import LOCALHOST, PATH, find
-from chats.tests.support.servers import free_port
+from chats.tests.support.servers import free_port, freeze, get_children
 
 START_SECONDS = 60
 CONFIGURATION = settings.BASE_DIR / "docker" / "cluster"
@@ -64,7 +64,7 @@ class Service:
 
     def freeze(self):
         """It accepts connections and never responds."""
-        self.process.send_signal(signal.SIGSTOP)
+        freeze(self.process.pid)
 
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)
@@ -139,14 +139,14 @@ class PostgresServer(Service):
 
     def freeze(self):
         """All its processes: connections stay open, and nothing responds."""
-        self.signal_all("STOP")
+        super().freeze()
+        for child in get_children(self.process.pid):
+            freeze(child)
 
     def thaw(self):
-        self.signal_all("CONT")
-
-    def signal_all(self, name):
-        subprocess.run(["pkill", f"-{name}", "-P", str(self.process.pid)], check=True)  # noqa: S603, S607
-        self.process.send_signal(getattr(signal, f"SIG{name}"))
+        for pid in get_children(self.process.pid):
+            os.kill(pid, signal.SIGCONT)
+        super().thaw()
 
     def execute(self, statement):
         """The rows, if there are any."""

@@ -308,6 +308,7 @@ class TestWriting:
         box.fill("Two")
         window.press("Save")
         window.inbox.first.click()
+        expect(window.messages).to_have_count(0)
         window.send("Meanwhile")
         window.expect_messages("Meanwhile")
         held[0].fulfill(status=400, json={"message_body": ["No."]})

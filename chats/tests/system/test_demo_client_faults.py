@@ -219,6 +219,7 @@ def test_unsent_messages_survive_a_reload_and_do_not_block_other_conversations(
     window.page.context.route(pattern, lambda route: route.abort())
     window.send("First", "Second")
     window.page.goto(f"{window.page.url.split('#')[0]}#{other_id}")
+    expect(window.messages).to_have_count(0)
     window.send("Meanwhile")
     window.expect_messages("Meanwhile")
     window.expect_all_sent()

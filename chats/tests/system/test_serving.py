@@ -30,6 +30,8 @@ from chats.tests.support.servers import (
     Server,
     environment,
     free_port,
+    freeze,
+    get_children,
     running,
 )
 from messaging_app.middleware import BODY_MAX_SECONDS, URL_MAX_BYTES
@@ -44,10 +46,6 @@ PART_SECONDS = 30
 MAX_UNSENT_BYTES = 64 * 1024 * 1024
 # How long others may wait: none of the clients here holds up anybody.
 SOON_SECONDS = 10
-
-
-def get_children(pid):
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def get_worker_pids(server):
@@ -115,17 +113,15 @@ def test_reload_fails_no_request(server):
 def test_reload_keeps_the_connections_that_no_process_has_accepted(own_server):
     """They are in the queue of the socket, which the new process gets."""
     [worker] = get_worker_pids(own_server)
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        with ExitStack() as stack:
-            waiting = [stack.enter_context(own_server.connect()) for _ in range(20)]
-            for connection in waiting:
-                connection.sendall(GET + b"Connection: close\r\n\r\n")
-            own_server.process.send_signal(signal.SIGHUP)
-            for connection in waiting:
-                assert receive_all(connection).startswith(b"HTTP/1.1 200 ")
-    finally:
-        os.kill(worker, signal.SIGCONT)
+    freeze(worker)
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(own_server.connect()) for _ in range(20)]
+        for connection in waiting:
+            connection.sendall(GET + b"Connection: close\r\n\r\n")
+        own_server.process.send_signal(signal.SIGHUP)
+        for connection in waiting:
+            assert receive_all(connection).startswith(b"HTTP/1.1 200 ")
+    os.kill(worker, signal.SIGCONT)
     while worker in get_worker_pids(own_server):
         check_responsive(own_server)
 
