@@ -16,13 +16,17 @@ export class Notifications {
   #hide = () => {}; // gives the lock back
   #user = null; // the user_id for whom the first page of the inbox has come
   #newest = new Map(); // the last `sent_at` that is known, by conversation
+  #shown = new Map(); // notifications, by conversation
 
   constructor(client, inbox) {
     this.#client = client;
     this.#key = client.storageKey("notifications");
     this.#lock = client.storageKey("visible");
     if (!isPossible) return;
-    inbox.addEventListener("change", () => this.#look(inbox.rows));
+    inbox.addEventListener("change", () => {
+      this.#close(inbox.rows);
+      this.#look(inbox.rows);
+    });
     client.addEventListener("inbox", () => (this.#user = client.user?.user_id));
     document.addEventListener("visibilitychange", () => this.#shareVisibility());
     this.#shareVisibility();
@@ -69,6 +73,12 @@ export class Notifications {
     return (await navigator.locks.query()).held.some(({ name }) => name === this.#lock);
   }
 
+  /** Those of what was read or left, and after signing out all. */
+  #close(rows) {
+    const unread = rows.filter((row) => row.unread_count > 0).map((row) => row.conversation_id);
+    for (const [id, notification] of this.#shown) if (!unread.includes(id)) notification.close();
+  }
+
   async #look(rows) {
     const { user } = this.#client;
     const news = rows.filter((row) => {
@@ -90,6 +100,7 @@ export class Notifications {
       tag: conversation_id,
       icon: "icon.svg",
     });
+    this.#shown.set(conversation_id, notification);
     notification.onclick = () => {
       window.focus();
       location.hash = conversation_id;

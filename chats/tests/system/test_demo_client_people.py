@@ -11,6 +11,7 @@ pytestmark = pytest.mark.once
 # Records what the page shows, which a headless browser does not.
 NOTIFICATIONS = """
     window.shown = [];
+    window.closings = [];
     window.asked = 0;
     window.Notification = class {
         static permission = "default";
@@ -23,7 +24,9 @@ NOTIFICATIONS = """
             window.shown.push([title, options.body]);
             window.latest = this;
         }
-        close() {}
+        close() {
+            window.closings.push(this);
+        }
     };
 """
 SHOWN = "() => window.shown"
@@ -238,6 +241,24 @@ class TestNotifications:
         expect(page.locator("#messages .text")).to_have_text(["Hello?"])
         expect(window.page.locator("#messages .text")).to_have_text(["Hello?"])
         assert window.page.evaluate(SHOWN) == []
+
+    @pytest.mark.parametrize("end", ["read elsewhere", "signed out"])
+    def test_are_closed_when_nothing_is_new_any_more(
+        self, window, alice, bob, conversation_id, end
+    ):
+        window.press("Notify me")
+        window.page.evaluate("location.hash = ''")
+        window.set_hidden(True)
+        sent_at = bob.send(conversation_id, "Hello?").json()["sent_at"]
+        window.page.wait_for_function("() => window.latest")
+        assert window.page.evaluate("window.closings.length") == 0
+        if end == "signed out":
+            window.press("Alice Test")
+            window.press("Sign out")
+        else:
+            path = f"/conversations/{conversation_id}/read/"
+            assert alice.call("POST", path, json={"read_at": sent_at}).ok
+        window.page.wait_for_function("() => window.closings.includes(window.latest)")
 
     def test_open_their_conversation(self, window, alice, bob, conversation_id):
         window.press("Notify me")
