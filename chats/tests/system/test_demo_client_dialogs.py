@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from chats.tests.support.servers import PASSWORD
-from chats.tests.support.windows import set_role
+from chats.tests.support.windows import IS_FIREFOX, set_role
 
 pytestmark = pytest.mark.once
 CANCELLED = "Cancelled, unless the server had done it already."
@@ -162,6 +162,7 @@ def test_what_the_server_had_done_is_shown(
     assert alice.call("PATCH", f"/conversations/{conversation_id}/", json={"title": ""}).ok
 
 
+@pytest.mark.skipif(IS_FIREFOX, reason="Playwright is not told the bodies of Firefox's requests.")
 def test_title_that_is_changed_after_a_lost_response_is_kept(window, bob):
     def lose(route):
         route.fetch()

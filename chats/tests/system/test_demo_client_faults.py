@@ -265,6 +265,7 @@ def test_tabs_share_a_session_through_refreshes(demo_server, browser, window, bo
     window.press("Sign out")
     for tab in (window, other):
         expect(tab.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        tab.page.bring_to_front()
         expect(tab.page.get_by_label("E-mail address").filter(visible=True)).to_be_focused()
 
 
@@ -316,8 +317,11 @@ def test_response_for_somebody_who_has_signed_out_is_not_shown(
     alice.start(bob)
     browser = open_browser(alice, polls=False)
     first_page = "**/conversations/?page_size=50"
-    one = lambda route: route.continue_(url=route.request.url.replace("=50", "=1"))  # noqa: E731
-    browser.context.route(first_page, one)
+
+    def shorten(route):
+        route.fulfill(response=route.fetch(url=route.request.url.replace("=50", "=1")))
+
+    browser.context.route(first_page, shorten)
     window, other = browser.open(), browser.open()
     for tab in (window, other):
         expect(tab.inbox).to_have_text([re.compile("Bob Test")])
