@@ -76,7 +76,11 @@ export class Notifications {
   /** Those of what was read or left, and after signing out all. */
   #close(rows) {
     const unread = rows.filter((row) => row.unread_count > 0).map((row) => row.conversation_id);
-    for (const [id, notification] of this.#shown) if (!unread.includes(id)) notification.close();
+    for (const [id, notification] of this.#shown) {
+      if (unread.includes(id)) continue;
+      notification.close();
+      this.#shown.delete(id);
+    }
   }
 
   async #look(rows) {

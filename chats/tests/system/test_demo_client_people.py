@@ -242,7 +242,7 @@ class TestNotifications:
         expect(window.page.locator("#messages .text")).to_have_text(["Hello?"])
         assert window.page.evaluate(SHOWN) == []
 
-    @pytest.mark.parametrize("end", ["read elsewhere", "signed out"])
+    @pytest.mark.parametrize("end", ["read elsewhere", "left", "signed out"])
     def test_are_closed_when_nothing_is_new_any_more(
         self, window, alice, bob, conversation_id, end
     ):
@@ -255,6 +255,8 @@ class TestNotifications:
         if end == "signed out":
             window.press("Alice Test")
             window.press("Sign out")
+        elif end == "left":
+            assert alice.call("POST", f"/conversations/{conversation_id}/leave/").ok
         else:
             path = f"/conversations/{conversation_id}/read/"
             assert alice.call("POST", path, json={"read_at": sent_at}).ok
